@@ -1,0 +1,36 @@
+# The README's two commands. `make demo` and `make test` set everything up themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test lint types contracts bench clean
+
+help: ## say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.done ## make the virtual environment and install everything into it
+
+$(VENV)/.done: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "wardstream needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: setup ## a simulated ward through the whole service, fast, with a summary
+	$(BIN)/wardstream demo --once
+
+lint: setup ## ruff, strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict, on every package
+	$(BIN)/mypy
+
+contracts: setup ## layers import one way; the core stays pure
+	$(BIN)/lint-imports
+
+test: setup lint types contracts ## everything that must hold
+	$(BIN)/python -m pytest
+
+clean: ## remove what setup and the tests made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,78 @@
+"""What a codec hands on: a decoded message whose people are still the sender's identifiers, or a refusal.
+
+Owns the two result types shared by the HL7 v2 and FHIR codecs, and the named reasons of refusal. Must not know patient
+keys: resolving an identifier to a patient is the pipeline's [parse] step.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from events import Event, Millis
+
+MESSAGE_BYTES_MAX = 1024 * 1024
+"""A longer message is refused: the largest ward message seen in the public corpora is below 200 KB."""
+EVENTS_PER_MESSAGE_MAX = 5_000
+"""A message with more observations than this is refused: a day of hourly charting of 40 values is 960."""
+
+
+class RefusalReason(StrEnum):
+    """Why a message could not be used; each is a counter and a word in `dead_letters.ndjson`."""
+
+    GARBAGE = "garbage"
+    TRUNCATED = "truncated"
+    OVERSIZED = "oversized"
+    WRONG_ENCODING = "wrong_encoding"
+    UNSUPPORTED_TYPE = "unsupported_message_type"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    MISSING_SEGMENT = "missing_segment"
+    MISSING_FIELD = "missing_field"
+    MISSING_IDENTIFIER = "missing_identifier"
+    INVALID_VALUE = "invalid_value"
+    INVALID_TIME = "invalid_time"
+    FUTURE_TIME = "future_time"
+    TOO_MANY_EVENTS = "too_many_events"
+
+
+class Identifier(msgspec.Struct, frozen=True):
+    """A sender's name for a patient: PID-3.4 and .1, Patient.identifier, or a FHIR server's `Patient/id`."""
+
+    authority: str
+    value: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A message, or one entry of a Bundle, that could not be used. `detail` never quotes the message's content."""
+
+    reason: RefusalReason
+    position: str
+    """`PID-3`, `OBX[2]-5.1`, `byte 512`, `$.entry[3].resource.subject`."""
+    detail: str
+    message_id: str = ""
+    feed: str = ""
+    sent_time: Millis | None = None
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """One message that can be used. No events means: understood, and nothing in it is for us."""
+
+    feed: str
+    message_id: str
+    content_hash: bytes
+    """16 bytes over the content that makes it this message (for HL7: everything after MSH, with type, sender, MSH-10)."""
+    sent_time: Millis | None
+    """MSH-7; `issued`, else meta.lastUpdated. In files this is the received time."""
+    event_time: Millis | None
+    subject: tuple[Identifier, ...]
+    """All identifiers of the patient, best first. Empty only where there are no events."""
+    events: tuple[Event, ...]
+    encounter: str = ""
+    """Visit number (PV1-19) or Encounter id, as the sender's own."""
+    retired: tuple[Identifier, ...] = ()
+    """MRG-1: the identifiers that are merged into `subject` (A40)."""
+    kind: str = ""
+    """`ADT^A01`, `ORU^R01`, `Observation`: for counts."""
+    notes: tuple[str, ...] = ()
+    """Counted oddities survived by a declared rule (`obx2_empty`, `local_time_ambiguous`), not reasons to refuse."""

@@ -1,0 +1,146 @@
+"""Clinical events: what happened to a patient, free of the format it arrived in.
+
+Owns the frozen event types that the codecs produce and the folds consume. Must not know HL7 or FHIR beyond the comments
+that name where a field comes from. Names and addresses of people have no field here (data minimisation); identifiers
+appear only in `Merge`, already resolved to patient keys.
+
+The types are `msgspec.Struct`s, frozen and slotted; docs/decisions/0002 says why they are not dataclasses.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from events.times import Millis
+
+Coding = tuple[str, str]
+"""(system, code). Systems are `loinc`, `mdc`, `snomed`, `ucum`, or the sender's own name for a local table."""
+
+ObservationStatus = Literal["preliminary", "final", "corrected", "withdrawn"]
+Comparator = Literal["", "<", "<=", ">", ">="]
+
+
+class Location(msgspec.Struct, frozen=True):
+    """Where a patient lies (HL7 PV1-3, FHIR Encounter.location). Empty text means the sender did not say."""
+
+    ward: str = ""
+    room: str = ""
+    bed: str = ""
+    facility: str = ""
+
+
+class Observation(msgspec.Struct, frozen=True, tag="observation"):
+    """One measured or charted value (HL7 OBX, FHIR Observation or one of its components).
+
+    `observation_id` is the 63-bit identity of the result in its source: a correction or a repeat of the same result
+    carries the same one. `value` is None where the answer is coded, textual, absent or not a number; `unit` is as sent.
+
+    >>> Observation(observation_id=7, codings=(("loinc", "8867-4"),), value=72.0, unit="/min", event_time=0).status
+    'final'
+    """
+
+    observation_id: int
+    codings: tuple[Coding, ...]
+    """All codings the sender gave, best first (OBX-3.1/.3 and .4/.6, Observation.code.coding)."""
+    value: float | None
+    unit: str
+    event_time: Millis
+    """When it was true of the patient: OBX-14, else OBR-7, else MSH-7; effective[x], else issued."""
+    status: ObservationStatus = "final"
+    comparator: Comparator = ""
+    answers: tuple[Coding, ...] = ()
+    """The coded answer (OBX-5 of CE/CWE, valueCodeableConcept), all codings."""
+    text: str = ""
+    """A textual value, at most 200 characters of it."""
+    absent_reason: str = ""
+    """FHIR dataAbsentReason, or `null` for HL7's explicit `""`."""
+    qualifiers: tuple[Coding, ...] = ()
+    """Method, body site and specimen codings (OBX-17, OBX-20, SPM-4; method, bodySite)."""
+
+
+class Correction(msgspec.Struct, frozen=True, tag="correction"):
+    """A result replaced (`withdrawn` false) or taken back (`withdrawn` true): OBX-11 C, D, W, X; FHIR `entered-in-error`.
+
+    `observation.observation_id` names the result that changes; for a withdrawal its value may be None.
+    """
+
+    observation: Observation
+    withdrawn: bool = False
+
+
+class Admission(msgspec.Struct, frozen=True, tag="admission"):
+    """A stay begins (ADT A01, A04; Encounter in-progress)."""
+
+    event_time: Millis
+    location: Location
+    patient_class: str = ""
+    """HL7 table 0004: I inpatient, E emergency, O outpatient; FHIR's IMP, EMER, AMB are mapped to these."""
+
+
+class Transfer(msgspec.Struct, frozen=True, tag="transfer"):
+    """A patient moves (ADT A02; a new Encounter.location)."""
+
+    event_time: Millis
+    location: Location
+
+
+class Discharge(msgspec.Struct, frozen=True, tag="discharge"):
+    """A stay ends (ADT A03; Encounter finished)."""
+
+    event_time: Millis
+    disposition: str = ""
+    deceased: bool = False
+
+
+class Cancellation(msgspec.Struct, frozen=True, tag="cancellation"):
+    """An admission, transfer or discharge that is taken back (ADT A11, A12, A13; Encounter entered-in-error)."""
+
+    event_time: Millis
+    cancelled: Literal["admission", "transfer", "discharge"]
+    location: Location = Location()
+    """Where the patient is after a cancelled transfer or discharge, if the sender says so."""
+
+
+class Demographics(msgspec.Struct, frozen=True, tag="demographics"):
+    """What scoring may use of a person (ADT A08 and the PID of any message; Patient). None means not said."""
+
+    event_time: Millis
+    birth_date: str | None = None
+    """As much as is known of an ISO date: `1942-09-02`, `1942-09` or `1942`."""
+    sex: Literal["male", "female", "other", "unknown"] | None = None
+    deceased: bool | None = None
+
+
+class Merge(msgspec.Struct, frozen=True, tag="merge"):
+    """One patient key is retired into the envelope's patient (ADT A40; Patient.link)."""
+
+    event_time: Millis
+    retired: str
+    """The patient key that is retired."""
+
+
+class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+    """A deterioration that happened, for learning (configured outcome definitions; the public data's own labels).
+
+    `onset` is True at the event itself; False records that observation ended at `event_time` without one.
+    """
+
+    event_time: Millis
+    kind: str
+    """`death`, `critical_care`, `cardiac_arrest`, `sepsis` or a configured name."""
+    onset: bool = True
+
+
+ClinicalEvent = (
+    Observation
+    | Correction
+    | Admission
+    | Transfer
+    | Discharge
+    | Cancellation
+    | Demographics
+    | Merge
+    | Outcome
+)

@@ -1,0 +1,70 @@
+"""Control events: what people and the service itself decided, entered in the log like everything else.
+
+Owns acknowledgement, feedback, promotion, configuration, kill switch, code version and tick. Must not know how any of them is
+signed, sent or applied. All are idempotent: the same one twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from events.times import Millis
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, tag="acknowledgement"):
+    """Somebody took responsibility for an alert. `actor` is a role or a pseudonym, never a name."""
+
+    event_time: Millis
+    alert_id: str
+    actor: str = ""
+
+
+class Feedback(msgspec.Struct, frozen=True, tag="feedback"):
+    """What a clinician thought of an alert; a signal of its own for learning, never an outcome."""
+
+    event_time: Millis
+    alert_id: str
+    verdict: Literal["agree", "disagree", "dismissed"]
+    reason: str = ""
+
+
+class Promotion(msgspec.Struct, frozen=True, tag="promotion"):
+    """A model version, named by content hash, becomes the champion (`enabled`) or runs in shadow."""
+
+    event_time: Millis
+    version: str
+    enabled: bool
+
+
+class Configuration(msgspec.Struct, frozen=True, tag="configuration"):
+    """The configuration in force from here on, as canonical JSON text, named by its hash."""
+
+    event_time: Millis
+    configuration_hash: str
+    content: str
+
+
+class KillSwitch(msgspec.Struct, frozen=True, tag="kill_switch"):
+    """The model's voice is cut (`engaged`) or given back. The NEWS2 floor is never touched by it."""
+
+    event_time: Millis
+    engaged: bool
+    reason: str = ""
+
+
+class CodeVersion(msgspec.Struct, frozen=True, tag="code_version"):
+    """The release that computes from here on; replay says where it changes."""
+
+    event_time: Millis
+    version: str
+
+
+class Tick(msgspec.Struct, frozen=True, tag="tick"):
+    """Time passed. Timers fire on ticks, so that replay fires them where live did."""
+
+    event_time: Millis
+
+
+ControlEvent = Acknowledgement | Feedback | Promotion | Configuration | KillSwitch | CodeVersion | Tick
