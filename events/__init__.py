@@ -33,7 +33,7 @@ from events.control import (
 )
 from events.encoding import decode_envelope, encode_envelope, envelope_digest
 from events.envelope import Envelope, Event
-from events.identifiers import content_id, observation_id
+from events.identifiers import content_id, observation_id, uuid_text
 from events.times import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, MILLIS_PER_SECOND, Millis, from_iso, to_iso
 
 __all__ = [
@@ -70,4 +70,5 @@ __all__ = [
     "from_iso",
     "observation_id",
     "to_iso",
+    "uuid_text",
 ]

@@ -42,3 +42,16 @@ def observation_id(*parts: str | bytes) -> int:
     """
     data = _SEPARATOR.join([part.encode() if isinstance(part, str) else part for part in parts])
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") >> 1
+
+
+def uuid_text(digest: bytes) -> str:
+    """Write the first 16 bytes of a digest as a UUID of version 8 (RFC 9562 section 5.8: content of our own).
+
+    >>> uuid_text(bytes(16))
+    '00000000-0000-8000-8000-000000000000'
+    """
+    raw = bytearray(digest[:16])
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,164 @@
+"""The alert book of one patient: every alert that is open, and all that may happen to it.
+
+Owns the book, its bytes and the order in which the two channels speak (the floor first). Must not know transport, nor
+when it is called. Every method is a function of the book and its arguments; it gives the events to publish, in order.
+
+The pipeline's duties: call `tick` for a patient whose `next_deadline` has come, after scoring the patient anew and
+calling `assess` (an input may have expired); score as of `floor_raised_at` and `model_raised_at` before `correct`; and
+call `assess` after any of the others that changed what is known.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import msgspec
+
+from alerts.contract import AlertEvent, place
+from alerts.floor_channel import FloorChannel
+from alerts.model_channel import ModelChannel
+from alerts.open_alert import Subject
+from alerts.scored import ScoredContext
+from events import Acknowledgement, Location, Millis
+from guardrails.candidate import Told
+from guardrails.limits import ClinicianLimit
+from models.news2 import News2
+
+BOOK_SCHEMA_VERSION = 1
+"""First byte of the stored form; another one means migrate or refold."""
+
+
+class UnreadableBookError(ValueError):
+    """The stored bytes are no alert book of this release: ours; the patient is refolded from the log."""
+
+
+class AlertBook(msgspec.Struct, array_like=True):
+    """A patient's alerts. Mutable, small, and bytes by `encode`."""
+
+    subject: Subject = msgspec.field(default_factory=Subject)
+    floor: FloorChannel = msgspec.field(default_factory=FloorChannel)
+    model: ModelChannel = msgspec.field(default_factory=ModelChannel)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is open.
+
+        >>> AlertBook().idle
+        True
+        """
+        return self.floor.open is None and self.model.open is None
+
+    @property
+    def next_deadline(self) -> Millis | None:
+        """The first moment at which time alone changes something: an answer due, an expiry, an input that ages out."""
+        floor, model = self.floor.open, self.model.open
+        if floor is None:
+            return None if model is None else model.next_deadline
+        return floor.next_deadline if model is None else min(floor.next_deadline, model.next_deadline)
+
+    @property
+    def told(self) -> Told | None:
+        """What the model last told of its open alert: the candidate's `told`."""
+        return self.model.last_told()
+
+    @property
+    def floor_raised_at(self) -> Millis | None:
+        """As of when `correct` wants NEWS2 scored again."""
+        return None if self.floor.open is None else self.floor.open.raised_at
+
+    @property
+    def model_raised_at(self) -> Millis | None:
+        """As of when `correct` wants the model asked again."""
+        return None if self.model.open is None else self.model.open.raised_at
+
+    def assess(self, scored: ScoredContext) -> list[AlertEvent]:
+        """Take a scored moment: the floor first, then what the chain decided. What time had ended before is ended."""
+        subject = self.subject
+        if subject.configuration_hash != scored.configuration_hash or subject.encounter != scored.encounter:
+            subject.configuration_hash, subject.encounter = scored.configuration_hash, scored.encounter
+        subject.patient = scored.patient
+        limit = None if scored.limit is None else scored.limit.in_force(scored.at)
+        subject.limit_reason = "" if limit is None else limit.reason
+        events: list[AlertEvent] = []
+        if not self.idle:
+            events += self.tick(scored.at, kill_switch=scored.kill_switch)
+        events += self.floor.assess(scored, subject)
+        events += self.model.assess(scored, subject)
+        return events
+
+    def tick(self, at: Millis, *, kill_switch: bool = False) -> list[AlertEvent]:
+        """Fire the timers that are due at `at`."""
+        return [
+            *self.floor.tick(self.subject, at, kill_switch=kill_switch),
+            *self.model.tick(self.subject, at, kill_switch=kill_switch),
+        ]
+
+    def acknowledge(self, event: Acknowledgement, at: Millis, *, kill_switch: bool = False) -> list[AlertEvent]:
+        """Let somebody take the named alert. An unknown, ended or already taken one changes nothing: no events."""
+        for channel in (self.floor, self.model):
+            if channel.open is not None and channel.open.alert_id == event.alert_id:
+                return channel.acknowledge(self.subject, at, event.actor, kill_switch=kill_switch)
+        return []
+
+    def correct_floor(
+        self, at: Millis, *, now: News2, then: News2, limit: ClinicianLimit | None = None
+    ) -> list[AlertEvent]:
+        """After a correction: `then` is NEWS2 as of `floor_raised_at`, `now` as of `at`, both by today's knowledge."""
+        return self.floor.correct(self.subject, at, now, then, limit)
+
+    def correct_model(self, at: Millis, *, probability_then: float | None, threshold: float) -> list[AlertEvent]:
+        """After a correction: the probability as of `model_raised_at` by today's knowledge; the raising threshold."""
+        return self.model.correct(self.subject, at, probability_then, threshold)
+
+    def transferred(self, at: Millis, location: Location, *, kill_switch: bool = False) -> list[AlertEvent]:
+        """Move the open alerts to the new ward."""
+        where = place(location)
+        return [
+            *self.floor.transfer(self.subject, at, where, kill_switch=kill_switch),
+            *self.model.transfer(self.subject, at, where, kill_switch=kill_switch),
+        ]
+
+    def discharged(self, at: Millis, *, deceased: bool = False, kill_switch: bool = False) -> list[AlertEvent]:
+        """End the open alerts because the patient left or died: nobody here can answer them any more."""
+        reason: Literal["deceased", "discharged"] = "deceased" if deceased else "discharged"
+        return [
+            *self.floor.ended(self.subject, at, "expired", reason),
+            *self.model.ended(self.subject, at, "expired", reason, kill_switch=kill_switch),
+        ]
+
+    def admission_cancelled(self, at: Millis, *, kill_switch: bool = False) -> list[AlertEvent]:
+        """Take back the open alerts of a stay that never was (ADT A11)."""
+        return self._retracted(at, "admission_cancelled", kill_switch=kill_switch)
+
+    def merged(self, at: Millis, *, kill_switch: bool = False) -> list[AlertEvent]:
+        """Take back the open alerts of a retired patient (ADT A40): the surviving one's fold raises what stands."""
+        return self._retracted(at, "merge", kill_switch=kill_switch)
+
+    def _retracted(
+        self, at: Millis, reason: Literal["admission_cancelled", "merge"], *, kill_switch: bool
+    ) -> list[AlertEvent]:
+        return [
+            *self.floor.ended(self.subject, at, "retracted", reason),
+            *self.model.ended(self.subject, at, "retracted", reason, kill_switch=kill_switch),
+        ]
+
+    def encode(self) -> bytes:
+        """Write the book; an empty one takes a few bytes, one with two open alerts stays near 1 KB.
+
+        >>> AlertBook.decode(AlertBook().encode()) == AlertBook()
+        True
+        """
+        return bytes((BOOK_SCHEMA_VERSION,)) + _encoder.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read what `encode` wrote; raises `UnreadableBookError`, whose text holds nothing of the data."""
+        if not data or data[0] != BOOK_SCHEMA_VERSION:
+            raise UnreadableBookError(f"schema version {data[0] if data else 'none'}, not {BOOK_SCHEMA_VERSION}")
+        try:
+            return msgspec.msgpack.decode(data[1:], type=cls)
+        except msgspec.DecodeError as error:
+            raise UnreadableBookError(type(error).__name__) from None
+
+
+_encoder = msgspec.msgpack.Encoder()

@@ -1,0 +1,81 @@
+"""What the floor's and the model's alerts have in common: one may be open, it can be answered, and it ends.
+
+Owns acknowledgement, escalation, expiry, retraction and transfer of one channel's open alert. Must not know scores:
+what raises and resolves is each channel's own.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from alerts.contract import AlertEvent, Disposition, Reason
+from alerts.lifecycle import State
+from alerts.open_alert import Episode, OpenAlert, Saying, Subject, say
+from events import Millis
+
+
+class Channel(msgspec.Struct, array_like=True):
+    """One channel of one patient. `open` is the alert that has not ended, `past` the one that ended last."""
+
+    open: OpenAlert | None = None
+    past: Episode | None = None
+
+    def forget(self) -> None:
+        """Drop what the channel remembers of the episode; called as its alert ends."""
+
+    def loudness(self, *, kill_switch: bool) -> Disposition:
+        """Say how an event that no score caused is delivered: the floor's always aloud."""
+        del kill_switch
+        return "told"
+
+    def end(self, subject: Subject, at: Millis, saying: Saying) -> AlertEvent:
+        """Say the last word of the open alert and close it."""
+        alert = self.open
+        assert alert is not None, "no alert is open"  # noqa: S101 - our bug (rule 9)
+        event = say(alert, subject, at, saying)
+        self.past = Episode(alert.episode_id, at, alert.episode_alerts)
+        self.open = None
+        self.forget()
+        return event
+
+    def ended(
+        self, subject: Subject, at: Millis, state: State, reason: Reason, *, kill_switch: bool = False
+    ) -> list[AlertEvent]:
+        """End the open alert, if there is one, in `state` for `reason`."""
+        if self.open is None:
+            self.forget()
+            return []
+        return [self.end(subject, at, Saying(state, reason, self.loudness(kill_switch=kill_switch)))]
+
+    def tick(self, subject: Subject, at: Millis, *, kill_switch: bool) -> list[AlertEvent]:
+        """Fire what is due at `at`: expiry, else escalation of what nobody answered."""
+        alert = self.open
+        if alert is None:
+            return []
+        if at >= alert.expires_at:
+            return self.ended(subject, at, "expired", "no_fresh_evidence", kill_switch=kill_switch)
+        if alert.escalate_at is None or at < alert.escalate_at:
+            return []
+        alert.escalate_at = None
+        loudness = self.loudness(kill_switch=kill_switch)
+        return [say(alert, subject, at, Saying("escalated", "unanswered", loudness))]
+
+    def acknowledge(self, subject: Subject, at: Millis, actor: str, *, kill_switch: bool) -> list[AlertEvent]:
+        """Let somebody take the open alert; taking it twice says nothing."""
+        alert = self.open
+        if alert is None or alert.acknowledged:
+            return []
+        alert.acknowledged = True
+        alert.escalate_at = None
+        loudness = self.loudness(kill_switch=kill_switch)
+        return [say(alert, subject, at, Saying("acknowledged", "acknowledged", loudness, actor=actor))]
+
+    def transfer(
+        self, subject: Subject, at: Millis, place: tuple[str, str, str, str], *, kill_switch: bool
+    ) -> list[AlertEvent]:
+        """Move the open alert to where the patient lies now."""
+        alert = self.open
+        if alert is None or alert.place == place:
+            return []
+        alert.place = place
+        return [say(alert, subject, at, Saying("updated", "transferred", self.loudness(kill_switch=kill_switch)))]

@@ -1,0 +1,192 @@
+"""The contract with a ward: one alert event, whole in itself, and its canonical JSON.
+
+Owns the event's shape and bytes. Must not know how it is transported or rendered (FHIR, webhook, SSE). The patient and
+encounter are the pseudonyms the pipeline was given; nothing here names a person.
+
+Reading it: events of one `alert_id` are ordered by `seq`, gapless from 1. An event replaces what the one before said.
+The same `event_id` always has the same content, so receiving it twice is harmless.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import msgspec
+
+from alerts.lifecycle import State
+from events import Location, Millis, content_id, to_iso
+from features.state import Reading
+from guardrails.floor import Priority
+from guardrails.verdict import Verdict
+from models.news2 import News2
+
+CONTRACT_VERSION = "1"
+"""Raised when a field changes its meaning or goes; a new optional field does not raise it."""
+
+Trigger = Literal["news2_floor", "model"]
+Disposition = Literal["told", "held", "shadow", "board"]
+"""Told to the ward; held by the kill switch; computed by a version in shadow; shown on the board, paging nobody."""
+Reason = Literal[
+    "band_rise",
+    "new_red",
+    "band_fall",
+    "input_expired",
+    "input_quarantined",
+    "calm",
+    "risk_threshold",
+    "risk_risen",
+    "risk_persists",
+    "now_audible",
+    "risk_below_threshold",
+    "abstained",
+    "correction",
+    "merge",
+    "admission_cancelled",
+    "discharged",
+    "deceased",
+    "not_applicable",
+    "transferred",
+    "acknowledged",
+    "unanswered",
+    "no_fresh_evidence",
+]
+"""Why this event was said; each is counted."""
+
+
+class News2Summary(msgspec.Struct, frozen=True):
+    """NEWS2 (RCP 2017) as a ward is told it. A sub-score of null is missing, stale or quarantined, and said to be so.
+
+    `low` and `high` bound what the total could be once the missing is known.
+    """
+
+    total: int
+    low: int
+    high: int
+    band: Literal["low", "low_medium", "medium", "high"]
+    red: bool
+    scale: Literal[1, 2]
+    respiration_rate: int | None
+    spo2: int | None
+    oxygen: int | None
+    systolic_bp: int | None
+    pulse: int | None
+    consciousness: int | None
+    temperature: int | None
+    missing: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+
+
+assert News2Summary.__struct_fields__ == News2.__struct_fields__, "an open alert keeps a News2 as the summary's fields"  # noqa: S101 - at import, ours
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One value an alert rests on, and the message it came in."""
+
+    feature: str
+    value: float
+    unit: str
+    event_time: Millis
+    message_id: str
+    observation_id: int
+
+    @classmethod
+    def of(cls, reading: Reading, unit: str) -> Self:
+        """Take it from a reading; `unit` is the feature's canonical one (UCUM)."""
+        return cls(reading.feature, reading.value, unit, reading.event_time, reading.message_id, reading.observation_id)
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """What one feature added to the model's log-odds."""
+
+    feature: str
+    log_odds: float
+
+
+class AlertEvent(msgspec.Struct, frozen=True):
+    """One thing said about one alert. Times are milliseconds here and ISO 8601 in UTC in the JSON."""
+
+    event_id: str
+    alert_id: str
+    episode_id: str
+    seq: int
+    """1, 2, 3 ... without gaps per alert: a consumer that misses one knows."""
+    state: State
+    reason: Reason
+    trigger: Trigger
+    priority: Priority
+    disposition: Disposition
+    shadow: bool
+    patient: str
+    encounter: str
+    facility: str
+    ward: str
+    room: str
+    bed: str
+    observed_time: Millis
+    """When it was true of the patient: the newest reading behind it."""
+    received_time: Millis
+    """When the cause of this event was stored."""
+    expires_at: Millis
+    """If nothing more is heard, do not trust it after this."""
+    late: bool
+    age_ms: int
+    """Age of the evidence at `received_time`; `late` where it is too old to be news."""
+    news2: News2Summary | None
+    probability: float | None
+    probability_low: float | None
+    probability_high: float | None
+    indeterminate: bool
+    """True where the model has no answer that may be acted on."""
+    horizon_h: int | None
+    contributions: tuple[Contribution, ...]
+    parameters: tuple[str, ...]
+    """NEWS2 parameters this event is about: those that turned red or were lost."""
+    verdicts: tuple[Verdict, ...]
+    evidence: tuple[Evidence, ...]
+    """Given with events that rest on a new score; the others rest on what an earlier `seq` gave."""
+    model_version: str
+    configuration_hash: str
+    actor: str = ""
+    """Who acknowledged: a role or a pseudonym, never a name."""
+    limit_reason: str = ""
+    """The code of a clinician's limit in force for this patient, or empty."""
+    contract: str = CONTRACT_VERSION
+
+
+TIME_FIELDS = ("observed_time", "received_time", "expires_at")
+EVIDENCE_TIME_FIELDS = ("event_time",)
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def place(location: Location) -> tuple[str, str, str, str]:
+    """Facility, ward, room and bed, in the order of the event's fields.
+
+    >>> place(Location(ward="W1", bed="7"))
+    ('', 'W1', '', '7')
+    """
+    return location.facility, location.ward, location.room, location.bed
+
+
+def name_event(alert_id: str, seq: int) -> str:
+    """Derive an event's id: the same alert and seq always give the same one.
+
+    >>> name_event("a", 1) == name_event("a", 1) != name_event("a", 2)
+    True
+    """
+    return content_id("alert_event", alert_id, str(seq))
+
+
+def to_json(event: AlertEvent) -> bytes:
+    """Encode canonically: keys sorted, every field present, times as ISO 8601, floats in shortest round-trip form."""
+    document = msgspec.to_builtins(event)
+    for field in TIME_FIELDS:
+        document[field] = to_iso(document[field])
+    for item in document["evidence"]:
+        for field in EVIDENCE_TIME_FIELDS:
+            item[field] = to_iso(item[field])
+    # 63-bit ids lose digits in JSON readers that know doubles only (RFC 8259 section 6): sent as text.
+    for item in document["evidence"]:
+        item["observation_id"] = str(item["observation_id"])
+    return _encoder.encode(document)

@@ -1,0 +1,136 @@
+"""ADT: admissions, transfers, discharges, their cancellations, demographics and merges.
+
+Owns what each trigger event means, as a table, and when it happened. Must not know patient keys: a merge names the
+retired side by the sender's identifiers, and the pipeline fills in the key.
+"""
+
+from __future__ import annotations
+
+from connectors.decoded import Identifier, RefusalReason
+from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
+from connectors.hl7v2.faults import Fault
+from connectors.hl7v2.header import Header, read_instant
+from connectors.hl7v2.settings import Hl7Settings
+from events import Admission, Cancellation, Demographics, Discharge, Event, Merge, Millis, Transfer
+
+TRIGGERS = {
+    "A01": "admission",
+    "A02": "transfer",
+    "A03": "discharge",
+    "A04": "admission",
+    "A08": "demographics",
+    "A11": "cancelled_admission",
+    "A12": "cancelled_transfer",
+    "A13": "cancelled_discharge",
+    "A40": "merge",
+}
+"""HL7 table 0003, as much of it as we use (chapter 3, section 3.3)."""
+
+PREADMITTED = "P"
+"""PV1-2 of a patient who is not here yet (table 0004): the location is where a bed is planned."""
+
+
+class AdtSegments:
+    """The segments an ADT message is read from, as lines."""
+
+    __slots__ = ("evn", "mrg", "patient", "visit")
+
+    def __init__(self, patient: Patient, visit: Visit, evn: str, mrg: str) -> None:
+        self.patient = patient
+        self.visit = visit
+        self.evn = evn
+        self.mrg = mrg
+
+
+def demographics(patient: Patient, event_time: Millis) -> Demographics:
+    """Give what a PID says of a person."""
+    return Demographics(event_time, patient.birth_date, patient.sex, patient.deceased)
+
+
+def says_who(patient: Patient) -> bool:
+    """Whether a PID holds anything for `Demographics`."""
+    return patient.birth_date is not None or patient.sex is not None or patient.deceased is not None
+
+
+def location_event(visit: Visit, event_time: Millis, settings: Hl7Settings) -> Transfer | None:
+    """Tell a patient's place from a message about something else; None where it is not known or no longer true."""
+    if not settings.location_from_results or not visit.location.ward:
+        return None
+    if visit.discharged or visit.patient_class == PREADMITTED:
+        return None
+    return Transfer(event_time, visit.location)
+
+
+def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tuple[list[Event], Millis, list[str]]:
+    """Give the events of an ADT message, when it happened (milliseconds), and notes; raises `Fault`.
+
+    The time is EVN-6 (when it occurred), else PV1-44 of an admission or PV1-45 of a discharge, else EVN-2 (when it was
+    recorded), else MSH-7. An unreadable one of these is noted and passed over: the next differs by minutes, while a lost
+    transfer would send alerts to the wrong ward.
+    """
+    trigger = header.kind[4:]
+    meaning = TRIGGERS[trigger]
+    patient, visit = segments.patient, segments.visit
+    event_time, notes = _occurred(header, segments, meaning)
+    events: list[Event] = []
+    if meaning == "demographics" or says_who(patient):
+        events.append(demographics(patient, event_time))
+    if meaning == "admission":
+        events.append(Admission(event_time, visit.location, visit.patient_class))
+    elif meaning == "transfer":
+        if visit.location == NO_VISIT.location:
+            raise Fault(RefusalReason.MISSING_FIELD, "PV1-3", "a transfer needs a location")
+        events.append(Transfer(event_time, visit.location))
+    elif meaning == "discharge":
+        died = patient.deceased is True or visit.disposition in settings.expired_dispositions
+        events.append(Discharge(event_time, visit.disposition, died))
+    elif meaning == "cancelled_admission":
+        events.append(Cancellation(event_time, "admission", visit.location))
+    elif meaning == "cancelled_transfer":
+        events.append(Cancellation(event_time, "transfer", visit.location))
+    elif meaning == "cancelled_discharge":
+        events.append(Cancellation(event_time, "discharge", visit.location))
+    elif meaning == "merge":
+        events.append(Merge(event_time, ""))
+    elif (move := location_event(visit, event_time, settings)) is not None:
+        events.append(move)
+    return events, event_time, notes
+
+
+def retired_identifiers(header: Header, mrg: str, settings: Hl7Settings) -> tuple[Identifier, ...]:
+    """Give MRG-1, the identifiers that are retired; raises `Fault` where there are none."""
+    if not mrg:
+        raise Fault(RefusalReason.MISSING_SEGMENT, "MRG", "a merge needs an MRG segment")
+    field = header.dialect.split(mrg, 2)[1]
+    retired = header.dialect.identifiers(field, settings.authorities.get(header.feed, ""), header.feed)
+    if not retired:
+        raise Fault(RefusalReason.MISSING_IDENTIFIER, "MRG-1", "a merge needs the retired identifier")
+    return retired
+
+
+def _occurred(header: Header, segments: AdtSegments, meaning: str) -> tuple[Millis, list[str]]:
+    evn = header.dialect.split(segments.evn, 7)
+    candidates = [(evn[6], "EVN-6"), (evn[2], "EVN-2")]
+    if meaning == "admission":
+        candidates.insert(1, (segments.visit.admitted, "PV1-44"))
+    elif meaning == "discharge":
+        candidates.insert(1, (segments.visit.discharged, "PV1-45"))
+    notes = []
+    stated = header.dialect.first(evn[1])
+    if stated and stated != header.kind[4:]:
+        notes.append("evn_trigger_differs")
+    for field, position in candidates:
+        try:
+            instant = read_instant(header.clock, field, position, header.dialect) if field else None
+        except Fault:
+            notes.append("event_time_unreadable")
+            continue
+        if instant is not None:
+            return instant.millis, notes + ([instant.note] if instant.note else [])
+    if header.sent is None:
+        raise Fault(RefusalReason.MISSING_FIELD, "MSH-7", "the message says nowhere when it happened")
+    return header.sent.millis, [*notes, "time_from_message"]
+
+
+NO_SEGMENTS = AdtSegments(Patient((), None, None, None, (), True, ""), NO_VISIT, "", "")
+"""Nothing said: for tests and as a default."""

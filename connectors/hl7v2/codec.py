@@ -1,0 +1,232 @@
+"""The HL7 v2 codec: one message's bytes to what it says, or to why it cannot be used.
+
+Owns the order of the checks and the assembly. Must not know a socket, a clock or a patient key. `decode` is a
+function of its arguments alone and never raises on any bytes: what cannot be used is a `Refusal` with its reason and
+position, and quotes nothing of the message.
+
+Nothing is guessed in silence. A message that names two patients is refused whole, and so is one with an unreadable
+time: dead-lettered, it can be driven again; half-read, it would be a wrong chart. A value that is no number costs
+only itself.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
+from connectors.hl7v2 import adt
+from connectors.hl7v2.charset import declared, to_text
+from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
+from connectors.hl7v2.faults import Fault
+from connectors.hl7v2.header import Header, check_header, open_header
+from connectors.hl7v2.oru import Results
+from connectors.hl7v2.settings import Hl7Settings
+from events import Event, Millis
+
+KINDS = frozenset({"ORU^R01", *(f"ADT^{trigger}" for trigger in adt.TRIGGERS)})
+"""The message types that are read."""
+
+_FRAME = b"\x0b\x1c\r\n\t \x00"
+"""What may stand around a message: MLLP's marks, line ends, blanks."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HASH_BYTES = 16
+_HEADER_MARKS_MIN = 10
+"""An only segment with fewer delimiters than up to MSH-11 is the beginning of a message, not a message."""
+
+
+def decode(data: bytes, settings: Hl7Settings) -> Decoded | Refusal:
+    r"""Decode one ER7 message, segments ended by CR, LF or CRLF.
+
+    Times are milliseconds; a time without an offset is read in the feed's zone, else by the offset of MSH-7, else in
+    the settings' zone.
+
+    >>> message = b"MSH|^~\\&|LAB|MAIN|||20260101120000||ORU^R01|7|P|2.5\rPID|1||42^^^HOSP^MR\r"
+    >>> message += b"OBR|1||F1\rOBX|1|NM|8867-4^Heart rate^LN||72|/min|||||F|||20260101115900"
+    >>> decoded = decode(message, Hl7Settings())
+    >>> decoded.kind, decoded.subject[0].authority, decoded.events[0].value
+    ('ORU^R01', 'HOSP', 72.0)
+    >>> decode(b"hello", Hl7Settings()).reason.value
+    'garbage'
+    """
+    header: Header | None = None
+    try:
+        body = _trimmed(data, settings)
+        text, note = to_text(body)
+        lines = text.split("\r")
+        header = open_header(lines[0])
+        _check(header, lines, settings)
+        if note:
+            header.notes += (note,)
+        if header.kind == "ORU^R01":
+            return _results(header, lines, body, settings)
+        return _administration(header, lines, body, settings)
+    except Fault as fault:
+        if header is None:
+            return Refusal(fault.reason, fault.position, fault.detail)
+        sent = None if header.sent is None else header.sent.millis
+        return Refusal(fault.reason, fault.position, fault.detail, header.control_id, header.feed, sent)
+
+
+def _check(header: Header, lines: list[str], settings: Hl7Settings) -> None:
+    """Check the header before anything else is read; raises `Fault`."""
+    if len(lines) == 1 and lines[0].count(header.dialect.delimiters.field) < _HEADER_MARKS_MIN:
+        raise Fault(RefusalReason.TRUNCATED, f"byte {len(lines[0])}", "ends within the MSH segment")
+    declared(lines[0])
+    check_header(header, settings, KINDS)
+
+
+def _trimmed(data: bytes, settings: Hl7Settings) -> bytes:
+    """Take away what stands around the message, and make every line end a CR; raises `Fault`."""
+    if len(data) > settings.message_bytes_max:
+        raise Fault(RefusalReason.OVERSIZED, f"byte {settings.message_bytes_max + 1}", "longer than is accepted")
+    body = data.strip(_FRAME)
+    if body[:3] == _BYTE_ORDER_MARK:
+        body = body[3:].lstrip(_FRAME)
+    if not body:
+        raise Fault(RefusalReason.GARBAGE, "byte 1", "no content")
+    if b"\n" in body:
+        body = body.replace(b"\r\n", b"\r").replace(b"\n", b"\r")
+    if b"\x0bMSH" in body:
+        raise Fault(RefusalReason.GARBAGE, "MSH[2]", "a second message begins inside the first")
+    start = body[:3]
+    if start == b"MSH" or start.upper() == b"MSH":
+        return body
+    if body[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"M\x00S\x00H" in body[:16]:
+        raise Fault(RefusalReason.WRONG_ENCODING, "byte 1", "UTF-16 or UTF-32; HL7 v2 is sent in an ASCII-based set")
+    if start.isalnum() and start.isupper() and body[3:4] == b"|":
+        raise Fault(RefusalReason.MISSING_SEGMENT, "MSH", "the message does not begin with its header")
+    raise Fault(RefusalReason.GARBAGE, "byte 1", "does not begin with MSH")
+
+
+def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Settings) -> Decoded:
+    """Read ORU^R01 (chapter 7, section 7.3.1)."""
+    results = Results(header, settings)
+    separator = header.dialect.delimiters.field
+    readers = {
+        f"OBX{separator}": results.result,
+        f"OBR{separator}": results.order,
+        f"ORC{separator}": results.common_order,
+        f"SPM{separator}": results.specimen,
+    }
+    pid = pv1 = ""
+    for line in lines[1:]:
+        name = line[:4]
+        reader = readers.get(name) or readers.get(name.upper())
+        if reader is not None:
+            reader(line)
+            continue
+        name = name[:3].upper()
+        if name == "PID":
+            pid = _only(pid, line, header)
+        elif name == "PV1":
+            pv1 = pv1 or line
+        elif name == "MSH":
+            raise Fault(RefusalReason.GARBAGE, "MSH[2]", "a second message begins inside the first")
+    patient = _patient(pid, header)
+    visit = header.dialect.visits[pv1] if pv1 else NO_VISIT
+    sent = None if header.sent is None else header.sent.millis
+    when = results.latest if sent is None else sent
+    events = results.events
+    if when is not None:
+        about = _about(patient, visit, when, settings)
+        events = about + events if about else events
+    if len(events) > settings.events_max:
+        raise Fault(RefusalReason.TOO_MANY_EVENTS, "OBX", f"more than {settings.events_max} events")
+    event_time = when if results.latest is None else results.latest
+    return _decoded(header, body, settings, patient, visit, events, event_time, results.notes)
+
+
+def _about(patient: Patient, visit: Visit, when: Millis, settings: Hl7Settings) -> list[Event]:
+    """Tell what a result's PID and PV1 say of the patient, for feeds whose ADT we never see."""
+    about: list[Event] = []
+    if adt.says_who(patient):
+        about.append(adt.demographics(patient, when))
+    move = adt.location_event(visit, when, settings)
+    if move is not None:
+        about.append(move)
+    return about
+
+
+def _administration(header: Header, lines: list[str], body: bytes, settings: Hl7Settings) -> Decoded:
+    """Read ADT (chapter 3)."""
+    found: dict[str, str] = {}
+    for line in lines[1:]:
+        name = line[:3].upper()
+        if name == "MSH":
+            raise Fault(RefusalReason.GARBAGE, "MSH[2]", "a second message begins inside the first")
+        if name in {"PID", "MRG"}:
+            found[name] = _only(found.get(name, ""), line, header)
+        else:
+            found.setdefault(name, line)
+    patient = _patient(found.get("PID", ""), header)
+    visit = header.dialect.visits[found["PV1"]] if "PV1" in found else NO_VISIT
+    segments = adt.AdtSegments(patient, visit, found.get("EVN", ""), found.get("MRG", ""))
+    events, event_time, notes = adt.read_adt(header, segments, settings)
+    retired: tuple[Identifier, ...] = ()
+    if adt.TRIGGERS[header.kind[4:]] == "merge":
+        retired = adt.retired_identifiers(header, segments.mrg, settings)
+    return _decoded(header, body, settings, patient, visit, events, event_time, notes, retired)
+
+
+def _only(known: str, line: str, header: Header) -> str:
+    """Keep a segment of which a message may hold one; a second one about somebody else refuses the message."""
+    if not known:
+        return line
+    name = known[:3].upper()
+    index = 3 if name == "PID" else 1
+    split = header.dialect.split
+    if split(known, 4)[index].strip() != split(line, 4)[index].strip():
+        raise Fault(RefusalReason.INVALID_VALUE, f"{name}[2]-{index}", "the message is about more than one patient")
+    return known
+
+
+def _patient(pid: str, header: Header) -> Patient:
+    if not pid:
+        raise Fault(RefusalReason.MISSING_SEGMENT, "PID", "the message names no patient")
+    patient = header.dialect.patients[pid]
+    if not patient.identifiers:
+        raise Fault(RefusalReason.MISSING_IDENTIFIER, "PID-3", "the patient has no identifier")
+    return patient
+
+
+def _decoded(  # noqa: PLR0913 - the parts of a message come together here once
+    header: Header,
+    body: bytes,
+    settings: Hl7Settings,
+    patient: Patient,
+    visit: Visit,
+    events: list[Event],
+    event_time: Millis | None,
+    notes: list[str],
+    retired: tuple[Identifier, ...] = (),
+) -> Decoded:
+    subject = patient.identifiers
+    if not patient.complete:
+        assumed = settings.authorities.get(header.feed, "")
+        subject = header.dialect.identifiers(patient.field, assumed, header.feed)
+    if notes or header.notes or patient.notes:
+        told = tuple(dict.fromkeys((*header.notes, *patient.notes, *notes)))
+    else:
+        told = ()
+    return Decoded(
+        header.feed,
+        header.control_id,
+        _content_hash(header, body),
+        None if header.sent is None else header.sent.millis,
+        event_time,
+        subject,
+        tuple(events),
+        visit.encounter,
+        retired,
+        header.kind,
+        told,
+    )
+
+
+def _content_hash(header: Header, body: bytes) -> bytes:
+    """Hash what makes the message this message: sender, type, control id, and all after MSH, whatever the line ends
+    were.
+    """
+    start = f"{header.feed}\x1f{header.kind}\x1f{header.control_id}\x1f".encode()
+    end = body.find(b"\r")
+    return blake2b(start + (body[end:] if end >= 0 else b""), digest_size=_HASH_BYTES).digest()

@@ -1,0 +1,230 @@
+"""A dialect: one set of delimiters, and how its segments PID and PV1 and its coded elements read.
+
+Owns the meaning of the fields that recur from message to message, and remembers them: a patient's PID is the same
+line in each of his messages, a code the same field in each OBX. Must not know events or message types.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from connectors.decoded import Identifier, RefusalReason
+from connectors.hl7v2.delimiters import Delimiters, unescape
+from connectors.hl7v2.faults import Fault
+from connectors.hl7v2.memo import Memo
+from connectors.hl7v2.times import birth_date
+from events import Coding, Location
+
+CODES_MAX = 8_192
+"""OBX-3 fields remembered: a large laboratory's catalogue has some 5,000."""
+SEGMENTS_MAX = 4_096
+"""PID and PV1 lines remembered, each: the inpatients of a large hospital; at ~400 bytes a line some 2 MB."""
+NAMES_MAX = 4_096
+"""Short recurring fields remembered: units, versions, feeds."""
+DIALECTS_MAX = 16
+"""Sets of delimiters remembered: a hospital has one, an exotic one two."""
+
+SYSTEMS = {
+    "LN": "loinc",
+    "LOINC": "loinc",
+    "2.16.840.1.113883.6.1": "loinc",
+    "MDC": "mdc",
+    "2.16.840.1.113883.6.24": "mdc",
+    "SCT": "snomed",
+    "SNM": "snomed",
+    "SNOMED": "snomed",
+    "SNOMED-CT": "snomed",
+    "SNOMED CT": "snomed",
+    "2.16.840.1.113883.6.96": "snomed",
+    "UCUM": "ucum",
+}
+"""HL7 table 0396 names, their common misspellings and their OIDs, to the names of our vocabulary."""
+
+SEXES: dict[str, Literal["male", "female", "other", "unknown"]] = {
+    "M": "male",
+    "F": "female",
+    "O": "other",
+    "A": "other",
+    "N": "other",
+    "X": "other",
+    "U": "unknown",
+}
+"""PID-8 (HL7 table 0001; the mapping is that of the HL7 v2-to-FHIR guide)."""
+PREFERRED_TYPES = frozenset({"MR", "MRN", "PI"})
+"""PID-3.5 of the identifiers that name a patient best (HL7 table 0203; MRN is a common misspelling)."""
+
+_UNNAMED = "?"
+"""Stands for an authority that a PID line does not name, while the line is remembered without its feed."""
+_REFERENCE_ID = re.compile(r"MDC_[A-Z0-9_]+")
+
+
+class Code(msgspec.Struct, frozen=True):
+    """An OBX-3: its codings, best first, and the 63 bits by which it enters an observation's id."""
+
+    codings: tuple[Coding, ...]
+    key: int
+
+
+class Patient(msgspec.Struct, frozen=True):
+    """What a PID says."""
+
+    identifiers: tuple[Identifier, ...]
+    birth_date: str | None
+    sex: Literal["male", "female", "other", "unknown"] | None
+    deceased: bool | None
+    notes: tuple[str, ...]
+    complete: bool
+    """Whether every identifier names its authority in CX.4; else the feed's settings decide."""
+    field: str
+    """PID-3, else PID-2 (2.3), as sent."""
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """What a PV1 says. The times are text: they need the feed's zone."""
+
+    location: Location
+    patient_class: str = ""
+    encounter: str = ""
+    disposition: str = ""
+    admitted: str = ""
+    discharged: str = ""
+
+
+NO_VISIT = Visit(Location())
+
+
+def key_of(domain: str, text: str) -> int:
+    """Hash a part of an observation's identity to 63 bits; parts of different domains never cancel out."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8, person=domain.encode()).digest(), "big") >> 1
+
+
+class Dialect:
+    r"""Reads fields and lines of one set of delimiters.
+
+    >>> dialect = dialect_of("|^~\\&")
+    >>> dialect.codes["147842^MDC_ECG_HEART_RATE^MDC"].codings
+    (('mdc', '147842'), ('mdc', 'MDC_ECG_HEART_RATE'))
+    >>> dialect.visits["PV1|1|I|ICU^101^A^HOSP"].location.bed
+    'A'
+    """
+
+    def __init__(self, delimiters: Delimiters) -> None:
+        self.delimiters = delimiters
+        self.codes: Memo[Code] = Memo(self._code, limit=CODES_MAX)
+        self.patients: Memo[Patient] = Memo(self._patient, limit=SEGMENTS_MAX)
+        self.visits: Memo[Visit] = Memo(self._visit, limit=SEGMENTS_MAX)
+        self.firsts: Memo[str] = Memo(self.first, limit=NAMES_MAX)
+        self.sub_keys: Memo[int] = Memo(lambda text: key_of("sub-id", text), limit=NAMES_MAX)
+
+    def leaf(self, text: str) -> str:
+        """Give the plain text of a field's smallest part: trimmed, null as empty, escapes undone."""
+        plain = text.strip()
+        if plain == '""':
+            return ""
+        return unescape(plain, self.delimiters) if self.delimiters.escape in plain else plain
+
+    def first(self, field: str) -> str:
+        """Give the first component of a field's first repetition."""
+        return self.leaf(field.split(self.delimiters.repetition, 1)[0].split(self.delimiters.component, 1)[0])
+
+    def codings(self, field: str) -> tuple[Coding, ...]:
+        """Read the codings of a CE, CWE or CNE: first, alternate and second alternate triplet, and an MDC reference
+        id.
+        """
+        parts = [self.leaf(part) for part in field.split(self.delimiters.component)]
+        parts += [""] * (12 - len(parts))
+        codings: list[Coding] = []
+        for code, label, system in ((0, 1, 2), (3, 4, 5), (9, 10, 11)):
+            name = SYSTEMS.get(parts[system].upper(), parts[system])
+            if parts[code]:
+                codings.append((name, parts[code]))
+            if name == "mdc" and _REFERENCE_ID.fullmatch(parts[label]):
+                codings.append((name, parts[label]))
+        return tuple(dict.fromkeys(codings))
+
+    def identifiers(self, field: str, authority: str = "", fallback: str = "") -> tuple[Identifier, ...]:
+        """Read the repetitions of a CX (PID-3, MRG-1): the preferred types first, else in the order sent.
+
+        The authority is CX.4 (namespace, else universal id), else `authority`, else the type CX.5, else `fallback`.
+        """
+        best: list[Identifier] = []
+        rest: list[Identifier] = []
+        for repetition in field.split(self.delimiters.repetition):
+            parts = repetition.split(self.delimiters.component)
+            value = self.leaf(parts[0])
+            if not value:
+                continue
+            kind = self.leaf(parts[4]) if len(parts) > 4 else ""
+            assigner = parts[3].split(self.delimiters.subcomponent) if len(parts) > 3 else [""]
+            named = next((name for part in assigner[:2] if (name := self.leaf(part))), "")
+            (best if kind in PREFERRED_TYPES else rest).append(
+                Identifier(named or authority or kind or fallback, value)
+            )
+        return tuple(dict.fromkeys(best + rest))
+
+    def split(self, line: str, length: int) -> list[str]:
+        """Split a line into fields, blank ones added up to `length`."""
+        fields = line.split(self.delimiters.field)
+        return fields + [""] * (length - len(fields))
+
+    def _code(self, field: str) -> Code:
+        codings = self.codings(field)
+        return Code(codings, key_of("code", "\x1f".join(codings[0])) if codings else 0)
+
+    def _patient(self, line: str) -> Patient:
+        fields = self.split(line, 31)
+        field = fields[3] if self.identifiers(fields[3]) else fields[2]
+        identifiers = self.identifiers(field, authority=_UNNAMED)
+        notes = []
+        born_text, sex_text = self.first(fields[7]), self.first(fields[8]).upper()
+        born = birth_date(born_text) if born_text else None
+        if born_text and born is None:
+            notes.append("birth_date_unreadable")
+        sex = SEXES.get(sex_text)
+        if sex_text and sex is None:
+            notes.append("sex_unknown_code")
+        death = self.first(fields[30]).upper()
+        deceased = True if death == "Y" or (not death and self.first(fields[29])) else False if death == "N" else None
+        complete = all(identifier.authority != _UNNAMED for identifier in identifiers)
+        return Patient(identifiers, born, sex, deceased, tuple(notes), complete, field)
+
+    def _visit(self, line: str) -> Visit:
+        fields = self.split(line, 46)
+        place = fields[3].split(self.delimiters.repetition, 1)[0].split(self.delimiters.component)
+        place = [self.leaf(part.split(self.delimiters.subcomponent, 1)[0]) for part in place[:4]]
+        location = Location(*place)
+        return Visit(
+            location,
+            self.first(fields[2]).upper(),
+            self.first(fields[19]),
+            self.first(fields[36]),
+            fields[44],
+            fields[45],
+        )
+
+
+def _make_dialect(marks: str) -> Dialect:
+    """Check MSH-1 and MSH-2 and make their dialect; raises `Fault`."""
+    if (
+        len(marks) == 6 and marks[3] == marks[4]
+    ):  # `^~\\\\&`: an escape character that was escaped; no other reading fits
+        marks = marks[:4] + marks[5:]
+    if not 5 <= len(marks) <= 6 or len(set(marks)) != len(marks) or any(_unfit(mark) for mark in marks):
+        raise Fault(RefusalReason.INVALID_VALUE, "MSH-2", "needs four or five different delimiters")
+    return Dialect(Delimiters(*marks))
+
+
+def _unfit(mark: str) -> bool:
+    return mark.isalnum() or mark.isspace() or not mark.isascii() or not mark.isprintable() or mark in '".+-:'
+
+
+_dialects: Memo[Dialect] = Memo(_make_dialect, limit=DIALECTS_MAX)
+
+
+def dialect_of(marks: str) -> Dialect:
+    r"""Give the dialect of MSH-1 followed by MSH-2, such as `|^~\&`; raises `Fault` where they cannot be delimiters."""
+    return _dialects[marks]

@@ -1,0 +1,213 @@
+"""Framing: where one message ends and the next begins, in files and on a wire.
+
+Owns MLLP's marks, batch wrappers (FHS, BHS, BTS, FTS; HL7 v2.5.1 chapter 2, section 2.10.3) and plain concatenation.
+Must not know what a message says, nor open a file or a socket: bytes are given.
+
+Nothing is dropped in silence: what stands outside every message is a piece of its own, which the codec refuses as
+garbage. Memory is bounded by one message, however long the source is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from connectors.decoded import MESSAGE_BYTES_MAX
+
+CHUNK_BYTES = 64 * 1024
+"""Read at a time: some seventy messages."""
+
+START_BLOCK = b"\x0b"
+END_BLOCK = b"\x1c"
+CARRIAGE_RETURN = b"\r"
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK = b" \t\r\n\x0b\x1c\x00"
+_LINE = re.compile(rb"[^\r\n\x1c]*(?:\x1c[\r\n]*|[\r\n]+)")
+_BATCH = frozenset({b"FHS", b"BHS", b"BTS", b"FTS"})
+
+Kind = Literal["message", "garbage", "oversized"]
+
+
+class Framed(msgspec.Struct, frozen=True):
+    """One piece of a source, as it stood there but for the frame."""
+
+    number: int
+    """Its place in the source, from 1; garbage counts too, so that a number names one piece."""
+    data: bytes
+    """The bytes. Of an oversized piece, one byte more than the limit, so that the codec refuses it for its length."""
+    kind: Kind = "message"
+    notes: tuple[str, ...] = ()
+    """`batch_count_mismatch` at the last message of a batch whose BTS-1 counts other than what was there."""
+
+
+def frame(message: bytes) -> bytes:
+    r"""Put a message between MLLP's marks.
+
+    >>> frame(b"MSH|")
+    b'\x0bMSH|\x1c\r'
+    """
+    return START_BLOCK + message + END_BLOCK + CARRIAGE_RETURN
+
+
+def split(source: bytes | BinaryIO, *, message_bytes_max: int = MESSAGE_BYTES_MAX) -> Iterator[Framed]:
+    r"""Part a source into messages: MLLP-framed, batch-wrapped or plain, also mixed; lines end with CR, LF or CRLF.
+
+    A message begins at a line that begins with MSH. A source without content yields nothing: it holds no message, and
+    none is missing. Raises only what reading `source` raises.
+
+    >>> [piece.kind for piece in split(b"hello\nMSH|^~\\&|A\rPID|1\r\rMSH|^~\\&|B\r")]
+    ['garbage', 'message', 'message']
+    """
+    splitter = _Splitter(message_bytes_max)
+    for line in _lines(source, message_bytes_max):
+        yield from splitter.line(line)
+    yield from splitter.end()
+
+
+def _lines(source: bytes | BinaryIO, limit: int) -> Iterator[bytes]:
+    """Give the lines with their ends; of a line past `limit`, parts."""
+    rest = b""
+    for chunk in [source] if isinstance(source, bytes) else iter(lambda: source.read(CHUNK_BYTES), b""):
+        rest += chunk
+        at = 0
+        for match in _LINE.finditer(rest):
+            if match.end() == len(rest) and not isinstance(source, bytes):
+                break  # the line's end may go on in the next chunk
+            yield match.group()
+            at = match.end()
+        rest = rest[at:]
+        if len(rest) > limit + CHUNK_BYTES:
+            yield rest
+            rest = b""
+    yield from _LINE.findall(rest)
+    tail = rest[max(rest.rfind(b"\r"), rest.rfind(b"\n"), rest.rfind(END_BLOCK)) + 1 :]
+    if tail:
+        yield tail
+
+
+class _Splitter:
+    """Gathers lines into pieces. One finished piece is held back, so that a batch trailer can leave its note on it."""
+
+    __slots__ = ("_batch", "_held", "_in_message", "_limit", "_number", "_parts", "_size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._number = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._in_message = False
+        self._held: Framed | None = None
+        self._batch = 0
+
+    def line(self, line: bytes) -> Iterator[Framed]:
+        plain = line.lstrip(_BLANK)
+        if plain[:3] == _BYTE_ORDER_MARK:
+            plain = plain[3:]
+        name = plain[:3].upper()
+        if not plain[3:4].isalnum() and (name == b"MSH" or name in _BATCH):
+            yield from self._close()
+            if name == b"MSH":
+                self._in_message = True
+                self._batch += 1
+            else:
+                yield from self._wrapper(name, plain)
+                return
+        elif not self._in_message and not plain:
+            return
+        self._add(plain if not self._parts else line)
+        if END_BLOCK in line:
+            yield from self._close()
+
+    def end(self) -> Iterator[Framed]:
+        yield from self._close()
+        if self._held is not None:
+            yield self._held
+            self._held = None
+
+    def _add(self, line: bytes) -> None:
+        room = self._limit + 1 - self._size
+        if room > 0:
+            self._parts.append(line[:room])
+            self._size += min(room, len(line))
+
+    def _close(self) -> Iterator[Framed]:
+        """Finish the piece in hand, if any, and let go of the one before it."""
+        data = b"".join(self._parts)
+        over = self._size > self._limit
+        kind: Kind = "oversized" if over else "message" if self._in_message else "garbage"
+        self._parts, self._size, self._in_message = [], 0, False
+        if not over:
+            data = data.rstrip(_BLANK)
+        if data:
+            if self._held is not None:
+                yield self._held
+            self._number += 1
+            self._held = Framed(self._number, data, kind)
+
+    def _wrapper(self, name: bytes, line: bytes) -> Iterator[Framed]:
+        """Take a batch segment: it is no message, but its count is checked."""
+        if name == b"BHS":
+            self._batch = 0
+        elif name == b"BTS":
+            counted = line[4:].split(line[3:4] or b"|", 1)[0].strip(_BLANK)
+            if counted.isdigit() and counted.lstrip(b"0") != str(self._batch).encode().lstrip(b"0"):
+                if self._held is None:
+                    self._number += 1
+                    yield Framed(self._number, line.rstrip(_BLANK), "garbage", ("batch_count_mismatch",))
+                else:
+                    self._held = msgspec.structs.replace(self._held, notes=("batch_count_mismatch",))
+            self._batch = 0
+
+
+class MllpReader:
+    r"""Takes bytes from a connection as they come and gives the messages that are complete; no socket in it.
+
+    A frame ends at 0x1C, so that a sender who forgets the CR is answered too. Of an overlong message one byte more
+    than the limit is given, at its end, for the codec to refuse and the server to answer. `strays` counts bytes
+    outside of frames.
+
+    >>> reader = MllpReader()
+    >>> reader.feed(b"\x0bMSH|1"), reader.feed(b"\x1c\r\x0bMSH|2\x1c\r")
+    ([], [b'MSH|1', b'MSH|2'])
+    """
+
+    __slots__ = ("_buffer", "_limit", "_open", "strays")
+
+    def __init__(self, message_bytes_max: int = MESSAGE_BYTES_MAX) -> None:
+        self._limit = message_bytes_max
+        self._buffer = bytearray()
+        self._open = False
+        self.strays = 0
+
+    @property
+    def pending(self) -> bytes:
+        """What has come of a message that is not complete: for the record when a connection breaks."""
+        return bytes(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes; give the messages that they complete."""
+        messages = []
+        at = 0
+        while at < len(data):
+            if not self._open:
+                start = data.find(START_BLOCK, at)
+                self.strays += len(data[at : start if start >= 0 else len(data)].strip(b"\r\n"))
+                if start < 0:
+                    break
+                self._open = True
+                at = start + 1
+                continue
+            end = data.find(END_BLOCK, at)
+            stop = end if end >= 0 else len(data)
+            self._buffer += data[at : min(stop, at + max(0, self._limit + 1 - len(self._buffer)))]
+            if end < 0:
+                break
+            messages.append(bytes(self._buffer))
+            self._buffer.clear()
+            self._open = False
+            at = end + 1
+        return messages

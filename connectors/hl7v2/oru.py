@@ -1,0 +1,260 @@
+"""ORU^R01: results, one OBX after another, each under its OBR.
+
+Owns statuses, times and identities of results. Must not know what a code means, nor convert a unit.
+
+**Identity.** A result is named by feed, order, code, sub-id and stated time, so that a correction names what it
+corrects. The order is the filler's number (OBR-3, else ORC-3), else the placer's (OBR-2, else ORC-2), else OBR-4. The
+stated time is OBX-14, else OBR-7; it belongs to the identity because vital-sign feeds reuse one order number for
+days, and a new value taken for a repeat of the old one is a deterioration missed. MSH-7 is no stated time: it enters
+only where there is no order number. The price: a correction that moves OBX-14 matches nothing, and shows as an
+unmatched correction. The parts are hashed apart and combined by exclusive or, one hash an order and one a code.
+
+**Statuses** (OBX-11, HL7 table 0085) are the table `STATUSES`. An unknown status is read as preliminary and noted:
+the value still counts, unverified, for hiding it could hide a deterioration.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from connectors.decoded import RefusalReason
+from connectors.hl7v2.dialect import Code, key_of
+from connectors.hl7v2.faults import Fault
+from connectors.hl7v2.header import Header, read_instant
+from connectors.hl7v2.settings import Hl7Settings
+from connectors.hl7v2.values import ENCAPSULATED, NUMERIC, Value, numbers, read_values
+from events import Coding, Correction, Event, Millis, Observation
+from events.clinical import ObservationStatus
+
+FIELDS = 21
+"""We read up to OBX-20 and OBR-15."""
+_BLANKS = [""] * FIELDS
+_MASK = (1 << 63) - 1
+_SPREAD = 0x9E3779B97F4A7C15
+"""An odd constant (2^64 over the golden ratio) that spreads a time's few changing bits over the whole id."""
+
+STATUSES: dict[str, tuple[ObservationStatus, str]] = {
+    "": ("final", ""),
+    "F": ("final", ""),
+    "U": ("final", ""),
+    "B": ("final", ""),
+    "P": ("preliminary", ""),
+    "R": ("preliminary", ""),
+    "I": ("preliminary", ""),
+    "S": ("preliminary", ""),
+    "V": ("preliminary", ""),
+    "C": ("corrected", "correction"),
+    "A": ("corrected", "correction"),
+    "D": ("withdrawn", "withdrawal"),
+    "W": ("withdrawn", "withdrawal"),
+    "X": ("withdrawn", "withdrawal"),
+    "N": ("final", "not_asked"),
+    "O": ("final", "order_detail"),
+}
+"""OBX-11: the status in our words, and what else is to be done with the OBX."""
+UNKNOWN_STATUS: tuple[ObservationStatus, str] = ("preliminary", "")
+NOT_ASKED = Value(absent_reason="not-asked")
+
+
+class Results:
+    """Collects the observations of one ORU message, line by line, in the order sent."""
+
+    __slots__ = (
+        "_clock",
+        "_dialect",
+        "_group_from",
+        "_group_key",
+        "_group_time",
+        "_header",
+        "_limit",
+        "_number",
+        "_numbered",
+        "_orc",
+        "_orders",
+        "_qualifiers",
+        "_seen",
+        "_separator",
+        "events",
+        "latest",
+        "notes",
+    )
+
+    def __init__(self, header: Header, settings: Hl7Settings) -> None:
+        self._header = header
+        self._dialect = header.dialect
+        self._clock = header.clock
+        self._separator = header.dialect.delimiters.field
+        self._limit = settings.events_max
+        self._number = 0
+        self._orders = 0
+        self._orc = ""
+        self._seen: dict[int, Observation] = {}
+        self._qualifiers: tuple[Coding, ...] = ()
+        self._group_from = 0
+        self._group_key = key_of("feed", header.feed)
+        self._group_time: Millis | None = None
+        self._numbered = False
+        self.events: list[Event] = []
+        self.latest: Millis | None = None
+        self.notes: list[str] = []
+
+    def common_order(self, line: str) -> None:
+        """Remember an ORC for the OBR that follows: its order numbers stand in for OBR-2 and OBR-3."""
+        self._orc = line
+
+    def order(self, line: str) -> None:
+        """Open a group by its OBR."""
+        self._orders += 1
+        fields = line.split(self._separator)
+        fields += _BLANKS
+        stated = self._instant(fields[7], "OBR", self._orders, 7) if fields[7] else None
+        self._group_time = stated
+        order = fields[3].strip() or fields[2].strip()
+        if not order and self._orc:
+            orc = self._dialect.split(self._orc, 4)
+            order = orc[3].strip() or orc[2].strip()
+        self._orc = ""
+        domain = "order" if order else "panel"
+        self._group_key = key_of(domain, f"{self._header.feed}\x1f{order or fields[4]}")
+        self._numbered = bool(order)
+        self._qualifiers = self._specimen(fields[15]) if fields[15] else ()
+        self._group_from = len(self.events)
+
+    def specimen(self, line: str) -> None:
+        """Add SPM-4, which follows the results it belongs to, to the group's results."""
+        codings = self._dialect.codings(self._dialect.split(line, 5)[4])
+        self._qualifiers += codings
+        replace = msgspec.structs.replace
+        for index in range(self._group_from, len(self.events)):
+            event = self.events[index]
+            if isinstance(event, Observation):
+                self.events[index] = replace(event, qualifiers=event.qualifiers + codings)
+            elif isinstance(event, Correction):
+                changed = replace(event.observation, qualifiers=event.observation.qualifiers + codings)
+                self.events[index] = replace(event, observation=changed)
+
+    def result(self, line: str) -> None:
+        """Add an OBX."""
+        self._number += 1
+        fields = line.split(self._separator)
+        fields += _BLANKS
+        code = self._dialect.codes[fields[3]]
+        if not code.codings:
+            self.notes.append("obx3_missing")
+            return
+        stated = self._instant(fields[14], "OBX", self._number, 14) if fields[14] else None
+        if stated is None:
+            stated = self._group_time
+        key = self._group_key ^ code.key
+        if fields[4]:
+            key ^= self._dialect.sub_keys[fields[4].strip()]
+        if stated is None:
+            event_time = self._message_time()
+            self.notes.append("time_from_message")
+            if not self._numbered:
+                key ^= (event_time * _SPREAD) & _MASK
+        else:
+            event_time = stated
+            key ^= (stated * _SPREAD) & _MASK
+        if self.latest is None or event_time > self.latest:
+            self.latest = event_time
+        raw, status = fields[5], fields[11]
+        kind = fields[2]
+        number = numbers[raw] if kind == "NM" else None
+        if number is None or (status and status != "F") or fields[17] or fields[20]:
+            self._unusual(fields, code, key, event_time)
+            return
+        unit = self._dialect.firsts[fields[6]] if fields[6] else ""
+        observation = Observation(
+            key, code.codings, number, unit, event_time, "final", "", (), "", "", self._qualifiers
+        )
+        if key in self._seen:
+            self._repeated(observation)
+        else:
+            self._seen[key] = observation
+            self.events.append(observation)
+
+    def _unusual(self, fields: list[str], code: Code, key: int, event_time: Millis) -> None:
+        """Add an OBX that is anything but a plain final number."""
+        dialect = self._dialect
+        status, treatment = self._status(fields[11])
+        if treatment == "order_detail":
+            self.notes.append("obx_order_detail")
+            return
+        kind = dialect.firsts[fields[2]].upper()
+        values = [NOT_ASKED] if treatment == "not_asked" else read_values(kind, fields[5], dialect)
+        if len(values) + len(self.events) > self._limit:
+            raise Fault(RefusalReason.TOO_MANY_EVENTS, f"OBX[{self._number}]-5", f"more than {self._limit} events")
+        if len(values) > 1:
+            self.notes.append("obx5_repeats")
+        if kind in NUMERIC and not kind and fields[5]:
+            self.notes.append("obx2_empty")
+        elif kind in ENCAPSULATED:
+            self.notes.append("obx2_unsupported")
+        unit = dialect.firsts[fields[6]] if fields[6] else ""
+        qualifiers = self._qualifiers
+        for field in (fields[17], fields[20]):
+            if field:
+                for repetition in field.split(dialect.delimiters.repetition):
+                    qualifiers += dialect.codings(repetition)
+        for index, value in enumerate(values):
+            observation = Observation(
+                key ^ key_of("repetition", str(index)) if index else key,
+                code.codings,
+                value.value,
+                unit,
+                event_time,
+                status,
+                value.comparator,
+                value.answers,
+                value.text,
+                value.absent_reason,
+                qualifiers,
+            )
+            if treatment in {"correction", "withdrawal"}:
+                self.events.append(Correction(observation, treatment == "withdrawal"))
+            elif observation.observation_id in self._seen:
+                self._repeated(observation)
+            else:
+                self._seen[observation.observation_id] = observation
+                self.events.append(observation)
+
+    def _repeated(self, observation: Observation) -> None:
+        """Add an observation whose identity the message has used: the same value is a repeat, another one a second
+        result.
+        """
+        first = self._seen[observation.observation_id]
+        said = (observation.value, observation.comparator, observation.text, observation.answers)
+        if said != (first.value, first.comparator, first.text, first.answers):
+            self.notes.append("obx_same_identity")
+            salt = key_of("occurrence", str(self._number))
+            observation = msgspec.structs.replace(observation, observation_id=observation.observation_id ^ salt)
+        self.events.append(observation)
+
+    def _status(self, field: str) -> tuple[ObservationStatus, str]:
+        treatment = STATUSES.get(self._dialect.first(field).upper())
+        if treatment is None:
+            self.notes.append("obx11_unknown")
+            return UNKNOWN_STATUS
+        return treatment
+
+    def _instant(self, field: str, segment: str, number: int, index: int) -> Millis | None:
+        instant = self._clock.instants[field]
+        if instant is None:
+            instant = read_instant(self._clock, field, f"{segment}[{number}]-{index}", self._dialect)
+            if instant is None:
+                return None
+        if instant.note:
+            self.notes.append(instant.note)
+        return instant.millis
+
+    def _message_time(self) -> Millis:
+        """Give MSH-7, the last resort; raises `Fault` where it is missing."""
+        if self._header.sent is None:
+            raise Fault(RefusalReason.MISSING_FIELD, "MSH-7", "the message says nowhere when it was observed")
+        return self._header.sent.millis
+
+    def _specimen(self, field: str) -> tuple[Coding, ...]:
+        """Read OBR-15 (SPS, until 2.6): its first component is a CWE of sub-components."""
+        marks = self._dialect.delimiters
+        return self._dialect.codings(field.split(marks.component, 1)[0].replace(marks.subcomponent, marks.component))

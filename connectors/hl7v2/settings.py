@@ -1,0 +1,54 @@
+"""What a hospital may set about reading HL7 v2.
+
+Owns the settings and their validation, the operator's blame: a wrong zone name fails when the settings are made,
+never in the middle of a message. Must not know where settings are stored.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from connectors.decoded import EVENTS_PER_MESSAGE_MAX, MESSAGE_BYTES_MAX
+
+VERSIONS = frozenset({"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"})
+"""MSH-12 that we read. 2.1 and 2.2 lay out identifiers differently; 2.9 and later have not been tried."""
+
+EXPIRED_DISPOSITIONS = frozenset({"20", "40", "41", "42"})
+"""PV1-36 that mean death (HL7 table 0112; 40 to 42: at home, in a facility, place unknown)."""
+
+
+class Hl7Settings(msgspec.Struct, frozen=True):
+    """How to read a feed's messages; a feed is named `MSH-3|MSH-4`, the first components.
+
+    >>> Hl7Settings(zones={"SIMHOSP|SFAC": "Europe/London"}).zone
+    'UTC'
+    >>> Hl7Settings(zone="Mars/Olympus")
+    Traceback (most recent call last):
+    ValueError: unknown time zone 'Mars/Olympus'
+    """
+
+    zone: str = "UTC"
+    """IANA zone of times that carry no offset, where neither the feed has its own nor MSH-7 an offset."""
+    zones: dict[str, str] = {}
+    """IANA zone by feed; stronger than the offset in MSH-7, for it knows summer time."""
+    ambiguous_hour: Literal["earlier", "later"] = "earlier"
+    """Which of the two instants a local time in the repeated autumn hour means. The earlier one never lies ahead."""
+    authorities: dict[str, str] = {}
+    """Assigning authority by feed, for identifiers that name none in PID-3.4."""
+    accepted_versions: frozenset[str] = VERSIONS
+    message_bytes_max: int = MESSAGE_BYTES_MAX
+    events_max: int = EVENTS_PER_MESSAGE_MAX
+    expired_dispositions: frozenset[str] = EXPIRED_DISPOSITIONS
+    location_from_results: bool = True
+    """Whether PV1-3 of an ORU or A08 is told as a `Transfer`: a patient whose admission was never seen has a ward
+    then."""
+
+    def __post_init__(self) -> None:
+        for name in (self.zone, *self.zones.values()):
+            try:
+                ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError(f"unknown time zone {name!r}") from None

@@ -1,0 +1,153 @@
+"""From one file's bytes to its arrivals, in the order in which they stand in it.
+
+Owns the cutting of files into messages, their numbers, and the received time of what names none. Must not know where
+the file lies, nor the order of files. What cannot be cut or unpacked is a refusal in its place, like any bad message.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, BinaryIO, cast
+
+import msgspec
+
+from connectors.decoded import MESSAGE_BYTES_MAX, Decoded, Refusal, RefusalReason
+from connectors.fhir import codec as fhir
+from connectors.fhir.settings import BUNDLE_BYTES_MAX, LINE_BYTES_MAX
+from connectors.hl7v2 import codec as hl7v2
+from connectors.hl7v2 import framing
+from connectors.sources.arrival import Arrival, Format, SourceSettings
+from connectors.sources.files import Kind
+from events import Millis
+
+UNTIMED_MAX = 1_000
+"""So many messages at a file's head may wait for the first one that names a time; those before them count as time 0."""
+CHUNK_BYTES = 1024 * 1024
+"""Read at once where a too long line is passed over."""
+
+_Read = tuple[bytes | None, Decoded | Refusal]
+
+_UNPACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
+
+
+class _Entry(msgspec.Struct):
+    resource: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Bundle(msgspec.Struct, tag_field="resourceType", tag="Bundle"):
+    entry: list[_Entry] = []
+
+
+_decode_bundle = msgspec.json.Decoder(_Bundle).decode
+
+
+def read_messages(name: str, kind: Kind, stream: IO[bytes], settings: SourceSettings) -> Iterator[Arrival]:
+    """Yield the messages of one file, numbered from 1: `name#1`. Each has a received time.
+
+    A message without one has that of the message before it in its file; at the head of a file that of the first one
+    that names it; in a file where none does, 0.
+
+    >>> import io
+    >>> [a.position for a in read_messages("a.json", "json", io.BytesIO(b"{}"), SourceSettings())]
+    ['a.json#1']
+    """
+    format_: Format = "hl7v2" if kind == "hl7" else "fhir"
+    readers = {"hl7": _read_hl7, "json": _read_json, "ndjson": _read_ndjson}
+    untimed: list[Arrival] = []
+    time: Millis | None = None
+    source = _Unbroken(stream)
+    for number, (data, decoded) in enumerate(_told(readers[kind](source, settings), source), 1):
+        if decoded.sent_time is not None:
+            time = decoded.sent_time
+        arrival = Arrival(f"{name}#{number}", time, data, format_, decoded)
+        if time is None:
+            untimed.append(arrival)
+            if len(untimed) >= UNTIMED_MAX:
+                yield from (msgspec.structs.replace(waiting, received_time=0) for waiting in untimed)
+                untimed = []
+            continue
+        if untimed:
+            yield from (msgspec.structs.replace(waiting, received_time=time) for waiting in untimed)
+            untimed = []
+        yield arrival
+    yield from (msgspec.structs.replace(waiting, received_time=0) for waiting in untimed)
+
+
+class _Unbroken(io.RawIOBase):
+    """A stream that ends where unpacking it fails, so that all before that is read; `fault` says that it did."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.fault: Refusal | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._try(self._stream.read, size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._try(self._stream.readline, -1 if size is None else size)
+
+    def _try(self, read: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            return read(size)
+        except _UNPACKING_ERRORS as error:
+            reason = RefusalReason.TRUNCATED if isinstance(error, EOFError) else RefusalReason.GARBAGE
+            self.fault = Refusal(reason, "gzip", f"cannot be unpacked further ({type(error).__name__})")
+            return b""
+
+
+def _told(read: Iterable[_Read], source: _Unbroken) -> Iterator[_Read]:
+    """Add to what was read the refusal of what could not be unpacked."""
+    yield from read
+    if source.fault is not None:
+        yield None, source.fault
+
+
+def _read_hl7(stream: _Unbroken, settings: SourceSettings) -> Iterator[_Read]:
+    for piece in framing.split(cast("BinaryIO", stream), message_bytes_max=settings.hl7.message_bytes_max):
+        decoded = hl7v2.decode(piece.data, settings.hl7)
+        if piece.notes and isinstance(decoded, Decoded):
+            decoded = msgspec.structs.replace(decoded, notes=decoded.notes + piece.notes)
+        yield piece.data, decoded
+
+
+def _read_json(stream: _Unbroken, settings: SourceSettings) -> Iterator[_Read]:
+    data = stream.read(BUNDLE_BYTES_MAX + 1)
+    return _with_bytes(data, fhir.decode(data, settings.fhir))
+
+
+def _read_ndjson(stream: _Unbroken, settings: SourceSettings) -> Iterator[_Read]:
+    while line := stream.readline(LINE_BYTES_MAX + 1):
+        if len(line) > LINE_BYTES_MAX:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(CHUNK_BYTES)
+            detail = f"a line of more than {LINE_BYTES_MAX} bytes"
+            yield None, Refusal(RefusalReason.OVERSIZED, "$", detail, feed=settings.fhir.server)
+        elif line.strip():
+            data = line.rstrip(b"\r\n")
+            yield from _with_bytes(data, fhir.decode(data, settings.fhir))
+
+
+def _with_bytes(data: bytes, results: list[Decoded | Refusal]) -> Iterator[_Read]:
+    """Give each entry of a Bundle its own bytes, so that a dead letter can be tried again without the rest."""
+    if len(results) != 1:
+        entries = _entries(data)
+        if len(entries) == len(results):
+            for entry, result in zip(entries, results, strict=True):
+                yield bytes(entry.resource) or None, result
+            return
+    whole = data if len(data) <= MESSAGE_BYTES_MAX else None
+    for result in results:
+        yield whole, result
+
+
+def _entries(data: bytes) -> list[_Entry]:
+    try:
+        return _decode_bundle(data.removeprefix(b"\xef\xbb\xbf")).entry
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []

@@ -1,0 +1,1 @@
+"""SQLite (WAL): the embedded journal and the embedded store."""

@@ -1,0 +1,104 @@
+"""Patient states in SQLite, for the embedded host.
+
+Owns the tables `patient_state` and `state_log` of its file. Must not know what a state holds. One commit is one transaction
+with `synchronous=FULL` on a write-ahead log: what was committed survives a kill and a loss of power.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from features.store import BEFORE_FIRST, FencedError, WatermarkError
+
+KEYS_PER_QUERY_MAX = 500
+"""SQLite builds have allowed no more than 999 parameters in one statement; half of it leaves room."""
+BUSY_TIMEOUT_S = 5.0
+"""How long a commit waits for another process (`features PATIENT`, a backup) to let the file go."""
+
+_SCHEMA = f"""
+create table if not exists patient_state (key text primary key, state blob not null) without rowid;
+create table if not exists state_log (
+    only integer primary key check (only = 1), epoch integer not null, watermark integer not null
+);
+insert or ignore into state_log values (1, 0, {BEFORE_FIRST});
+"""
+
+
+class SqliteStateStore:
+    """The state store port on one SQLite file; `:memory:` is allowed. Close it, or use it in `with`.
+
+    >>> with SqliteStateStore(":memory:") as store:
+    ...     store.commit(store.acquire_epoch(), {"p": b"state"}, watermark=0)
+    ...     store.load(["p", "q"]), store.watermark()
+    ({'p': b'state'}, 0)
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        self._connection.execute("pragma journal_mode = wal")
+        self._connection.execute("pragma synchronous = full")
+        self._connection.executescript(_SCHEMA)
+
+    def acquire_epoch(self) -> int:
+        """Take a new epoch, one higher than any before, also across processes."""
+        row = self._connection.execute("update state_log set epoch = epoch + 1 returning epoch").fetchone()
+        return int(row[0])
+
+    def watermark(self) -> int:
+        """Give the position of the last record whose effect is here."""
+        return int(self._connection.execute("select watermark from state_log").fetchone()[0])
+
+    def load(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Give the states of those keys that have one."""
+        wanted = list(keys)
+        found: dict[str, bytes] = {}
+        for start in range(0, len(wanted), KEYS_PER_QUERY_MAX):
+            part = wanted[start : start + KEYS_PER_QUERY_MAX]
+            marks = ",".join("?" * len(part))
+            query = f"select key, state from patient_state where key in ({marks})"  # noqa: S608 -- only question marks
+            found.update(self._connection.execute(query, part))
+        return found
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Give every key with its state, in order of key."""
+        yield from self._connection.execute("select key, state from patient_state order by key")
+
+    def commit(self, epoch: int, states: Mapping[str, bytes | None], watermark: int) -> None:
+        """Write states (None deletes) with the new watermark, in one transaction."""
+        connection = self._connection
+        connection.execute("begin immediate")
+        try:
+            owner, reached = connection.execute("select epoch, watermark from state_log").fetchone()
+            if epoch != owner:
+                raise FencedError(f"epoch {epoch}, now {owner}")  # noqa: TRY301 -- the transaction is rolled back below
+            if watermark < reached:
+                raise WatermarkError(f"{watermark} is before {reached}")  # noqa: TRY301 -- as above
+            connection.executemany(
+                "insert into patient_state values (?, ?) on conflict (key) do update set state = excluded.state",
+                [(key, state) for key, state in states.items() if state is not None],
+            )
+            connection.executemany(
+                "delete from patient_state where key = ?", [(key,) for key, state in states.items() if state is None]
+            )
+            connection.execute("update state_log set watermark = ?", (watermark,))
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> SqliteStateStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,119 @@
+"""The model card: what a version is, in words a clinician and an auditor can read.
+
+Owns the card's text. Must not know how the version is used. Everything in it comes from the version itself, so the card
+cannot say what the version does not (Mitchell et al., "Model Cards for Model Reporting", 2019).
+"""
+
+from __future__ import annotations
+
+from events import Millis, to_iso
+from models.version import ModelVersion
+
+WEIGHTS_SHOWN = 15
+"""The heaviest inputs, by logits a standard deviation: what the version listens to at all."""
+
+_FIGURES = {
+    "prequential_rows": "scores evaluated",
+    "prequential_positives": "of them followed by the outcome",
+    "prequential_groups": "patients",
+    "prequential_unscored": "scores refused (nothing usable known)",
+    "prequential_auroc": "AUROC",
+    "prequential_average_precision": "average precision",
+    "prequential_brier": "Brier score",
+    "prequential_brier_of_base_rate": "Brier score of always saying the base rate",
+    "prequential_calibration_error": "expected calibration error (10 bins of equal count)",
+}
+
+
+def model_card(version: ModelVersion) -> str:
+    """Write the card of a version as Markdown."""
+    lineage = version.lineage
+    share = lineage.positives / lineage.rows if lineage.rows else 0.0
+    lines = [
+        f"# Model version {version.version}",
+        "",
+        "**Not for clinical use.** This version is a demonstration of the software. It has not been validated on the",
+        "patients of any hospital, is no medical device, and must stay in shadow wherever real patients are.",
+        "",
+        f"It was trained on: **{lineage.source}**.",
+        "",
+        "## What it says",
+        "",
+        f"The probability of {_outcomes(lineage.outcome_kinds)} within {version.horizon_h} hours.",
+        f"A logistic regression on {len(version.inputs.names)} inputs and {len(version.inputs.indicators)} flags of",
+        f"missing ones, each scaled and clipped at {version.clip_sd:g} standard deviations; trained online with",
+        f"River {version.river_version}.",
+        "NEWS2 is computed beside it and never depends on it.",
+        "",
+        "## Training",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| content hash | `{version.digest}` |",
+        f"| inputs' schema | `{version.schema_hash}` |",
+        f"| rows | {lineage.rows} |",
+        f"| positives | {lineage.positives} ({share:.2%}) |",
+        f"| patients | {_said(lineage.patients)} |",
+        f"| seed of the data | {_said(lineage.seed)} |",
+        f"| stream time | {_time(lineage.first_time)} to {_time(lineage.last_time)} |",
+        f"| code version | {lineage.code_version or 'not recorded'} |",
+        "",
+        *_evaluation(version),
+        "## Recommended use of the number",
+        "",
+        f"Tell at {version.threshold:.4f} or above, release below {version.threshold_release:.4f}: the point at which",
+        f"one missed deterioration weighs {version.cost_of_miss:g} false alarms, if the probability is calibrated.",
+        "The ward's own configuration decides.",
+        "",
+        "## What it listens to",
+        "",
+        "| input | logits a standard deviation |",
+        "|---|---|",
+        *_weights(version),
+        "",
+        "## Limits",
+        "",
+        "- Correlation, not cause: a missing laboratory value or a long stay may move the score.",
+        "- Adults only; pregnancy and palliative care are outside its scope.",
+        "- Where an alert was acted on, the outcome may have been prevented and the label with it.",
+    ]
+    if lineage.note:
+        lines += ["", "## Note", "", lineage.note]
+    return "\n".join(lines) + "\n"
+
+
+def _outcomes(kinds: tuple[str, ...]) -> str:
+    words = [kind.replace("_", " ") for kind in kinds]
+    return " or ".join(words) if words else "the configured outcome"
+
+
+def _said(value: int | None) -> str:
+    return "not recorded" if value is None else str(value)
+
+
+def _time(instant: Millis | None) -> str:
+    return "not recorded" if instant is None else to_iso(instant)
+
+
+def _evaluation(version: ModelVersion) -> list[str]:
+    measured = version.lineage.evaluation
+    if not measured:
+        return ["No figures were recorded.", ""]
+    lines = [
+        "Figures, each score predicted before it was learned from (prequential), on the training stream itself:",
+        "",
+    ]
+    lines += ["| | |", "|---|---|"]
+    for name in sorted(
+        measured, key=lambda key: (list(_FIGURES).index(key) if key in _FIGURES else len(_FIGURES), key)
+    ):
+        value = measured[name]
+        lines.append(f"| {_FIGURES.get(name, name.replace('_', ' '))} | {'undefined' if value is None else value} |")
+    return [*lines, ""]
+
+
+def _weights(version: ModelVersion) -> list[str]:
+    by_size = sorted(
+        zip(version.inputs.all_names(), version.weights, strict=True), key=lambda item: (-abs(item[1]), item[0])
+    )
+    return [f"| `{name}` | {weight:+.3f} |" for name, weight in by_size[:WEIGHTS_SHOWN] if weight]

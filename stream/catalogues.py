@@ -1,0 +1,19 @@
+"""The catalogue a site runs on: the shipped one, with the site's local codes.
+
+Owns that join. Must not know a code itself: they are data in `features` and in the configuration.
+"""
+
+from __future__ import annotations
+
+from features.catalogue import Catalogue, default_catalogue
+from stream.settings import Settings
+
+
+def catalogue_for(settings: Settings) -> Catalogue:
+    """Give the catalogue with the site's local codes in it.
+
+    >>> catalogue_for(Settings()) is default_catalogue()
+    True
+    """
+    codes = {(system, code): feature for system, table in settings.codes.items() for code, feature in table.items()}
+    return default_catalogue().with_codes(codes) if codes else default_catalogue()

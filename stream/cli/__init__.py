@@ -1,0 +1,78 @@
+"""The command line. Each command is a module of its own and imports what it needs when it runs, so `--help` is quick.
+
+Owns the command group, the exit codes and the two lines every command ends an error with: what is wrong, what to do. Must
+not know how a command does its work.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_USAGE = 2
+EXIT_REFUSED_IN_PART = 3
+
+_COMMANDS = {
+    "demo": "stream.cli.demo",
+    "simulate": "stream.cli.simulate",
+    "replay": "stream.cli.replay",
+    "evaluate": "stream.cli.evaluate",
+    "models": "stream.cli.models",
+    "features": "stream.cli.features",
+    "doctor": "stream.cli.doctor",
+}
+
+EPILOG = """\b
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused in part.
+Shell completion: eval "$(_WARDSTREAM_COMPLETE=bash_source wardstream)"   (or zsh_source, fish_source)
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Give the commands in the order a newcomer meets them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Give one command."""
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = import_module(module).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wardstream")
+def wardstream() -> None:
+    """Streaming deterioration alerts from HL7 v2 and FHIR.
+
+    Begin with `wardstream demo`; then replay something of yours: `wardstream replay feed.hl7 --out out/`.
+    """
+
+
+def main() -> None:
+    """Run the command line; an error the operator can mend prints one line and exits with 1."""
+    from stream.cli.faults import OPERATOR_FAULTS
+
+    try:
+        code = wardstream(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.exceptions.Abort:
+        click.echo("Stopped.", err=True)
+        code = EXIT_FAILED
+    except OPERATOR_FAULTS as error:
+        click.echo(f"Error: {error}", err=True)
+        code = EXIT_FAILED
+    sys.exit(code if isinstance(code, int) else EXIT_DONE)

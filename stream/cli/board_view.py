@@ -1,0 +1,92 @@
+"""The ward board in a terminal.
+
+Owns the table's columns and colours. Must not know where the rows come from.
+"""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from events import MILLIS_PER_MINUTE, Millis, to_iso
+from stream.board import Board, Row
+
+BAND_STYLE = {"high": "bold white on red", "medium": "black on yellow", "low_medium": "yellow", "low": "green"}
+PATIENT_SHOWN = 8
+
+
+def render_board(board: Board, *, rows_max: int = 14, title: str = "Ward board") -> RenderableType:
+    """Render the sickest patients, what was told last, and what was held back."""
+    now = board.clock()
+    rows = board.rows()
+    table = Table(title=f"{title} at {to_iso(now)}: {len(rows)} patients", expand=False)
+    for column, justify in (
+        ("ward, bed", "left"),
+        ("patient", "left"),
+        ("NEWS2", "right"),
+        ("bounds", "right"),
+        ("why", "left"),
+        ("risk", "right"),
+        ("age", "right"),
+        ("alert", "left"),
+    ):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type] # a literal by construction
+    for row in rows[:rows_max]:
+        table.add_row(*_cells(row, now))
+    return Group(table, _told(board), _withheld(board))
+
+
+def _cells(row: Row, now: Millis) -> tuple[RenderableType, ...]:
+    news2 = row.score.news2
+    risk = row.score.probability
+    alert = row.alert
+    return (
+        f"{row.location.ward}, {row.location.bed}",
+        row.patient[:PATIENT_SHOWN],
+        Text(f" {news2.total} ", style=BAND_STYLE[news2.band]),
+        f"{news2.low}-{news2.high}",
+        _why(row),
+        "" if risk is None else f"{risk:.0%}",
+        _age(now - row.score.event_time),
+        "" if alert is None else f"{alert.trigger.replace('news2_floor', 'NEWS2')} {alert.state}{_mark(alert.disposition)}",
+    )
+
+
+def _mark(disposition: str) -> str:
+    return "" if disposition == "told" else f" ({disposition})"
+
+
+def _why(row: Row) -> str:
+    news2 = row.score.news2
+    names = ("respiration_rate", "spo2", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature")
+    points = sorted(((getattr(news2, name) or 0, name) for name in names), key=lambda item: (-item[0], item[1]))
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for value, name in points[:3] if value)
+    missing = f" (missing: {', '.join(name.replace('_', ' ') for name in news2.missing)})" if news2.missing else ""
+    return told + missing
+
+
+def _age(millis: Millis) -> str:
+    minutes = max(millis, 0) // MILLIS_PER_MINUTE
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+
+
+def _told(board: Board) -> RenderableType:
+    table = Table(title="Told last", show_header=False, box=None)
+    for event in list(board.recent)[-6:]:
+        mark = "bold red" if event.priority == "interrupt" else "yellow"
+        table.add_row(
+            to_iso(event.received_time),
+            Text(event.priority, style=mark),
+            event.trigger,
+            event.state,
+            event.reason,
+            f"{event.ward}, {event.bed}",
+            "late" if event.late else "",
+        )
+    return table
+
+
+def _withheld(board: Board) -> RenderableType:
+    held = ", ".join(f"{reason} {count}" for reason, count in board.withheld.most_common()) or "nothing"
+    return Text(f"Held back: {held}", style="dim")

@@ -1,0 +1,100 @@
+"""`wardstream doctor`: checks the installation, the configuration and a data folder, and says what to do.
+
+Owns the list of checks. Must not know how anything is mended: each finding names the step.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import click
+from packaging.requirements import Requirement
+from rich.console import Console
+
+from connectors.sqlite.journal import JournalError, SqliteJournal
+from connectors.sqlite.state_store import SqliteStateStore
+from stream.cli import EXIT_DONE, EXIT_FAILED
+from stream.cli.options import config_option, read_settings
+from stream.service import STATE_FILE
+from stream.settings import ConfigurationError
+from stream.versions import load_versions
+
+FREE_BYTES_MIN = 1024**3
+"""Below 1 GiB free a journal of a mid-sized hospital fills within a day."""
+SQLITE_MIN = (3, 35, 0)
+"""The first SQLite with the upsert and returning clauses that stores of ours may use."""
+
+Finding = tuple[bool, str, str]
+"""(well, what was looked at, what to do if not well)."""
+
+
+@click.command("doctor")
+@config_option
+@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A data folder to look at.")
+def command(config_path: Path | None, data_dir: Path | None) -> int:
+    """Check versions, configuration, model versions and a data folder; exit 1 where something is wrong."""
+    console = Console()
+    findings = [*_packages(), *_configuration(config_path), *_versions(), *(_data_folder(data_dir) if data_dir else ())]
+    for well, subject, remedy in findings:
+        console.print(f"[green]ok[/]    {subject}" if well else f"[red]WRONG[/] {subject}\n      {remedy}")
+    return EXIT_DONE if all(well for well, _subject, _remedy in findings) else EXIT_FAILED
+
+
+def _packages() -> Iterator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield sys.version_info >= (3, 11), f"Python {python}", "install Python 3.11 or later and run `make setup` again"
+    yield sqlite3.sqlite_version_info >= SQLITE_MIN, f"SQLite {sqlite3.sqlite_version}", "use a newer Python build"
+    for text in requires("wardstream") or ():
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            found = "missing"
+        well = found != "missing" and requirement.specifier.contains(found, prereleases=True)
+        yield well, f"{requirement.name} {found}", f"needs {requirement}: run `make setup`"
+
+
+def _configuration(path: Path | None) -> Iterator[Finding]:
+    name = "configuration: the defaults" if path is None else f"configuration {path.name}"
+    try:
+        read_settings(path)
+    except (ConfigurationError, UnicodeDecodeError) as error:
+        yield False, name, str(error)
+    else:
+        yield True, name, ""
+
+
+def _versions() -> Iterator[Finding]:
+    versions, wrong = load_versions()
+    yield bool(versions), f"model versions: {', '.join(versions) or 'none'}", "reinstall: the shipped version is missing"
+    for line in wrong:
+        yield False, f"model version {line}", "remove the file or bring the release that wrote it"
+
+
+def _data_folder(folder: Path) -> Iterator[Finding]:
+    if not folder.is_dir():
+        yield False, f"data folder {folder}", "make it, owned by the service's user with mode 0700"
+        return
+    free = shutil.disk_usage(folder).free
+    yield free >= FREE_BYTES_MIN, f"free space {free // 1024**2} MiB", "free some space: a full disk stops acknowledgements"
+    mode = folder.stat().st_mode & 0o077
+    yield mode == 0, f"data folder's mode {folder.stat().st_mode & 0o777:o}", "chmod 700: it holds patient identifiers"
+    if not (folder / "journal.db").exists():
+        yield True, "no journal yet", ""
+        return
+    try:
+        journal = SqliteJournal(folder)
+        end, watermark = journal.end(), SqliteStateStore(folder / STATE_FILE).watermark()
+    except (JournalError, sqlite3.DatabaseError) as error:
+        yield False, "journal", str(error)
+        return
+    yield watermark <= end, f"journal of {end} records, folded to {watermark}", (
+        "the state is ahead of the log: restore journal.db and state.db from one backup, or remove state.db to refold"
+    )

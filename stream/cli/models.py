@@ -1,0 +1,87 @@
+"""`wardstream models`: which versions there are, what one is made of, and training a first one.
+
+Owns the commands. Must not know how a version scores.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from stream.cli import EXIT_DONE
+from stream.versions import choose_version, load_versions
+
+_folder = click.option("--models-dir", type=click.Path(file_okay=False, path_type=Path), help="A folder of further versions.")
+
+
+@click.group("models")
+def command() -> None:
+    """List, show and train model versions. A version is immutable and named by the hash of its content."""
+
+
+@command.command("list")
+@_folder
+def list_versions(models_dir: Path | None) -> int:
+    """List the versions at hand, the shipped one first."""
+    versions, wrong = load_versions(models_dir)
+    table = Table()
+    for column in ("version", "horizon", "trained on", "rows", "positives", "threshold"):
+        table.add_column(column)
+    for name, version in versions.items():
+        lineage = version.lineage
+        table.add_row(
+            name,
+            f"{version.horizon_h} h",
+            lineage.source,
+            str(lineage.rows),
+            str(lineage.positives),
+            f"{version.raise_at:.3f}",
+        )
+    Console().print(table if versions else "No versions: scoring runs on NEWS2 alone.")
+    for line in wrong:
+        click.echo(f"Warning: left out {line}", err=True)
+    return EXIT_DONE
+
+
+@command.command("show")
+@click.argument("version")
+@_folder
+def show(version: str, models_dir: Path | None) -> int:
+    """Show a version's model card. VERSION is an id or the beginning of one."""
+    from models.card import model_card
+
+    versions, _wrong = load_versions(models_dir)
+    click.echo(model_card(versions[choose_version(version, versions)]))
+    return EXIT_DONE
+
+
+@command.command("train")
+@click.option("--out", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the version and its card.")
+@click.option("--seed", default=20260101, show_default=True, help="The simulated hospital's seed.")
+@click.option("--beds", default=120, show_default=True, type=click.IntRange(1, 2_000))
+@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 3_650))
+def train(folder: Path, seed: int, beds: int, days: int) -> int:
+    """Train a first version on the simulated hospital, online, from outcomes that mature late.
+
+    The same seed, beds and days give the same version, byte for byte.
+    """
+    from rich.progress import Progress
+
+    from models.card import model_card
+    from models.version import dump_version
+    from stream.training import train_on_hospital
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("train", total=days)
+        version, report = train_on_hospital(
+            seed=seed, beds=beds, days=days, on_day=lambda day: progress.update(task, completed=day)
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{version.version}.json"
+    path.write_bytes(dump_version(version))
+    (folder / f"{version.version}.md").write_text(model_card(version))
+    click.echo(f"{path}: {report}")
+    return EXIT_DONE

@@ -1,0 +1,176 @@
+"""`wardstream replay`: any source through the same core, to files and a digest.
+
+Owns the command's options, progress and closing table. Must not know how a replay works.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from connectors.sources import open_source
+from connectors.sqlite.journal import SqliteJournal
+from events import Millis, from_iso
+from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
+from stream.cli.options import config_option, make_release, model_option, models_folder_option, read_pseudonyms, read_settings
+from stream.replay import Replay
+
+HELP = """Replay SOURCE… through the same core as live, and write what it says.
+
+\b
+SOURCE is one of
+  feed.hl7, feed.hl7.gz     HL7 v2: plain, batch-wrapped or MLLP-framed
+  bundle.json, out.ndjson   FHIR R4/R4B: a resource, a Bundle, a Bulk Data export (.gz too)
+  a folder of them
+  physionet2019:DIR, physionet2012:DIR   public ICU data
+  journal:DIR               the journal of an embedded service
+
+\b
+DIR gets scores.ndjson, alerts.ndjson, suppressed.ndjson, dead_letters.ndjson, summary.json, digest.txt.
+The same source gives the same digest, always. Patients are pseudonyms unless --identified.
+
+\b
+Examples:
+  wardstream replay feed.hl7 --out out/
+  wardstream replay journal:/var/lib/wardstream --out tuesday/ --from 2026-03-03T00:00:00Z --to 2026-03-04T00:00:00Z
+"""
+
+
+def _instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Millis | None:
+    if text is None:
+        return None
+    try:
+        return from_iso(text)
+    except ValueError:
+        raise click.BadParameter("an ISO 8601 instant with its zone, such as 2026-03-03T00:00:00Z") from None
+
+
+@click.command("replay", help=HELP)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.option("--out", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+@config_option
+@model_option
+@models_folder_option
+@click.option("--from", "start", callback=_instant, metavar="TIME", help="Leave out what was received before.")
+@click.option("--to", "end", callback=_instant, metavar="TIME", help="Leave out what was received at or after.")
+@click.option("--speed", type=click.FloatRange(min=0), default=0, help="Times real time; 0 is as fast as it goes.")
+@click.option("--identified", is_flag=True, help="Keep the source's identifiers in the output. Handle it as records.")
+@click.option("--enabled", is_flag=True, help="Let the model's alerts be told, as if a promotion had been signed.")
+@click.option("--quiet", is_flag=True, help="No progress and no table.")
+def command(  # noqa: PLR0913 - the options are the interface
+    sources: tuple[str, ...],
+    folder: Path,
+    config_path: Path | None,
+    model_name: str | None,
+    models_dir: Path | None,
+    start: Millis | None,
+    end: Millis | None,
+    speed: float,
+    *,
+    identified: bool,
+    enabled: bool,
+    quiet: bool,
+) -> int:
+    """Run the replay; exit 3 where some input was refused."""
+    settings = read_settings(config_path)
+    release, versions = make_release(settings, model_name, models_dir, enabled=enabled)
+    console = Console(stderr=True, quiet=quiet)
+    began = time.perf_counter()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("messages"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("replay", total=None)
+        replay = Replay(
+            folder,
+            release,
+            versions,
+            pseudonyms=read_pseudonyms(),
+            identified=identified,
+            on_progress=lambda done: progress.update(task, completed=done),
+        )
+        journals = [source for source in sources if source.startswith("journal:")]
+        if journals:
+            if len(sources) > 1:
+                raise click.UsageError("a journal is replayed by itself: it is a whole log, not one source among others")
+            what_if = bool(config_path or model_name or enabled)
+            _replay_journal(replay, Path(journals[0].partition(":")[2]), start, end, what_if=what_if)
+        else:
+            source = open_source(sources, settings.hl7, settings.fhir)
+            replay.messages(_paced(_between(source, start, end), speed))
+            for name in source.skipped:
+                console.print(f"[yellow]left out[/] {name}: not a kind of file that replay reads")
+    result = replay.finish(time.perf_counter() - began)
+    if not quiet:
+        _show(Console(), result.summary, folder)
+    return EXIT_REFUSED_IN_PART if result.summary["dead_letters"] else EXIT_DONE
+
+
+def _replay_journal(replay: Replay, folder: Path, start: Millis | None, end: Millis | None, *, what_if: bool) -> None:
+    if not (folder / "journal.db").exists():
+        raise click.UsageError(f"no journal.db in {folder}: give the --data-dir of an embedded service")
+    journal = SqliteJournal(folder)
+    replay.log(
+        (
+            envelope
+            for _offset, envelope in journal.read()
+            if (start is None or envelope.received_time >= start or not envelope.patient)
+            and (end is None or envelope.received_time < end)
+        ),
+        counts=journal.counts(),
+        what_if=what_if,
+    )
+    journal.close()
+
+
+def _between(arrivals, start: Millis | None, end: Millis | None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for arrival in arrivals:
+        if (start is None or arrival.received_time >= start) and (end is None or arrival.received_time < end):
+            yield arrival
+
+
+def _paced(arrivals, speed: float):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Give arrivals at a multiple of the speed they were received at."""
+    if not speed:
+        yield from arrivals
+        return
+    began = time.monotonic()
+    first: Millis | None = None
+    for arrival in arrivals:
+        first = arrival.received_time if first is None else first
+        wait_s = (arrival.received_time - first) / 1000 / speed - (time.monotonic() - began)
+        if wait_s > 0:
+            time.sleep(wait_s)
+        yield arrival
+
+
+def _show(console: Console, summary: dict[str, object], folder: Path) -> None:
+    table = Table(title=f"Replayed to {folder}", show_header=False)
+    for name in (
+        "messages",
+        "accepted",
+        "dead_letters",
+        "duplicates",
+        "observations",
+        "quarantined",
+        "unmapped_codes",
+        "patients",
+        "scores",
+        "alerts",
+        "alerts_per_patient_day",
+        "wall_s",
+        "digest",
+    ):
+        table.add_row(name, str(summary[name]))
+    console.print(table)

@@ -1,0 +1,78 @@
+"""Effects: what the folds want told, stored or shown, as data.
+
+Owns the output records beside the alert event (which `alerts` owns) and the one encoding of all of them. Must not know
+where an effect is carried: a host writes it to a file, a table or a topic, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from alerts.contract import AlertEvent, to_json
+from events import Millis, to_iso
+from guardrails.verdict import Verdict
+from models.news2 import News2
+
+
+class Score(msgspec.Struct, frozen=True):
+    """One scoring of one patient, with every verdict on it: a line of `scores.ndjson`."""
+
+    score_id: str
+    patient: str
+    encounter: str
+    source: str
+    message_id: str
+    event_time: Millis
+    received_time: Millis
+    news2: News2
+    probability: float | None
+    verdicts: tuple[Verdict, ...]
+    model: str
+
+
+class Suppression(msgspec.Struct, frozen=True):
+    """A model alert that would have been told and was not: by which filter, and why. A line of `suppressed.ndjson`."""
+
+    suppression_id: str
+    patient: str
+    encounter: str
+    received_time: Millis
+    probability: float | None
+    withheld_by: Verdict
+    model: str
+
+
+Effect = Score | AlertEvent | Suppression
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def effect_kind(effect: Effect) -> str:
+    """Name the stream an effect belongs to: `scores`, `suppressed` or `alerts`."""
+    if type(effect) is Score:
+        return "scores"
+    return "suppressed" if type(effect) is Suppression else "alerts"
+
+
+def effect_id(effect: Effect) -> str:
+    """Give the id an effect is compared by: derived from its cause, the same when work is repeated."""
+    if type(effect) is Score:
+        return effect.score_id
+    if type(effect) is Suppression:
+        return effect.suppression_id
+    assert type(effect) is AlertEvent
+    return effect.event_id
+
+
+def encode_effect(effect: Effect) -> bytes:
+    """Encode an effect canonically: the bytes that are stored under its id and enter the digest.
+
+    Times are ISO 8601 in UTC; a score's `source` is left out, because where a message stood changes nothing it says.
+    """
+    if type(effect) is AlertEvent:
+        return to_json(effect)
+    document: dict[str, object] = {name: getattr(effect, name) for name in effect.__struct_fields__ if name != "source"}
+    document["received_time"] = to_iso(effect.received_time)
+    if type(effect) is Score:
+        document["event_time"] = to_iso(effect.event_time)
+    return _encoder.encode(document)

@@ -1,0 +1,98 @@
+"""Where a replay's outputs go: `scores.ndjson`, `alerts.ndjson`, `suppressed.ndjson`, `dead_letters.ndjson`.
+
+Owns the lines' form and the run's digest. Must not know what an output means. The digest is taken over the canonical
+content alone, so `--identified` and the place of a message in its file never change it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import msgspec
+
+from connectors.decoded import Identifier
+from events import to_iso
+from stream.digest import RunDigest
+from stream.effects import Effect, Score, effect_id, effect_kind, encode_effect
+from stream.parse import DeadLetter
+
+DEAD_LETTER_BYTES_SHOWN = 64 * 1024
+"""A dead letter's line carries at most this much of the original; the source keeps the whole."""
+STREAMS = ("scores", "alerts", "suppressed", "dead_letters")
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+class FileOutputs:
+    """Writes effects to a folder as they come.
+
+    `names` maps patient keys to the source's own identifiers; where it is given (`--identified`) lines carry those.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[str, Identifier] | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.digest = RunDigest()
+        self._names = names
+        self._files: dict[str, IO[bytes]] = {
+            stream: (folder / f"{stream}.ndjson").open("wb") for stream in STREAMS
+        }
+
+    def __enter__(self) -> FileOutputs:
+        """Use the outputs within a block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+
+    def carry_out(self, effects: Sequence[Effect]) -> None:
+        """Write effects, each to its stream's file."""
+        for effect in effects:
+            kind = effect_kind(effect)
+            content = encode_effect(effect)
+            self.digest.add(kind, effect_id(effect), content)
+            line = content
+            if type(effect) is Score:
+                line = content[:-1] + b',"source":' + _encoder.encode(effect.source) + b"}"
+            if self._names is not None:
+                line = self._identify(line)
+            self._files[kind].write(line + b"\n")
+
+    def _identify(self, line: bytes) -> bytes:
+        """Put the source's own identifiers in the place of the pseudonyms."""
+        assert self._names is not None
+        document = msgspec.json.decode(line)
+        for field in ("patient", "encounter"):
+            name = self._names.get(document.get(field, ""))
+            if name is not None:
+                document[field] = name.value
+        return _encoder.encode(document)
+
+    def refuse(self, letter: DeadLetter, data: bytes | None) -> None:
+        """Write a dead letter: the fault, where the original stands, its size and hash.
+
+        The original bytes name people, so they are written only where identifiers are asked for.
+        """
+        original = data or b""
+        document = {
+            "reason": letter.reason,
+            "fault": letter.fault,
+            "detail": letter.detail,
+            "source": letter.position,
+            "received_time": to_iso(letter.received_time),
+            "message_id": letter.message_id,
+            "feed": letter.feed,
+            "bytes_total": len(original),
+            "bytes_sha256": sha256(original).hexdigest(),
+        }
+        if self._names is not None:
+            document["bytes"] = base64.b64encode(original[:DEAD_LETTER_BYTES_SHOWN]).decode()
+        self._files["dead_letters"].write(_encoder.encode(document) + b"\n")

@@ -1,0 +1,146 @@
+"""The [parse] step: decoded messages to envelopes, duplicates and dead letters, and the accounting of the three.
+
+Owns de-duplication by content, identity resolution and the derivation of envelope ids. Must not know bytes, files or
+sockets, nor how anything is stored. Pure: the same messages in the same order give the same envelopes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Protocol
+
+import msgspec
+
+from connectors.decoded import Decoded, Refusal, RefusalReason
+from events import Envelope, Event, Merge, Millis, uuid_text
+from stream.identity import IdentityMap
+
+RECENT_MESSAGES_MAX = 1_000_000
+"""How many messages back a duplicate is recognised where no journal remembers all: a large hospital's day."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that could not be used: why, where the fault is, where the bytes are."""
+
+    reason: RefusalReason
+    fault: str
+    detail: str
+    position: str
+    received_time: Millis
+    message_id: str = ""
+    feed: str = ""
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """A message whose content was accepted before."""
+
+    message_id: str
+    position: str
+
+
+Parsed = Envelope | Duplicate | DeadLetter
+
+
+class SeenMessages(Protocol):
+    """Remembers which content was accepted."""
+
+    def add(self, content_hash: bytes) -> bool:
+        """Remember a content hash; say whether it is new."""
+        ...
+
+
+class RecentMessages:
+    """Remembers the last `limit` accepted messages in memory.
+
+    >>> seen = RecentMessages()
+    >>> seen.add(b"a"), seen.add(b"a")
+    (True, False)
+    """
+
+    __slots__ = ("_limit", "_seen")
+
+    def __init__(self, limit: int = RECENT_MESSAGES_MAX) -> None:
+        self._limit = limit
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def add(self, content_hash: bytes) -> bool:
+        """Remember a content hash; say whether it is new."""
+        if content_hash in self._seen:
+            return False
+        self._seen[content_hash] = None
+        if len(self._seen) > self._limit:
+            self._seen.popitem(last=False)
+        return True
+
+
+class Parser:
+    """Turns decoded messages into records of the log.
+
+    A message with no events for us is accepted too: its envelope has none, and the patient's fold passes it by.
+    """
+
+    __slots__ = ("_identity", "_seen")
+
+    def __init__(self, identity: IdentityMap, seen: SeenMessages) -> None:
+        self._identity = identity
+        self._seen = seen
+
+    def step(self, decoded: Decoded | Refusal, received_time: Millis, position: str) -> Parsed:
+        """Account for one message: an envelope, a duplicate or a dead letter, and nothing else."""
+        if type(decoded) is Refusal:
+            return DeadLetter(
+                decoded.reason,
+                decoded.position,
+                decoded.detail,
+                position,
+                received_time,
+                decoded.message_id,
+                decoded.feed,
+            )
+        assert type(decoded) is Decoded
+        if decoded.events and not decoded.subject:
+            return DeadLetter(
+                RefusalReason.MISSING_IDENTIFIER,
+                "subject",
+                "the message names no patient",
+                position,
+                received_time,
+                decoded.message_id,
+                decoded.feed,
+            )
+        if not self._seen.add(decoded.content_hash):
+            return Duplicate(decoded.message_id, position)
+        return self._envelope(decoded, received_time, position)
+
+    def take_identities(self) -> list[tuple[str, str, str]]:
+        """Give the identity links made since the last call, for the journal."""
+        return self._identity.take_unsaved()
+
+    def _envelope(self, decoded: Decoded, received_time: Millis, position: str) -> Envelope:
+        identity = self._identity
+        subject = decoded.subject
+        patient = identity.resolve(subject) if subject else ""
+        events: tuple[Event, ...] = decoded.events
+        if decoded.retired:
+            events = self._with_retired_key(decoded, patient)
+        event_time = decoded.event_time
+        return Envelope(
+            uuid_text(decoded.content_hash),
+            patient,
+            received_time if event_time is None else event_time,
+            received_time,
+            events,
+            decoded.feed,
+            decoded.message_id,
+            position,
+            identity.encounter(decoded.feed, decoded.encounter) if decoded.encounter else "",
+        )
+
+    def _with_retired_key(self, decoded: Decoded, survivor: str) -> tuple[Event, ...]:
+        """Fill the retired patient's key into the merge event, and move their identifiers over."""
+        retired_key = self._identity.merge(survivor, decoded.retired)
+        return tuple(
+            msgspec.structs.replace(event, retired=retired_key) if type(event) is Merge else event
+            for event in decoded.events
+            if not (type(event) is Merge and retired_key == survivor)
+        )

@@ -1,0 +1,268 @@
+"""The whole flow as pure steps: an envelope in, effects out.
+
+Owns the order in which a patient's envelope is folded, the timers, and which control events reach whom. Must not know
+bytes, brokers, files, clocks: time is the running maximum of the received times, and timers fire on tick events.
+
+    envelope ─► intake ─► score ─► verdicts ─► alert events
+                (state)   (NEWS2,  (chain)     (floor, and the
+                          model)                chain's decision)
+"""
+
+from __future__ import annotations
+
+from alerts.contract import AlertEvent
+from alerts.scored import ScoredContext
+from events import (
+    Acknowledgement,
+    Admission,
+    Cancellation,
+    Correction,
+    Demographics,
+    Discharge,
+    Envelope,
+    Merge,
+    Millis,
+    Observation,
+    Tick,
+    Transfer,
+    content_id,
+)
+from features.intake import Intake
+from models.news2 import score_news2
+from stream.control import Control
+from stream.effects import Effect, Suppression
+from stream.records import PatientRecord, RecordShelf
+from stream.scoring import Learner, score_patient
+from stream.tally import Tally
+from stream.timers import Timers
+
+DISCHARGED_RETENTION_MS = 24 * 3_600_000
+"""A discharged patient's record is kept this long, for cancelled discharges and late results."""
+GAP_COUNTED_MS_MAX = 24 * 3_600_000
+"""A patient unheard of for longer was not under observation: the rest of the gap is no patient-time."""
+QUIET_REASONS = frozenset({"below_threshold"})
+"""A model that has nothing to say is no suppression."""
+
+
+class Pipeline:
+    """One partition's folds, in log order.
+
+    The same envelopes in the same order give the same effects, whatever was evicted, stored and loaded in between.
+    """
+
+    def __init__(self, shelf: RecordShelf, control: Control, learner: Learner | None = None) -> None:
+        self.control = control
+        self.tally = Tally()
+        self._shelf = shelf
+        self._timers = Timers(shelf.deadlines())
+        self._learner = learner
+
+    def step(self, envelope: Envelope) -> list[Effect]:
+        """Fold one record of the log; give what is to be carried out."""
+        control = self.control
+        if envelope.received_time > control.clock:
+            control.clock = envelope.received_time
+        self.tally.events += len(envelope.events)
+        if not envelope.patient:
+            return self._step_control(envelope)
+        if not envelope.events:
+            return []
+        if self._learner is not None:
+            self._learner.happened(envelope)
+        record = self._shelf.open(envelope.patient)
+        effects: list[Effect] = []
+        intakes, rescore = self._take_in(envelope, record, effects)
+        self._note_time(record, envelope)
+        if intakes or rescore:
+            if rescore:
+                effects.extend(self._reconsider(envelope, record))
+            self._score(envelope, record, tuple(intakes), effects)
+        self._finish(envelope.patient, record, effects)
+        return effects
+
+    def due(self, now: Millis) -> Millis | None:
+        """Give the earliest deadline that has come by `now`, or None: a host fires a tick for it."""
+        return self._timers.earliest(now)
+
+    # -- intake -----------------------------------------------------------------------------------------------------
+
+    def _take_in(
+        self, envelope: Envelope, record: PatientRecord, effects: list[Effect]
+    ) -> tuple[list[Intake], bool]:
+        """Fold the events into the patient's state.
+
+        Give the observations' intakes, and whether what we knew before has changed (a correction, a merge).
+        """
+        state = record.state
+        observe = state.observe
+        received = envelope.received_time
+        message_id = envelope.message_id
+        intakes: list[Intake] = []
+        changed = False
+        for event in envelope.events:
+            if type(event) is Observation:
+                intake = observe(event, received, message_id)
+                intakes.append(intake)
+                if intake.outcome != "accepted":
+                    changed = changed or intake.outcome == "corrected"
+                    self._count_intake(intake, event)
+            elif type(event) is Correction:
+                intake = state.correct(event, received, message_id)
+                intakes.append(intake)
+                self._count_intake(intake, event.observation)
+                changed = True
+            elif type(event) is Merge:
+                effects.extend(self._merge(envelope, event, record))
+                changed = True
+            elif type(event) is Acknowledgement:
+                kill_switch = self.control.guardrails.kill_switch
+                effects.extend(record.book.acknowledge(event, received, kill_switch=kill_switch))
+            elif isinstance(event, Admission | Transfer | Discharge | Cancellation | Demographics):
+                self._move(event, envelope, record, effects)
+        self.tally.observations += len(intakes)
+        return intakes, changed
+
+    def _move(
+        self,
+        event: Admission | Transfer | Discharge | Cancellation | Demographics,
+        envelope: Envelope,
+        record: PatientRecord,
+        effects: list[Effect],
+    ) -> None:
+        """Fold an ADT event into the stay; open alerts follow the patient, or end with the stay."""
+        state, book = record.state, record.book
+        state.apply(event, envelope.received_time)
+        if book.idle:
+            return
+        kill_switch = self.control.guardrails.kill_switch
+        received = envelope.received_time
+        if type(event) is Discharge and not state.admitted:
+            effects.extend(book.discharged(received, deceased=state.deceased, kill_switch=kill_switch))
+        elif type(event) is Cancellation and event.cancelled == "admission":
+            effects.extend(book.admission_cancelled(received, kill_switch=kill_switch))
+        elif type(event) is not Demographics:
+            effects.extend(book.transferred(received, state.location, kill_switch=kill_switch))
+
+    def _merge(self, envelope: Envelope, merge: Merge, record: PatientRecord) -> list[AlertEvent]:
+        """Take over the retired patient's readings; their open alerts are taken back, and rise anew if they stand."""
+        retired = self._shelf.find(merge.retired)
+        if retired is None:
+            return []
+        kill_switch = self.control.guardrails.kill_switch
+        events = retired.book.merged(envelope.received_time, kill_switch=kill_switch)
+        record.state.absorb(retired.state)
+        self._shelf.drop(merge.retired)
+        return events
+
+    def _count_intake(self, intake: Intake, observation: Observation) -> None:
+        tally = self.tally
+        tally.intakes[intake.outcome] += 1
+        if intake.outcome == "quarantined":
+            tally.quarantined[intake.reason] += 1
+        elif intake.outcome == "unmapped":
+            tally.count_unmapped(observation.codings)
+
+    def _note_time(self, record: PatientRecord, envelope: Envelope) -> None:
+        """Add to the patient-days observed: the time since the patient was last heard of, a day at the most."""
+        heard = record.heard
+        if heard == 0:
+            self.tally.patients += 1
+        elif envelope.received_time > heard:
+            self.tally.patient_millis += min(envelope.received_time - heard, GAP_COUNTED_MS_MAX)
+        record.heard = max(heard, envelope.received_time)
+
+    # -- saying -----------------------------------------------------------------------------------------------------
+
+    def _score(
+        self, cause: Envelope, record: PatientRecord, intakes: tuple[Intake, ...], effects: list[Effect]
+    ) -> None:
+        """Score the patient; add the score, what the ward is told, and what the chain withheld from it."""
+        score, moment = score_patient(cause, record, intakes, self.control, self.tally, self._learner)
+        effects.append(score)
+        if self._concerns_a_stay(record, moment):
+            effects.extend(record.book.assess(moment))
+        last = score.verdicts[-1]
+        if not last.proceeds and last.reason not in QUIET_REASONS:
+            effects.append(
+                Suppression(
+                    content_id("suppressed", score.score_id),
+                    score.patient,
+                    score.encounter,
+                    score.received_time,
+                    score.probability,
+                    last,
+                    score.model,
+                )
+            )
+
+    def _concerns_a_stay(self, record: PatientRecord, moment: ScoredContext) -> bool:
+        """Say whether anybody is there to be told: not for results that came in after the patient had left."""
+        discharged = record.state.discharged_time
+        return discharged is None or moment.event_time <= discharged or not record.book.idle
+
+    def _reconsider(self, envelope: Envelope, record: PatientRecord) -> list[AlertEvent]:
+        """Ask of each open alert whether it would still have been raised on what we know now."""
+        book, state, control = record.book, record.state, self.control
+        at = envelope.received_time
+        scale = control.scale(envelope.patient)
+        events: list[AlertEvent] = []
+        if (raised := book.floor_raised_at) is not None:
+            then, now = score_news2(state, raised, scale), score_news2(state, at, scale)
+            events += book.correct_floor(at, now=now, then=then)
+        if (raised := book.model_raised_at) is not None and control.scorer is not None:
+            probability = control.scorer.predict(state, raised).probability
+            events += book.correct_model(at, probability_then=probability, threshold=control.guardrails.clear_at)
+        return events
+
+    # -- time and control -------------------------------------------------------------------------------------------
+
+    def _step_control(self, envelope: Envelope) -> list[Effect]:
+        effects: list[Effect] = []
+        for event in envelope.events:
+            if type(event) is Tick:
+                effects.extend(self._tick(envelope))
+            else:
+                self.control.apply(event)
+        return effects
+
+    def _tick(self, envelope: Envelope) -> list[Effect]:
+        """Fire every timer that is due, in order of deadline and patient."""
+        effects: list[Effect] = []
+        now = envelope.received_time
+        for patient in self._timers.take(now):
+            record = self._shelf.find(patient)
+            if record is None or record.deadline is None or record.deadline > now:
+                continue
+            discharged = record.state.discharged_time
+            if discharged is not None and discharged + DISCHARGED_RETENTION_MS <= now and record.book.idle:
+                self._shelf.drop(patient)
+                continue
+            self._shelf.open(patient)
+            cause = Envelope(content_id("tick", patient, str(now)), patient, now, now, (), message_id="tick")
+            fired: list[Effect] = []
+            if record.book.idle:
+                record.deadline = None
+            else:
+                # Scored anew before the timers fire: an input may have expired in the meantime.
+                self._score(cause, record, (), fired)
+                fired.extend(record.book.tick(now, kill_switch=self.control.guardrails.kill_switch))
+            self._finish(patient, record, fired)
+            effects.extend(fired)
+        return effects
+
+    def _finish(self, patient: str, record: PatientRecord, effects: list[Effect]) -> None:
+        """Count what was said and set the patient's next timer, always later than now: a tick must make progress."""
+        for effect in effects:
+            if type(effect) is AlertEvent:
+                self.tally.count_alert(effect.trigger, effect.state)
+        deadline = record.book.next_deadline
+        discharged = record.state.discharged_time
+        if discharged is not None:
+            retained = discharged + DISCHARGED_RETENTION_MS
+            deadline = retained if deadline is None else min(deadline, retained)
+        if deadline is not None and deadline <= self.control.clock:
+            deadline = self.control.clock + 1
+        if deadline != record.deadline:
+            record.deadline = deadline
+            if deadline is not None:
+                self._timers.set(deadline, patient)

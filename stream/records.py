@@ -1,0 +1,133 @@
+"""The patients' records: live ones in memory, the rest encoded in the state store.
+
+Owns the shape of one patient's whole state, its encoding, and which records are live, changed or dropped. Must not know a
+patient's clinical content, nor which store holds it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from alerts.book import AlertBook
+from events import Millis
+from features.catalogue import Catalogue
+from features.state import PatientState
+from features.store import StateStore
+
+LIVE_RECORDS_MAX = 4_000
+"""Records kept decoded: the patients of a very large hospital; the least recently used beyond go to the store."""
+RECORD_SCHEMA = 1
+
+
+class StoredRecord(msgspec.Struct, array_like=True):
+    """The stored form of a record."""
+
+    schema: int
+    state: bytes
+    book: bytes
+    deadline: Millis | None
+    heard: Millis
+
+
+class UnreadableRecordError(ValueError):
+    """A stored record is of another schema: the partition must be refolded from the log."""
+
+
+class PatientRecord:
+    """All that is kept of one patient: what we know, and what was said."""
+
+    __slots__ = ("book", "deadline", "heard", "state")
+
+    def __init__(
+        self, state: PatientState, book: AlertBook, deadline: Millis | None = None, heard: Millis = 0
+    ) -> None:
+        self.state = state
+        self.book = book
+        self.deadline = deadline
+        self.heard = heard
+
+    def encode(self) -> bytes:
+        """Encode the record for the store."""
+        return msgspec.msgpack.encode(
+            StoredRecord(RECORD_SCHEMA, self.state.encode(), self.book.encode(), self.deadline, self.heard)
+        )
+
+    @classmethod
+    def decode(cls, data: bytes, catalogue: Catalogue) -> PatientRecord:
+        """Decode what `encode` wrote; raises `UnreadableRecordError` for any other schema."""
+        stored = msgspec.msgpack.decode(data, type=StoredRecord)
+        if stored.schema != RECORD_SCHEMA:
+            raise UnreadableRecordError(f"record schema {stored.schema}, this release reads {RECORD_SCHEMA}")
+        state = PatientState.decode(stored.state, catalogue)
+        return cls(state, AlertBook.decode(stored.book), stored.deadline, stored.heard)
+
+
+class RecordShelf:
+    """Finds, makes and drops records; remembers which have changed since they were last stored."""
+
+    def __init__(self, store: StateStore, catalogue: Catalogue, live_max: int = LIVE_RECORDS_MAX) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._live: OrderedDict[str, PatientRecord] = OrderedDict()
+        self._changed: dict[str, bytes | None] = {}
+        self._dirty: set[str] = set()
+        self._live_max = live_max
+
+    def find(self, patient: str) -> PatientRecord | None:
+        """Give a patient's record, or None where there is none."""
+        record = self._live.get(patient)
+        if record is not None:
+            self._live.move_to_end(patient)
+            return record
+        if patient in self._changed:
+            data = self._changed[patient]
+        else:
+            data = self._store.load([patient]).get(patient)
+        if data is None:
+            return None
+        record = PatientRecord.decode(data, self._catalogue)
+        self._keep(patient, record)
+        return record
+
+    def open(self, patient: str) -> PatientRecord:
+        """Give a patient's record, a new one where there is none, and mark it changed."""
+        record = self.find(patient)
+        if record is None:
+            record = PatientRecord(PatientState(self._catalogue), AlertBook())
+            self._keep(patient, record)
+        self._dirty.add(patient)
+        return record
+
+    def drop(self, patient: str) -> None:
+        """Forget a patient."""
+        self._live.pop(patient, None)
+        self._dirty.discard(patient)
+        self._changed[patient] = None
+
+    def take_changes(self) -> dict[str, bytes | None]:
+        """Give the encoded records changed since the last call (None for dropped ones), for the store to commit."""
+        for patient in sorted(self._dirty):
+            self._changed[patient] = self._live[patient].encode()
+        self._dirty.clear()
+        changes, self._changed = self._changed, {}
+        return changes
+
+    def deadlines(self) -> list[tuple[Millis, str]]:
+        """Give (deadline, patient) of every stored record that waits for one: read once, when a host opens."""
+        waiting = []
+        for patient, data in self._store.items():
+            if patient:
+                stored = msgspec.msgpack.decode(data, type=StoredRecord)
+                if stored.deadline is not None:
+                    waiting.append((stored.deadline, patient))
+        return waiting
+
+    def _keep(self, patient: str, record: PatientRecord) -> None:
+        self._live[patient] = record
+        while len(self._live) > self._live_max:
+            oldest, evicted = self._live.popitem(last=False)
+            if oldest in self._dirty:
+                self._dirty.discard(oldest)
+                self._changed[oldest] = evicted.encode()

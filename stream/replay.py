@@ -1,0 +1,153 @@
+"""Replay: any source through the same core, to files, a summary and a digest.
+
+Owns the wiring of a source to the embedded host over memory, and `summary.json`. Must not know a format (sources decode)
+or decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from connectors.decoded import Identifier
+from connectors.memory import MemoryJournal
+from events import CodeVersion, Configuration, Envelope, Millis, Promotion
+from features.store import MemoryStateStore
+from models.version import ModelVersion
+from stream.catalogues import catalogue_for
+from stream.host import Arrival, EmbeddedHost, Release
+from stream.identity import IdentityMap, Pseudonyms
+from stream.outputs import FileOutputs
+from stream.parse import Parser, RecentMessages
+from stream.scoring import Learner
+from stream.tally import Tally
+
+BATCH = 200
+"""Messages taken in between two folds: large enough to spread the cost, small enough to show progress."""
+MILLIS_PER_DAY = 86_400_000
+
+
+class ReplayResult(msgspec.Struct, frozen=True):
+    """What a replay came to."""
+
+    summary: dict[str, object]
+    digest: str
+
+
+class Replay:
+    """One replay of one or more sources.
+
+    `on_progress` is called with the number of messages done after every batch.
+    """
+
+    def __init__(  # noqa: PLR0913 - a bootstrap takes what it wires
+        self,
+        folder: Path,
+        release: Release,
+        versions: Mapping[str, ModelVersion],
+        *,
+        pseudonyms: Pseudonyms | None = None,
+        identified: bool = False,
+        on_progress: Callable[[int], None] = lambda _done: None,
+        learner: Learner | None = None,
+    ) -> None:
+        names: dict[str, Identifier] = {}
+        self.identity = IdentityMap(pseudonyms or Pseudonyms(), names=names if identified else None)
+        self.outputs = FileOutputs(folder, names if identified else None)
+        self._folder = folder
+        self._release = release
+        self._on_progress = on_progress
+        self._journal = MemoryJournal()
+        self._host = EmbeddedHost(
+            self._journal,
+            MemoryStateStore(),
+            Parser(self.identity, RecentMessages()),
+            catalogue=catalogue_for(release.settings),
+            versions=versions,
+            carry_out=self.outputs.carry_out,
+            refuse=self.outputs.refuse,
+            learner=learner,
+            durable=False,
+        )
+
+    def messages(self, arrivals: Iterable[Arrival]) -> None:
+        """Replay messages, in the order given."""
+        self._host.release(self._release, 0)
+        done = 0
+        iterator: Iterator[Arrival] = iter(arrivals)
+        while batch := list(islice(iterator, BATCH)):
+            self._host.accept(batch)
+            self._host.fold()
+            done += len(batch)
+            self._on_progress(done)
+
+    def log(self, envelopes: Iterable[Envelope], *, counts: Mapping[str, int], what_if: bool = False) -> None:
+        """Replay a recorded log. `what_if` puts this run's release in the place of the recorded ones."""
+        if what_if:
+            self._host.release(self._release, 0)
+        self._journal.append((), (), (), dict(counts))
+        done = 0
+        iterator = (envelope for envelope in envelopes if not (what_if and _is_release(envelope)))
+        while batch := list(islice(iterator, BATCH)):
+            self._host.enter(batch)
+            done += len(batch)
+            self._on_progress(done)
+
+    def finish(self, wall_s: float) -> ReplayResult:
+        """Write `summary.json` and `digest.txt`; give both."""
+        with self.outputs:
+            digest = self.outputs.digest.hexdigest()
+        control = self._host.pipeline.control
+        summary = summarise(self._journal.counts(), self._host.pipeline.tally)
+        summary["wall_s"] = round(wall_s, 3)
+        summary["digest"] = digest
+        summary["versions"] = {
+            "code": control.code_version,
+            "configuration": control.configuration_hash,
+            "model": control.version,
+            "model_enabled": control.enabled,
+            "catalogue": control.catalogue.content_hash,
+        }
+        text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
+        (self._folder / "summary.json").write_bytes(text + b"\n")
+        (self._folder / "digest.txt").write_text(digest + "\n")
+        return ReplayResult(summary, digest)
+
+
+def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:
+    """Give the figures of `summary.json` from the message counts and the pipeline's tally."""
+    days = tally.patient_millis / MILLIS_PER_DAY
+    raised = sum(count for name, count in tally.alerts.items() if name.endswith(":raised"))
+    alerts: dict[str, dict[str, int]] = {}
+    for name, count in sorted(tally.alerts.items()):
+        trigger, state = name.split(":")
+        alerts.setdefault(trigger, {})[state] = count
+    return {
+        "messages": counts.get("messages", 0),
+        "accepted": counts.get("accepted", 0),
+        "dead_letters": counts.get("dead_letters", 0),
+        "duplicates": counts.get("duplicates", 0),
+        "dead_letters_by_reason": {
+            name.partition(":")[2]: count for name, count in counts.items() if name.startswith("dead_letters:")
+        },
+        "events": tally.events,
+        "observations": tally.observations,
+        "quarantined": sum(tally.quarantined.values()),
+        "quarantined_by_reason": dict(sorted(tally.quarantined.items())),
+        "unmapped_codes": sum(tally.unmapped.values()),
+        "unmapped_by_code": dict(sorted(tally.unmapped.items(), key=lambda item: (-item[1], item[0]))),
+        "intakes": dict(sorted(tally.intakes.items())),
+        "patients": tally.patients,
+        "patient_days": round(days, 3),
+        "scores": tally.scores,
+        "alerts": alerts,
+        "alerts_per_patient_day": round(raised / days, 4) if days else None,
+        "verdicts": tally.verdict_counts(),
+    }
+
+
+def _is_release(envelope: Envelope) -> bool:
+    return any(isinstance(event, CodeVersion | Configuration | Promotion) for event in envelope.events)

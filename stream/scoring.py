@@ -1,0 +1,131 @@
+"""Scoring one patient at one moment: NEWS2, the model, the chain's verdicts, and what the alert book needs to know.
+
+Owns the order of the three and what is passed between them. Must not know alerts' state beyond the book's own questions,
+nor anything outside the core.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Protocol
+
+from alerts.scored import ScoredContext
+from events import Envelope, Millis
+from features.intake import Intake
+from features.state import PatientState, Reading
+from guardrails.candidate import Candidate
+from guardrails.chain import judge
+from guardrails.floor import applicability
+from guardrails.verdict import Verdict
+from models.inputs import clinical_vector
+from models.news2 import News2, news2_evidence, score_news2
+from models.scorer import Prediction
+from stream.control import Control
+from stream.effects import Score
+from stream.records import PatientRecord
+from stream.tally import Tally
+
+
+class Learner(Protocol):
+    """Hears of every score and event, in log order, and says nothing back: scoring never learns."""
+
+    def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
+        """Hear of a score's inputs."""
+        ...
+
+    def happened(self, envelope: Envelope) -> None:
+        """Hear of what happened to a patient."""
+        ...
+
+
+def score_patient(
+    cause: Envelope,
+    record: PatientRecord,
+    intakes: tuple[Intake, ...],
+    control: Control,
+    tally: Tally,
+    learner: Learner | None,
+) -> tuple[Score, ScoredContext]:
+    """Score a patient as of the cause's received time; give the score to publish and the moment for the book."""
+    state, book = record.state, record.book
+    stay = state.stay
+    at = cause.received_time
+    news2 = score_news2(state, at, control.scale(cause.patient))
+    prediction = _predict(cause.patient, state, at, news2, control, learner)
+    age_years = state.age_years(at)
+    settings = control.guardrails
+    verdicts = judge(
+        Candidate(
+            at,
+            cause.event_time,
+            stay.location.ward,
+            news2,
+            prediction,
+            settings,
+            intakes,
+            age_years,
+            stay.admitted,
+            stay.discharged_time,
+            stay.deceased,
+            book.model.open is not None,
+            book.told,
+        )
+    )
+    _count(tally, verdicts)
+    score = Score(
+        cause.envelope_id,
+        cause.patient,
+        cause.encounter,
+        cause.position,
+        cause.message_id,
+        cause.event_time,
+        at,
+        news2,
+        prediction.probability,
+        verdicts,
+        prediction.version,
+    )
+    moment = ScoredContext(
+        patient=cause.patient,
+        encounter=cause.encounter,
+        location=stay.location,
+        envelope_id=cause.envelope_id,
+        at=at,
+        event_time=cause.event_time,
+        news2=news2,
+        prediction=prediction,
+        verdicts=verdicts,
+        settings=control.settings.alerts,
+        readings=partial(news2_evidence, state, at),
+        configuration_hash=control.configuration_hash,
+        horizon_h=control.horizon_h,
+        shadow=settings.shadow,
+        kill_switch=settings.kill_switch,
+        applies=applicability(age_years, deceased=stay.deceased),
+    )
+    return score, moment
+
+
+def _predict(
+    patient: str, state: PatientState, at: Millis, news2: News2, control: Control, learner: Learner | None
+) -> Prediction:
+    scorer = control.scorer
+    if scorer is None and learner is None:
+        return control.no_prediction
+    vector = clinical_vector(state, at, news2)
+    if learner is not None:
+        learner.scored(patient, at, vector)
+    return control.no_prediction if scorer is None else scorer.score(vector)
+
+
+def _count(tally: Tally, verdicts: tuple[Verdict, ...]) -> None:
+    tally.scores += 1
+    counts = tally.verdicts
+    for verdict in verdicts:
+        counts[verdict] += 1
+
+
+def readings_now(state: PatientState, at: Millis) -> dict[str, Reading]:
+    """Give every feature's latest reading up to `at`, however old."""
+    found = {feature.name: state.latest(feature.name, at) for feature in state.catalogue.features}
+    return {name: reading for name, reading in found.items() if reading is not None}

@@ -1,0 +1,68 @@
+"""What was counted on the way: the figures of `summary.json`.
+
+Owns the counters and their bounds. Must not know how they are shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from guardrails.verdict import Verdict
+
+DISTINCT_CODES_MAX = 10_000
+"""Unmapped codes told apart: more than any feed's whole vocabulary; the rest count as `(other)`."""
+
+
+class Tally:
+    """Counters of one run.
+
+    >>> tally = Tally()
+    >>> tally.count_unmapped((("LOCAL", "X1"),))
+    >>> dict(tally.unmapped)
+    {'LOCAL|X1': 1}
+    """
+
+    __slots__ = (
+        "alerts",
+        "events",
+        "intakes",
+        "observations",
+        "patient_millis",
+        "patients",
+        "quarantined",
+        "scores",
+        "unmapped",
+        "verdicts",
+    )
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.observations = 0
+        self.scores = 0
+        self.patients = 0
+        self.patient_millis = 0
+        self.intakes: Counter[str] = Counter()
+        self.quarantined: Counter[str] = Counter()
+        self.unmapped: Counter[str] = Counter()
+        self.verdicts: Counter[Verdict] = Counter()
+        self.alerts: Counter[str] = Counter()
+
+    def count_unmapped(self, codings: tuple[tuple[str, str], ...]) -> None:
+        """Count an observation whose code is in no table, by its first coding."""
+        system, code = codings[0] if codings else ("", "")
+        name = f"{system}|{code}"
+        if name not in self.unmapped and len(self.unmapped) >= DISTINCT_CODES_MAX:
+            name = "(other)"
+        self.unmapped[name] += 1
+
+    def count_alert(self, trigger: str, state: str) -> None:
+        """Count an alert event by its trigger and state."""
+        self.alerts[f"{trigger}:{state}"] += 1
+
+    def verdict_counts(self) -> dict[str, int]:
+        """Give the verdicts that were not plain passes, by filter, kind and reason."""
+        counts: Counter[str] = Counter()
+        for verdict, count in self.verdicts.items():
+            if verdict.verdict != "pass":
+                counts[f"{verdict.filter}:{verdict.verdict}:{verdict.reason}"] += count
+        return dict(sorted(counts.items()))

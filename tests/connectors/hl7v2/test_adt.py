@@ -1,0 +1,166 @@
+"""Claims about ADT messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
+from connectors.hl7v2.codec import decode
+from connectors.hl7v2.settings import Hl7Settings
+from events import Admission, Cancellation, Demographics, Discharge, Location, Merge, Transfer, from_iso
+
+SETTINGS = Hl7Settings()
+WARD = Location("ICU", "101", "A", "HOSP")
+NOON = from_iso("2026-04-19T12:00:00Z")
+
+
+def adt(
+    trigger: str, *, pid: str = "PID|1||42^^^HOSP^MR", pv1: str = "PV1|1|I|ICU^101^A^HOSP", more: str = ""
+) -> bytes:
+    """Make an ADT message whose event is at noon and was recorded ten minutes later."""
+    evn = f"EVN|{trigger}|20260419121000||||20260419120000"
+    header = f"MSH|^~\\&|EPIC|MAIN|||20260419121500||ADT^{trigger}^ADT_A01|77|P|2.5"
+    return "\r".join([part for part in (header, evn, pid, more, pv1) if part]).encode()
+
+
+def read(data: bytes, settings: Hl7Settings = SETTINGS) -> Decoded:
+    """Decode what must decode."""
+    decoded = decode(data, settings)
+    assert isinstance(decoded, Decoded), decoded
+    return decoded
+
+
+@pytest.mark.parametrize(
+    ("trigger", "event"),
+    [
+        ("A01", Admission(NOON, WARD, "I")),
+        ("A02", Transfer(NOON, WARD)),
+        ("A03", Discharge(NOON)),
+        ("A04", Admission(NOON, WARD, "I")),
+        ("A11", Cancellation(NOON, "admission", WARD)),
+        ("A12", Cancellation(NOON, "transfer", WARD)),
+        ("A13", Cancellation(NOON, "discharge", WARD)),
+    ],
+)
+def test_trigger(trigger: str, event: object) -> None:
+    """Each trigger becomes its event, at the time it occurred (EVN-6)."""
+    decoded = read(adt(trigger))
+    assert decoded.events == (event,)
+    assert decoded.kind == f"ADT^{trigger}"
+    assert decoded.event_time == NOON
+
+
+def test_a08_tells_demographics_and_place() -> None:
+    """A08 gives demographics, and the place for a patient whose admission was never seen."""
+    decoded = read(adt("A08", pid="PID|1||42^^^HOSP^MR||Doe^J||19420902000000|F||||||||||||||||||||||N"))
+    assert decoded.events == (Demographics(NOON, "1942-09-02", "female", False), Transfer(NOON, WARD))
+
+
+def test_location_from_results_off() -> None:
+    """Where the setting is off, A08 moves nobody."""
+    decoded = read(adt("A08"), Hl7Settings(location_from_results=False))
+    assert [type(event) for event in decoded.events] == [Demographics]
+
+
+def test_discharged_patient_is_not_moved() -> None:
+    """An A08 after the discharge (PV1-45) does not put the patient back on the ward."""
+    pv1 = "PV1|1|I|ICU^101^A^HOSP" + "|" * 42 + "20260419110000"
+    assert [type(event) for event in read(adt("A08", pv1=pv1)).events] == [Demographics]
+
+
+@pytest.mark.parametrize("disposition", ["20", "40", "41", "42"])
+def test_expired_disposition(disposition: str) -> None:
+    """A discharge with a disposition of table 0112 that means death is a death."""
+    event = read(adt("A03", pv1="PV1|1|I|ICU" + "|" * 33 + disposition)).events[-1]
+    assert event == Discharge(NOON, disposition, True)
+
+
+def test_pid_30_is_a_death() -> None:
+    """PID-30 `Y` makes a discharge a death, whatever the disposition."""
+    events = read(adt("A03", pid="PID|1||42^^^HOSP^MR" + "|" * 27 + "Y")).events
+    assert events == (Demographics(NOON, None, None, True), Discharge(NOON, "", True))
+
+
+def test_pid_29_without_pid_30_is_a_death() -> None:
+    """A time of death says as much as the flag."""
+    events = read(adt("A08", pid="PID|1||42^^^HOSP^MR" + "|" * 26 + "20260419")).events
+    assert events[0] == Demographics(NOON, None, None, True)
+
+
+def test_merge_carries_the_retired_identifiers() -> None:
+    """A40 gives a merge without key and MRG-1 beside it."""
+    decoded = read(adt("A40", more="MRG|43^^^HOSP^MR~44^^^OTHER^MR"))
+    assert decoded.events == (Merge(NOON, ""),)
+    assert decoded.retired == (Identifier("HOSP", "43"), Identifier("OTHER", "44"))
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "position"),
+    [
+        (adt("A40"), RefusalReason.MISSING_SEGMENT, "MRG"),
+        (adt("A40", more='MRG|""'), RefusalReason.MISSING_IDENTIFIER, "MRG-1"),
+        (adt("A02", pv1="PV1|1|I"), RefusalReason.MISSING_FIELD, "PV1-3"),
+        (adt("A01", pid=""), RefusalReason.MISSING_SEGMENT, "PID"),
+        (adt("A01", pid="PID|1||^^^HOSP"), RefusalReason.MISSING_IDENTIFIER, "PID-3"),
+        (adt("A01", more="PID|2||43^^^HOSP^MR"), RefusalReason.INVALID_VALUE, "PID[2]-3"),
+        (adt("A60"), RefusalReason.UNSUPPORTED_TYPE, "MSH-9"),
+        (adt("A01") + b"\r" + adt("A01"), RefusalReason.GARBAGE, "MSH[2]"),
+        (adt("A01") + b"\x1c\x0b" + adt("A01"), RefusalReason.GARBAGE, "MSH[2]"),
+    ],
+)
+def test_refusals(message: bytes, reason: RefusalReason, position: str) -> None:
+    """What cannot be used is refused with its reason and place, and named by MSH-10 where that can be read."""
+    refusal = decode(message, SETTINGS)
+    assert isinstance(refusal, Refusal)
+    assert (
+        (refusal.reason, refusal.position, refusal.message_id) == (reason, position, "77")
+        if position != "MSH[2]"
+        else (refusal.reason is reason)
+    )
+
+
+def test_identifiers_best_first() -> None:
+    """PID-3 gives all identifiers, medical record numbers first, otherwise in the order sent."""
+    pid = "PID|1||1^^^NHS^NH~2^^^HOSP&1.2.3&ISO^MR~3^^^&1.2.4&ISO^PI"
+    expected = (Identifier("HOSP", "2"), Identifier("1.2.4", "3"), Identifier("NHS", "1"))
+    assert read(adt("A01", pid=pid)).subject == expected
+
+
+def test_identifier_of_2_3() -> None:
+    """Where PID-3 is empty, PID-2 names the patient."""
+    assert read(adt("A01", pid="PID|1|7^^^HOSP^MR")).subject == (Identifier("HOSP", "7"),)
+
+
+def test_authority_defaults() -> None:
+    """An identifier that names no authority takes the feed's configured one, else its type, else the feed."""
+    configured = Hl7Settings(authorities={"EPIC|MAIN": "TRUST"})
+    assert read(adt("A01", pid="PID|1||7^^^^MR"), configured).subject == (Identifier("TRUST", "7"),)
+    assert read(adt("A01", pid="PID|1||7^^^^MR")).subject == (Identifier("MR", "7"),)
+    assert read(adt("A01", pid="PID|1||7")).subject == (Identifier("EPIC|MAIN", "7"),)
+
+
+def test_visit_number() -> None:
+    """PV1-19 is the encounter."""
+    assert read(adt("A01", pv1="PV1|1|I|ICU" + "|" * 16 + "V9^^^HOSP^VN")).encounter == "V9"
+
+
+def test_unreadable_event_time_falls_back() -> None:
+    """An unreadable EVN-6 is noted, and EVN-2 taken."""
+    decoded = read(adt("A01").replace(b"||||20260419120000", b"||||extra"))
+    assert decoded.event_time == from_iso("2026-04-19T12:10:00Z")
+    assert decoded.notes == ("event_time_unreadable",)
+
+
+def test_unreadable_birth_date_costs_only_itself() -> None:
+    """A birth date that is none is noted; the admission stands."""
+    decoded = read(adt("A01", pid="PID|1||42^^^HOSP^MR||||02/03/1950|M"))
+    assert decoded.events[0] == Demographics(NOON, None, "male", None)
+    assert decoded.notes == ("birth_date_unreadable",)
+
+
+def test_refusals_quote_nothing() -> None:
+    """No refusal's text holds the patient's identifier."""
+    refusal = decode(adt("A02", pid="PID|1||SECRET42^^^HOSP^MR||Secret^Name", pv1=""), SETTINGS)
+    assert isinstance(refusal, Refusal)
+    assert "SECRET42" not in repr(refusal)
+    assert "Name" not in repr(refusal)
