@@ -72,7 +72,7 @@ class AlertBook(msgspec.Struct, array_like=True):
         return None if self.model.open is None else self.model.open.raised_at
 
     def assess(self, scored: ScoredContext) -> list[AlertEvent]:
-        """Take a scored moment: the floor first, then what the chain decided. What time had ended before is ended."""
+        """Take a scored moment: the floor first, then what the chain decided. What had expired is ended before."""
         subject = self.subject
         if subject.configuration_hash != scored.configuration_hash or subject.encounter != scored.encounter:
             subject.configuration_hash, subject.encounter = scored.configuration_hash, scored.encounter
@@ -81,7 +81,11 @@ class AlertBook(msgspec.Struct, array_like=True):
         subject.limit_reason = "" if limit is None else limit.reason
         events: list[AlertEvent] = []
         if not self.idle:
-            events += self.tick(scored.at, kill_switch=scored.kill_switch)
+            # Expiry only: an escalation waits for its tick, so that none is said of what this very moment resolves.
+            events += self.floor.expire(subject, scored.at, kill_switch=scored.kill_switch)
+            events += self.model.expire(subject, scored.at, kill_switch=scored.kill_switch)
+            readings = scored.readings()  # gathered once: both channels ask, the floor twice
+            scored = msgspec.structs.replace(scored, readings=lambda: readings)
         events += self.floor.assess(scored, subject)
         events += self.model.assess(scored, subject)
         return events
@@ -106,9 +110,18 @@ class AlertBook(msgspec.Struct, array_like=True):
         """After a correction: `then` is NEWS2 as of `floor_raised_at`, `now` as of `at`, both by today's knowledge."""
         return self.floor.correct(self.subject, at, now, then, limit)
 
-    def correct_model(self, at: Millis, *, probability_then: float | None, threshold: float) -> list[AlertEvent]:
-        """After a correction: the probability as of `model_raised_at` by today's knowledge; the raising threshold."""
-        return self.model.correct(self.subject, at, probability_then, threshold)
+    def correct_model(
+        self, at: Millis, *, probability_then: float | None, threshold: float, kill_switch: bool = False
+    ) -> list[AlertEvent]:
+        """After a correction: the probability as of `model_raised_at` by today's knowledge, and the raising threshold.
+
+        An unknown probability, or NaN, takes nothing back.
+        """
+        if probability_then is None or not probability_then < threshold:
+            return []
+        if self.model.open is None:
+            return []
+        return self.model.ended(self.subject, at, "retracted", "correction", kill_switch=kill_switch)
 
     def transferred(self, at: Millis, location: Location, *, kill_switch: bool = False) -> list[AlertEvent]:
         """Move the open alerts to the new ward."""

@@ -53,12 +53,18 @@ class Channel(msgspec.Struct, array_like=True):
         if alert is None:
             return []
         if at >= alert.expires_at:
-            return self.ended(subject, at, "expired", "no_fresh_evidence", kill_switch=kill_switch)
+            return self.expire(subject, at, kill_switch=kill_switch)
         if alert.escalate_at is None or at < alert.escalate_at:
             return []
         alert.escalate_at = None
         loudness = self.loudness(kill_switch=kill_switch)
         return [say(alert, subject, at, Saying("escalated", "unanswered", loudness))]
+
+    def expire(self, subject: Subject, at: Millis, *, kill_switch: bool) -> list[AlertEvent]:
+        """End the open alert if it rests on nothing fresh any more."""
+        if self.open is None or at < self.open.expires_at:
+            return []
+        return self.ended(subject, at, "expired", "no_fresh_evidence", kill_switch=kill_switch)
 
     def acknowledge(self, subject: Subject, at: Millis, actor: str, *, kill_switch: bool) -> list[AlertEvent]:
         """Let somebody take the open alert; taking it twice says nothing."""

@@ -15,7 +15,7 @@ import msgspec
 
 from alerts.lifecycle import State
 from events import Location, Millis, content_id, to_iso
-from features.state import Reading
+from features.reading import Reading
 from guardrails.floor import Priority
 from guardrails.verdict import Verdict
 from models.news2 import News2

@@ -80,18 +80,6 @@ class ModelChannel(Channel, array_like=True):
             return [say(alert, subject, scored.at, saying)]
         return []
 
-    def correct(
-        self, subject: Subject, at: Millis, probability_then: float | None, threshold: float
-    ) -> list[AlertEvent]:
-        """Retract the open alert if, by today's knowledge, its risk at `open.raised_at` was below `threshold`.
-
-        `probability_then` is None where it cannot be said: then nothing is taken back. Written so that NaN retracts
-        nothing either.
-        """
-        if self.open is None or probability_then is None or not probability_then < threshold:
-            return []
-        return self.ended(subject, at, "retracted", "correction")
-
     def _raise(self, scored: ScoredContext, subject: Subject, disposition: Disposition) -> AlertEvent:
         alert_id, episode_id, number = begin("model", self.past, scored)
         alert = self.open = OpenAlert(

@@ -14,7 +14,7 @@ from alerts.configuration import AlertSettings
 from alerts.contract import Evidence
 from events import Location, Millis
 from features.catalogue import default_catalogue
-from features.state import Reading
+from features.reading import Reading
 from guardrails.floor import Applicability
 from guardrails.limits import ClinicianLimit
 from guardrails.verdict import Verdict

@@ -56,8 +56,7 @@ def replay(name: str, spec: str, data: Path, out: Path) -> dict[str, object]:
     kind, colon, folder = spec.rpartition(":")
     began = time.perf_counter()
     run = Replay(out, release, versions, on_progress=lambda done: print(f"\r{name}: {done:,}", end="", file=sys.stderr))
-    source = open_source([f"{kind}{colon}{data / folder}"], release.settings.hl7, release.settings.fhir)
-    run.messages(source)
+    run.messages(open_source(f"{kind}{colon}{data / folder}"))
     result = run.finish(time.perf_counter() - began)
     print(file=sys.stderr)
     return result.summary

@@ -74,5 +74,7 @@ class Decoded(msgspec.Struct, frozen=True):
     """MRG-1: the identifiers that are merged into `subject` (A40)."""
     kind: str = ""
     """`ADT^A01`, `ORU^R01`, `Observation`: for counts."""
+    parts: int = 1
+    """How many messages this stands for: resources of one moment that were joined are each accounted for."""
     notes: tuple[str, ...] = ()
     """Counted oddities survived by a declared rule (`obx2_empty`, `local_time_ambiguous`), not reasons to refuse."""

@@ -9,7 +9,7 @@ The types are `msgspec.Struct`s, frozen and slotted; docs/decisions/0002 says wh
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,7 +22,7 @@ ObservationStatus = Literal["preliminary", "final", "corrected", "withdrawn"]
 Comparator = Literal["", "<", "<=", ">", ">="]
 
 
-class Location(msgspec.Struct, frozen=True):
+class Location(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a patient lies (HL7 PV1-3, FHIR Encounter.location). Empty text means the sender did not say."""
 
     ward: str = ""
@@ -31,7 +31,7 @@ class Location(msgspec.Struct, frozen=True):
     facility: str = ""
 
 
-class Observation(msgspec.Struct, frozen=True, tag="observation"):
+class Observation(msgspec.Struct, frozen=True, omit_defaults=True, tag="observation"):
     """One measured or charted value (HL7 OBX, FHIR Observation or one of its components).
 
     `observation_id` is the 63-bit identity of the result in its source: a correction or a repeat of the same result
@@ -41,7 +41,7 @@ class Observation(msgspec.Struct, frozen=True, tag="observation"):
     'final'
     """
 
-    observation_id: int
+    observation_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     codings: tuple[Coding, ...]
     """All codings the sender gave, best first (OBX-3.1/.3 and .4/.6, Observation.code.coding)."""
     value: float | None
@@ -58,9 +58,11 @@ class Observation(msgspec.Struct, frozen=True, tag="observation"):
     """FHIR dataAbsentReason, or `null` for HL7's explicit `""`."""
     qualifiers: tuple[Coding, ...] = ()
     """Method, body site and specimen codings (OBX-17, OBX-20, SPM-4; method, bodySite)."""
+    resource: str = ""
+    """The FHIR resource it came in, where one envelope joins several; empty where the envelope's message is the source."""
 
 
-class Correction(msgspec.Struct, frozen=True, tag="correction"):
+class Correction(msgspec.Struct, frozen=True, omit_defaults=True, tag="correction"):
     """A result replaced (`withdrawn` false) or taken back (`withdrawn` true): OBX-11 C, D, W, X; FHIR `entered-in-error`.
 
     `observation.observation_id` names the result that changes; for a withdrawal its value may be None.
@@ -70,7 +72,7 @@ class Correction(msgspec.Struct, frozen=True, tag="correction"):
     withdrawn: bool = False
 
 
-class Admission(msgspec.Struct, frozen=True, tag="admission"):
+class Admission(msgspec.Struct, frozen=True, omit_defaults=True, tag="admission"):
     """A stay begins (ADT A01, A04; Encounter in-progress)."""
 
     event_time: Millis
@@ -79,14 +81,14 @@ class Admission(msgspec.Struct, frozen=True, tag="admission"):
     """HL7 table 0004: I inpatient, E emergency, O outpatient; FHIR's IMP, EMER, AMB are mapped to these."""
 
 
-class Transfer(msgspec.Struct, frozen=True, tag="transfer"):
+class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer"):
     """A patient moves (ADT A02; a new Encounter.location)."""
 
     event_time: Millis
     location: Location
 
 
-class Discharge(msgspec.Struct, frozen=True, tag="discharge"):
+class Discharge(msgspec.Struct, frozen=True, omit_defaults=True, tag="discharge"):
     """A stay ends (ADT A03; Encounter finished)."""
 
     event_time: Millis
@@ -94,7 +96,7 @@ class Discharge(msgspec.Struct, frozen=True, tag="discharge"):
     deceased: bool = False
 
 
-class Cancellation(msgspec.Struct, frozen=True, tag="cancellation"):
+class Cancellation(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancellation"):
     """An admission, transfer or discharge that is taken back (ADT A11, A12, A13; Encounter entered-in-error)."""
 
     event_time: Millis
@@ -103,7 +105,7 @@ class Cancellation(msgspec.Struct, frozen=True, tag="cancellation"):
     """Where the patient is after a cancelled transfer or discharge, if the sender says so."""
 
 
-class Demographics(msgspec.Struct, frozen=True, tag="demographics"):
+class Demographics(msgspec.Struct, frozen=True, omit_defaults=True, tag="demographics"):
     """What scoring may use of a person (ADT A08 and the PID of any message; Patient). None means not said."""
 
     event_time: Millis
@@ -113,7 +115,7 @@ class Demographics(msgspec.Struct, frozen=True, tag="demographics"):
     deceased: bool | None = None
 
 
-class Merge(msgspec.Struct, frozen=True, tag="merge"):
+class Merge(msgspec.Struct, frozen=True, omit_defaults=True, tag="merge"):
     """One patient key is retired into the envelope's patient (ADT A40; Patient.link)."""
 
     event_time: Millis
@@ -121,7 +123,7 @@ class Merge(msgspec.Struct, frozen=True, tag="merge"):
     """The patient key that is retired."""
 
 
-class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome"):
     """A deterioration that happened, for learning (configured outcome definitions; the public data's own labels).
 
     `onset` is True at the event itself; False records that observation ended at `event_time` without one.
@@ -134,13 +136,5 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
 
 
 ClinicalEvent = (
-    Observation
-    | Correction
-    | Admission
-    | Transfer
-    | Discharge
-    | Cancellation
-    | Demographics
-    | Merge
-    | Outcome
+    Observation | Correction | Admission | Transfer | Discharge | Cancellation | Demographics | Merge | Outcome
 )

@@ -42,8 +42,13 @@ def decode_envelope(data: bytes) -> Envelope:
         raise UndecodableEnvelopeError(f"{len(data)} bytes, more than {ENVELOPE_BYTES_MAX}")
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UndecodableEnvelopeError(str(error)) from None
+    except RecursionError:
+        raise UndecodableEnvelopeError("nested too deep") from None
+    except msgspec.ValidationError as error:
+        # msgspec quotes the value before the path: only the path is ours to repeat.
+        raise UndecodableEnvelopeError(f"wrong type or value at {str(error).rpartition(' - at ')[2]}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UndecodableEnvelopeError("no JSON") from None
 
 
 def envelope_digest(envelope: Envelope) -> str:

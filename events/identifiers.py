@@ -9,9 +9,24 @@ from __future__ import annotations
 from hashlib import blake2b, sha1
 
 _NAMESPACE = bytes.fromhex("6ba7b8129dad11d180b400c04fd430c8")
-"""RFC 9562's X.500 namespace, kept as the one namespace of all our derived ids."""
+"""RFC 9562's OID namespace, kept as the one namespace of all our derived ids."""
 
 _SEPARATOR = b"\x1f"
+_ESCAPE = b"\x1e"
+
+
+def join_parts(parts: tuple[str | bytes, ...]) -> bytes:
+    """Join parts so that no text inside one can pass for a border between two.
+
+    >>> join_parts(("a\\x1fb", "c")) == join_parts(("a", "b\\x1fc"))
+    False
+    """
+    data = [part.encode() if isinstance(part, str) else part for part in parts]
+    joined = _SEPARATOR.join(data)
+    if joined.count(_SEPARATOR) >= len(data) or _ESCAPE in joined:  # rare: a part holds a control character itself
+        data = [part.replace(_ESCAPE, b"\x1e0").replace(_SEPARATOR, b"\x1e1") for part in data]
+        joined = _SEPARATOR.join(data)
+    return joined
 
 
 def content_id(*parts: str | bytes) -> str:
@@ -24,7 +39,7 @@ def content_id(*parts: str | bytes) -> str:
     >>> len(content_id("x"))
     36
     """
-    data = _SEPARATOR.join([part.encode() if isinstance(part, str) else part for part in parts])
+    data = join_parts(parts)
     raw = bytearray(sha1(_NAMESPACE + data, usedforsecurity=False).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x50
     raw[8] = raw[8] & 0x3F | 0x80
@@ -40,7 +55,7 @@ def observation_id(*parts: str | bytes) -> int:
     >>> 0 <= observation_id("LAB") < 2**63
     True
     """
-    data = _SEPARATOR.join([part.encode() if isinstance(part, str) else part for part in parts])
+    data = join_parts(parts)
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") >> 1
 
 

@@ -3,12 +3,15 @@
 Owns the answer tables. Must not know how an answer is scored. An answer that is not in a table is quarantined; nothing
 is inferred from parts of words.
 
-Consciousness: 0 Alert, 1 new Confusion, 2 Voice, 3 Pain, 4 Unresponsive (RCP 2017, the order of ACVPU). LOINC 67775-7's
-own answer list (AVPU) offers no confusion; LA6560-2 `Confused` (LOINC list LL356-7) is what deployed ACVPU feeds send in
-its place, so it is taken. SNOMED CT as in CareConnect-ACVPU-1 (HL7 UK), with 255373000 as IHE PCC mPSC uses it.
+Consciousness: 0 Alert, 1 new Confusion, 2 Voice, 3 Pain, 4 Unresponsive (RCP 2017, the order of ACVPU). LOINC
+67775-7's own answer list (AVPU) offers no confusion; LA6560-2 `Confused` (LOINC list LL356-7) is what deployed ACVPU
+feeds send in its place, so it is taken. SNOMED CT as in CareConnect-ACVPU-1 (HL7 UK), with 255373000 as IHE PCC mPSC
+uses it.
 """
 
 from __future__ import annotations
+
+from events import Coding
 
 ALERT, NEW_CONFUSION, VOICE, PAIN, UNRESPONSIVE = 0, 1, 2, 3, 4
 AIR, OXYGEN = 0, 1
@@ -74,3 +77,17 @@ ANSWERS: dict[str, tuple[dict[tuple[str, str], int], dict[str, int]]] = {
     "supplemental_oxygen": (OXYGEN_CODES, OXYGEN_WORDS),
 }
 """By feature: answers by coding, and by whole word (casefolded, outer blanks removed)."""
+
+
+def answer_in(
+    by_code: dict[Coding, int], by_word: dict[str, int], answers: tuple[Coding, ...], text: str
+) -> int | None:
+    """Look an answer up: the first coding that is in the table, else the whole text; None where neither is.
+
+    >>> answer_in(CONSCIOUSNESS_CODES, CONSCIOUSNESS_WORDS, (), " Alert ")
+    0
+    """
+    for coding in answers:
+        if coding in by_code:
+            return by_code[coding]
+    return by_word.get(text.strip().casefold()) if text else None

@@ -1,8 +1,8 @@
 """The catalogue: which code means which feature, in which unit, within which limits.
 
-Owns `Feature`, `Catalogue` and the resolution of a coding, unit and qualifier into a ready conversion. Must not know any
-patient. The rows are in `feature_table`; a site adds its own codes by configuration with `Catalogue.with_codes`. Mapping is
-by table only: a code that is in no table is unmapped, counted and shown.
+Owns `Feature`, `Catalogue` and the resolution of a coding, unit and qualifier into a ready conversion. Must not know
+any patient. The rows are in `feature_table`; a site adds its own codes by configuration with `Catalogue.with_codes`.
+Mapping is by table only: a code that is in no table is unmapped, counted and shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from features.feature_table import FEATURE_ROWS, REDIRECTED, FeatureRow
 from features.units import Conversion, UnitFault, conversion
 
 RESOLUTIONS_MAX = 4096
-"""Distinct (codings, unit, qualifiers) kept resolved; a hospital sends some hundreds. When full the cache starts anew."""
+"""Distinct (codings, unit, qualifiers) kept resolved; a hospital sends some hundreds. When full, it starts anew."""
 
 
 class Feature(msgspec.Struct, frozen=True):

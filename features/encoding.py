@@ -1,8 +1,8 @@
 """A patient's state as bytes, for the store.
 
-Owns the layout: one version byte, then zlib over MessagePack, in which each feature's arrays are columns, delta-coded and
-packed little-endian in the narrowest width that holds them. Must not know what a state means. No pickle. The result ids
-are 63 random bits each and do not compress; all else does.
+Owns the layout: one version byte, then zlib over MessagePack, in which each feature's arrays are columns, delta-coded
+and packed little-endian in the narrowest width that holds them. Must not know what a state means. No pickle. The
+result ids are 63 random bits each and do not compress; all else does.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """The whole state. The features' arrays stand one after the other in shared columns; `raw_counts` and `row_counts`
-    part them. (A column a feature took four times as long to write.)
+    """The whole state.
+
+    The features' arrays stand one after the other in shared columns; `raw_counts` and `row_counts` part them. (Columns
+    of their own for each feature took twice as long to write.)
     """
 
     names: tuple[str, ...]
@@ -65,7 +67,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Parts(msgspec.Struct):
-    """A state taken apart: (name, steps, series); (received_time, message_id) of the newest; the rest by feature name."""
+    """A state taken apart: (name, steps, series); (received_time, message_id) of the newest; the rest by feature."""
 
     series: list[tuple[str, int, Series]]
     newest: dict[str, tuple[Millis, str]]

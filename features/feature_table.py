@@ -109,7 +109,9 @@ _VITALS = (
         loinc="9269-2", snomed="248241002",
     ),
     FeatureRow(name="etco2", unit="mm[Hg]", low=0, high=150, age_h=VITAL_AGE_H, loinc="19889-5", mdc="MDC_AWAY_CO2_ET"),
-    FeatureRow(name="urine_output", unit="mL", low=0, high=10_000, age_h=VITAL_AGE_H, loinc="9187-6", snomed="364202003"),
+    FeatureRow(
+        name="urine_output", unit="mL", low=0, high=10_000, age_h=VITAL_AGE_H, loinc="9187-6", snomed="364202003",
+    ),
     FeatureRow(
         name="weight", unit="kg", low=0.2, high=700, age_h=SLOW_AGE_H, decimals=1,
         loinc="29463-7 3141-9", mdc="188736 MDC_MASS_BODY_ACTUAL", snomed="27113001",
@@ -117,7 +119,9 @@ _VITALS = (
 )  # fmt: skip
 
 _GASES = (
-    FeatureRow(name="ph", unit="[pH]", low=6.3, high=8.0, age_h=GAS_AGE_H, decimals=2, unit_optional=True, loinc="2744-1"),
+    FeatureRow(
+        name="ph", unit="[pH]", low=6.3, high=8.0, age_h=GAS_AGE_H, decimals=2, unit_optional=True, loinc="2744-1",
+    ),
     FeatureRow(name="paco2", unit="mm[Hg]", low=4, high=250, age_h=GAS_AGE_H, loinc="2019-8"),
     FeatureRow(name="pao2", unit="mm[Hg]", low=5, high=800, age_h=GAS_AGE_H, loinc="2703-7"),
     FeatureRow(

@@ -1,6 +1,7 @@
 """One feature of one patient through time: recent readings in full, older ones in hourly buckets.
 
-Owns the window's memory and its laws. Must not know units, codes or statistics: a value here is a whole number of steps.
+Owns the window's memory and its laws. Must not know units, codes or statistics: a value here is a whole number of
+steps.
 
 `raw` holds the newest readings as (event_time ms, value, id) triples in one array, sorted by (event_time, id): at most
 `RAW_ENTRIES_MAX`. What spills out of it is folded into `rows`, one an hour of event time on a fixed grid. All sums are
@@ -29,7 +30,7 @@ RETENTION_MS = 25 * GRID_MS
 KEPT_ALWAYS = 2
 """The last reading and the one before it are kept with their age, however old."""
 BUCKET_COUNT_MAX = 1 << 14
-"""Readings summed in one bucket; 4.5 a second for an hour. It keeps the sums within 63 bits (a test holds the catalogue to it)."""
+"""Readings summed in one bucket: 4.5 a second. It keeps the sums within 63 bits; a test holds the catalogue to it."""
 
 W = 3
 """Words of a raw entry: event_time, value, id."""
@@ -157,7 +158,7 @@ class Series:
     def widen(self, event_time: int, value: int, identity: int) -> None:
         """Let an hour's extremes take in a corrected value whose old one can no longer be told apart."""
         rows = self.rows
-        assert rows is not None
+        assert rows is not None  # noqa: S101 -- our own bug
         base = self._row_of(event_time // GRID_MS)
         self._mark(base, (event_time % GRID_MS, value, identity))
         self.inexact = True
@@ -228,7 +229,7 @@ class Series:
     def _bucketed_through(self) -> int:
         """Give the newest event time in any bucket."""
         rows = self.rows
-        assert rows
+        assert rows  # noqa: S101 -- our own bug
         return rows[len(rows) - R + HOUR] * GRID_MS + (rows[len(rows) - R + LAST] >> 32)
 
     def _row_of(self, hour: int) -> int:
@@ -271,7 +272,7 @@ class Series:
     def _mark(self, base: int, mark: Mark) -> None:
         """Let a row's four marks take in a reading."""
         rows = self.rows
-        assert rows is not None
+        assert rows is not None  # noqa: S101 -- our own bug
         identity = mark[2]
         by_time = mark[0] << 32 | (mark[1] + _VALUE_BIAS)
         by_value = (mark[1] + _VALUE_BIAS) << _TIME_BITS | mark[0]
@@ -291,7 +292,7 @@ class Series:
     def _marks(self, base: int) -> list[Mark]:
         """Give the distinct readings that a row still knows."""
         rows = self.rows
-        assert rows is not None
+        assert rows is not None  # noqa: S101 -- our own bug
         first, last = mark_time_value(rows[base + FIRST]), mark_time_value(rows[base + LAST])
         marks = [(*first, rows[base + FIRST_ID]), (*last, rows[base + LAST_ID])]
         for column, identity in ((LOWEST, LOWEST_ID), (HIGHEST, HIGHEST_ID)):

@@ -1,16 +1,14 @@
 """One patient's state: a fold over that patient's events in log order.
 
 Owns what is known of a patient now: readings by feature, the newest quarantined value, demographics and stay. Must not
-know models, stores or the clock; the present is an argument. Because the state holds only what was received, a vector of
-it uses nothing received later; and of what it holds, nothing with an event time after the asked instant is used.
+know models, stores or the clock; the present is an argument. Because the state holds only what was received, a vector
+of it uses nothing received later; and of what it holds, nothing with an event time after the asked instant is used.
 """
 
 from __future__ import annotations
 
 from array import array
 from math import floor, nan
-
-import msgspec
 
 from events import (
     MILLIS_PER_HOUR,
@@ -26,8 +24,10 @@ from events import (
     Transfer,
 )
 from features import encoding
-from features.catalogue import Catalogue, Feature, Resolution, default_catalogue
+from features.answers import answer_in
+from features.catalogue import Catalogue, Resolution, default_catalogue
 from features.intake import Intake, Outcome
+from features.reading import Reading
 from features.series import Put, Removal, Series
 from features.stay import NEVER, Stay
 from features.vector import VectorSpec, fill, latest_in
@@ -43,20 +43,6 @@ _OUTCOMES: dict[Put, tuple[Outcome, str]] = {
     Put.UPDATED: ("corrected", "updated"),
     Put.TOO_OLD: ("too_old", ""),
 }
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """A value with its time and origin; `value` is in the feature's unit.
-
-    `received_time` and `message_id` are kept for the newest reading of a feature; 0 and "" elsewhere say "not kept".
-    """
-
-    feature: str
-    value: float
-    event_time: Millis
-    received_time: Millis
-    observation_id: int
-    message_id: str
 
 
 class PatientState:
@@ -88,7 +74,7 @@ class PatientState:
 
     def observe(self, obs: Observation, received_time: Millis, message_id: str) -> Intake:
         """Take one observation in (hot path). An observation marked corrected or withdrawn is a correction."""
-        if received_time > self.last_received_time:
+        if received_time > self.last_received_time:  # noqa: PLR1730 -- a call of max costs a tenth of this method
             self.last_received_time = received_time
         status = obs.status
         if status == "corrected" or status == "withdrawn":  # noqa: PLR1714 -- twice as quick as a tuple test
@@ -101,21 +87,22 @@ class PatientState:
             return steps
         return self._store(obs, resolution, steps, received_time, message_id)
 
-    def correct(self, correction: Correction, received_time: Millis, message_id: str) -> Intake:
+    def correct(  # noqa: PLR0911 -- one return an outcome, read from top to bottom
+        self, correction: Correction, received_time: Millis, message_id: str
+    ) -> Intake:
         """Replace or take back a result: found by its id, else as the only one of its code at that very time.
 
         A replacement that is itself unusable still takes the old value away: its sender no longer stands by it. A
         replacement for a result that is not there is taken as a reading.
         """
-        if received_time > self.last_received_time:
-            self.last_received_time = received_time
+        self.last_received_time = max(self.last_received_time, received_time)
         obs = correction.observation
         resolution = self.catalogue.resolution(obs.codings, obs.unit, obs.qualifiers)
         if resolution is None:
             return Intake("unmapped", "", "", obs.observation_id, obs.event_time, obs.value)
         name = resolution.feature.name
-        steps = None if correction.withdrawn else self._steps(obs, resolution, received_time)
         removal, old_value = self._remove(resolution, obs)
+        steps = None if correction.withdrawn else self._steps(obs, resolution, received_time)
         if isinstance(steps, Intake):
             if steps.outcome == "absent" and removal is Removal.REMOVED:
                 return Intake("withdrawn", name, steps.reason, obs.observation_id, obs.event_time, old_value)
@@ -139,8 +126,7 @@ class PatientState:
         self, event: Admission | Transfer | Discharge | Cancellation | Demographics, received_time: Millis
     ) -> None:
         """Fold an ADT event into stay and demographics."""
-        if received_time > self.last_received_time:
-            self.last_received_time = received_time
+        self.last_received_time = max(self.last_received_time, received_time)
         if isinstance(event, Demographics):
             self.stay.describe(event)
         elif isinstance(event, Transfer):
@@ -322,11 +308,13 @@ class PatientState:
 
     # Steps of the fold
 
-    def _steps(self, obs: Observation, resolution: Resolution, received_time: Millis) -> int | Intake:
+    def _steps(  # noqa: PLR0911 -- one return a reason, read from top to bottom
+        self, obs: Observation, resolution: Resolution, received_time: Millis
+    ) -> int | Intake:
         """Make a value a whole number of steps, or say what became of it."""
         feature, value = resolution.feature, obs.value
         if resolution.feature.kind == "coded":
-            answer = _answer(obs, feature)
+            answer = answer_in(feature.answers, feature.words, obs.answers, obs.text)
             if answer is None:
                 if value is None and not obs.answers and not obs.text:
                     return Intake("absent", feature.name, obs.absent_reason, obs.observation_id, obs.event_time, None)
@@ -407,11 +395,3 @@ class PatientState:
 
 def _newest_key(series: Series) -> tuple[int, int]:
     return (series.raw[-3], series.raw[-1]) if series.raw else (NEVER, 0)
-
-
-def _answer(obs: Observation, feature: Feature) -> int | None:
-    """Look a coded answer up: by coding, else by whole word; None where it is in no table."""
-    for coding in obs.answers:
-        if coding in feature.answers:
-            return feature.answers[coding]
-    return feature.words.get(obs.text.strip().casefold()) if obs.text else None

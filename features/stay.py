@@ -1,8 +1,8 @@
 """Who and where: a patient's demographics and hospital stay, folded from ADT events.
 
-Owns the rules of what overwrites what. Must not know readings. Each group of fields (encounter, place, each demographic
-field) keeps the event time it was last set at: an older event that arrives late does not overwrite a newer one; at equal
-times the later in the log wins. What a late event still adds (the true time of admission) is taken.
+Owns the rules of what overwrites what. Must not know readings. Each group of fields (encounter, place, each
+demographic field) keeps the event time it was last set at: an older event that arrives late does not overwrite a newer
+one; at equal times the later in the log wins. What a late event still adds (the true time of admission) is taken.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ molar conversions included. Must not know any feature by name: a feature brings 
 valence. Nothing is guessed: a spelling that is not in the table, a unit of another dimension, or a missing unit where
 the catalogue does not allow it, is a fault that quarantines the value.
 
-Sources: UCUM 2.1 (ucum.org) for the sizes; IEEE 11073-10101 for the MDC_DIM_* names. tests/features/test_units.py checks
-every pair of units of a dimension against pint with ucumvert.
+Sources: UCUM 2.1 (ucum.org) for the sizes; IEEE 11073-10101 for the MDC_DIM_* names. tests/features/test_units.py
+checks every pair of units of a dimension against pint with ucumvert.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ _SAME_AS: dict[str, str] = {
     "ng/L": "ng/l NG/L NGL",
     "pg/mL": "pg/ml PG/ML",
     "10*9/L": "x10*9/L x10^9/L 10^9/L 10e9/L 10E9/L x10e9/L x10E9/L *10^9/L 10*9/l x10*9/l 10^9/l Giga/L G/l",
-    "10*3/uL": "K/uL k/uL K/UL x10*3/uL 10^3/uL x10^3/uL 10e3/uL 10E3/uL 10*3/\u00b5L 10*3/\u03bcL K/mcL thou/uL Thousand/uL "
+    "10*3/uL": "K/uL k/uL K/UL x10*3/uL 10^3/uL x10^3/uL 10e3/uL 10E3/uL 10*3/\u00b5L 10*3/\u03bcL K/mcL "
+    "thou/uL Thousand/uL "
     "x10E3/uL x10e3/uL {cells}*10*3/uL",
     "10*3/mm3": "K/mm3 10^3/mm3 x10*3/mm3",
     "/uL": "{cells}/uL cells/uL {Cells}/uL /\u00b5L",

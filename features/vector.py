@@ -1,8 +1,8 @@
 """Vectors of features as of an instant: named, compiled once, evaluated per patient.
 
-Owns the names of statistics, their definitions and the window arithmetic. Must not know models. A window of h hours at T
-holds the readings with T - h < event_time <= T; nothing later than T is ever used. All sums are of whole numbers, and one
-division at the end makes the float, so a statistic does not depend on the order of arrival.
+Owns the names of statistics, their definitions and the window arithmetic. Must not know models. A window of h hours at
+T holds the readings with T - h < event_time <= T; nothing later than T is ever used. All sums are of whole numbers,
+and one division at the end makes the float, so a statistic does not depend on the order of arrival.
 
 Where a window reaches into hourly buckets, the bucket that its far edge cuts counts whole (a window is up to an hour
 longer there); a bucket that holds readings later than T counts not at all.
@@ -173,7 +173,7 @@ def fill(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> Non
                 out[place] = statistic.of_readings(part_times, part, n, steps)
 
 
-def _fill_points(
+def _fill_points(  # noqa: PLR0913 -- what `fill` has already unpacked
     out: list[float], series: Series, plan: FeaturePlan, at: Millis, times: list[int], values: list[int]
 ) -> None:
     if not times or (len(times) == 1 and series.rows is not None):
@@ -320,8 +320,9 @@ def latest_in(series: Series, at: Millis) -> tuple[int, int, int] | None:
     if place:
         return raw[place - 3], raw[place - 2], raw[place - 1]
     rows = series.rows
-    for base in range(len(rows) - R, -1, -R) if rows is not None else ():
-        assert rows is not None
+    if rows is None:
+        return None
+    for base in range(len(rows) - R, -1, -R):
         for column, identity in ((LAST, LAST_ID), (FIRST, FIRST_ID)):
             time, value = mark_time_value(rows[base + column])
             if rows[base + HOUR] * GRID_MS + time <= at:

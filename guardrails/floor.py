@@ -18,13 +18,13 @@ verdict, any configuration, or how alerts are made. The rules, and why:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
 from events import MILLIS_PER_MINUTE, Millis
-from features.state import Reading
+from features.reading import Reading
 from guardrails.limits import INTERRUPT_AT, NOTIFY_AT, ClinicianLimit
 from guardrails.parameters import PARAMETER_OF_FEATURE, points_of
 from guardrails.scope import ADULT_AGE_YEARS_MIN
@@ -175,7 +175,7 @@ def corrected(memory: FloorMemory, news2_now: News2, at: Millis, limit: Clinicia
 
 def _opened(news2: News2, at: Millis, readings: Sequence[Reading], rank: int) -> FloorFinding:
     points = points_of(news2)
-    red = _names(value == RED_POINTS for value in points)
+    red = tuple(name for name, value in zip(PARAMETERS, points, strict=True) if value == RED_POINTS)
     age_ms = _age_of_makers(news2, readings, red if rank == RANK_RED else (), at)
     carried = tuple(NEVER_SEEN if value is None else value for value in points)
     return FloorFinding(
@@ -192,26 +192,39 @@ def _opened(news2: News2, at: Millis, readings: Sequence[Reading], rank: int) ->
 def _continued(
     memory: FloorMemory, news2: News2, at: Millis, readings: Sequence[Reading], limit: ClinicianLimit | None
 ) -> FloorFinding:
-    points, before = points_of(news2), memory.carried
+    points = points_of(news2)
     rank = rank_of(news2.total, red=news2.red, limit=limit)
-    carried = tuple(old if new is None else new for new, old in zip(points, before, strict=True))
+    carried, lost, turned_red = _carry(points, memory.carried)
     carried_rank = rank_of(sum(value for value in carried if value > 0), red=RED_POINTS in carried, limit=limit)
-    after = FloorMemory(
-        max(rank, min(memory.rank, carried_rank)),
-        carried,
-        _names(new is None and old != NEVER_SEEN for new, old in zip(points, before, strict=True)),
-        news2.quarantined,
-    )
+    after = FloorMemory(max(rank, min(memory.rank, carried_rank)), carried, lost, news2.quarantined)
     if _is_calm(after, points, readings):
         after = _calmed(memory, after, max(reading.event_time for reading in readings))
         if after is NO_MEMORY:
             return FloorFinding(NO_MEMORY, "resolved")
-    turned_red = _names(new == RED_POINTS and old != RED_POINTS for new, old in zip(points, before, strict=True))
     if rank > memory.rank or (turned_red and rank > 0 and (limit is None or limit.tell_red)):
         change: Change = _rise(rank) if rank > memory.rank else "new_red"
         age_ms = _age_of_makers(news2, readings, turned_red if change == "new_red" else (), at)
         return FloorFinding(after, change, _priority(rank), True, age_ms > LATE_AFTER_MS, age_ms, turned_red)
     return _worn(memory, after, standing=rank > 0)
+
+
+def _carry(
+    points: tuple[int | None, ...], before: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]:
+    """Give the points carried on, the parameters that were seen before and are missing, and those that turned red."""
+    carried: list[int] = []
+    lost: tuple[str, ...] = ()
+    turned_red: tuple[str, ...] = ()
+    for name, new, old in zip(PARAMETERS, points, before, strict=True):
+        if new is None:
+            carried.append(old)
+            if old != NEVER_SEEN:
+                lost += (name,)
+        else:
+            carried.append(new)
+            if new == RED_POINTS != old:
+                turned_red += (name,)
+    return tuple(carried), lost, turned_red
 
 
 def _worn(memory: FloorMemory, after: FloorMemory, *, standing: bool) -> FloorFinding:
@@ -263,10 +276,6 @@ def _rise(rank: int) -> Change:
 
 def _priority(rank: int) -> Priority:
     return "interrupt" if rank == RANK_HIGH else "notify"
-
-
-def _names(chosen: Iterable[bool]) -> tuple[str, ...]:
-    return tuple(name for name, is_chosen in zip(PARAMETERS, chosen, strict=True) if is_chosen)
 
 
 def _age_of_makers(news2: News2, readings: Sequence[Reading], parameters: tuple[str, ...], at: Millis) -> int:

@@ -30,7 +30,8 @@ import msgspec
 
 from events import Millis
 from features.catalogue import default_catalogue
-from features.state import PatientState, Reading
+from features.reading import Reading
+from features.state import PatientState
 from models.news2_table import (
     ALERT,
     ALTERED_POINTS,

@@ -16,7 +16,7 @@ import msgspec
 from models.evaluation import Accumulator
 from models.inputs import CLINICAL_INPUTS, SCHEMA_HASH
 from models.labels import Example
-from models.learning import Learner
+from models.learning import LEARNING_RATE, Learner
 from models.rows import Inputs
 from models.version import Lineage, ModelVersion
 
@@ -52,7 +52,7 @@ def threshold_of(cost_of_miss: float) -> float:
 class Prequential:
     """A run that predicts each example before it learns from it.
 
-    >>> run = Prequential(Learner(Inputs(("x",))))
+    >>> run = Prequential(Learner(Inputs(("x",)), base_rate=0.5))
     >>> for i in range(200):
     ...     _ = run.learn(Example(str(i), i, (float(i % 2),), i % 2 == 1, i + 1))
     >>> run.accumulator.figures().auroc > 0.9
@@ -122,6 +122,7 @@ def train(  # noqa: PLR0913 - what a version is made of; each has a default
     horizon_h: int = HORIZON_H,
     cost_of_miss: float = COST_OF_MISS,
     schema_hash: str = SCHEMA_HASH,
+    learning_rate: float = LEARNING_RATE,
     passes: int = 1,
 ) -> ModelVersion:
     """Learn (vector, label) pairs in their order, evaluating prequentially, and freeze the result.
@@ -129,7 +130,7 @@ def train(  # noqa: PLR0913 - what a version is made of; each has a default
     `passes` above 1 goes over the examples again, which must then be a sequence; only the first pass is evaluated.
     Raises `TooFewExamplesError` under `POSITIVES_MIN` positives.
     """
-    run = Prequential(Learner(inputs))
+    run = Prequential(Learner(inputs, learning_rate))
     kept = list(examples) if passes > 1 else examples
     for number, (vector, label) in enumerate(kept):
         known = tuple(float("nan") if value is None else float(value) for value in vector)

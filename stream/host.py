@@ -11,7 +11,8 @@ from typing import Protocol
 
 import msgspec
 
-from connectors.decoded import Decoded, Refusal
+from connectors.decoded import Decoded
+from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import DeadLetterRow, LogRecord
 from events import (
     MILLIS_PER_MINUTE,
@@ -67,30 +68,6 @@ class Journal(Protocol):
 
     def counts(self) -> dict[str, int]:
         """Give the message counts."""
-        ...
-
-
-class Arrival(Protocol):
-    """A message as it arrived, decoded."""
-
-    @property
-    def position(self) -> str:
-        """Where it stood in its source."""
-        ...
-
-    @property
-    def received_time(self) -> Millis:
-        """When it was received."""
-        ...
-
-    @property
-    def data(self) -> bytes | None:
-        """Its bytes, where there are any."""
-        ...
-
-    @property
-    def decoded(self) -> Decoded | Refusal:
-        """What the codec made of it."""
         ...
 
 
@@ -167,26 +144,28 @@ class EmbeddedHost:
         """Account for a batch of messages; durable on return, so that the sender may be told. Folds nothing yet."""
         records: list[LogRecord] = []
         letters: list[DeadLetterRow] = []
-        counts = {"messages": len(arrivals), "accepted": 0, "dead_letters": 0, "duplicates": 0}
+        counts = {"messages": 0, "accepted": 0, "dead_letters": 0, "duplicates": 0}
         outcome: list[Parsed] = []
         for arrival in arrivals:
-            received = self._arrival_clock = max(self._arrival_clock, arrival.received_time)
+            received = self._arrival_clock = max(self._arrival_clock, arrival.received_time or 0)
             decoded = arrival.decoded
             parsed = self._parser.step(decoded, received, arrival.position)
             outcome.append(parsed)
+            parts = decoded.parts if type(decoded) is Decoded else 1
+            counts["messages"] += parts
             if type(parsed) is Envelope:
                 assert type(decoded) is Decoded
                 records.append(LogRecord(parsed, decoded.content_hash, arrival.data))
-                counts["accepted"] += 1
+                counts["accepted"] += parts
             elif type(parsed) is Duplicate:
-                counts["duplicates"] += 1
+                counts["duplicates"] += parts
             else:
                 assert type(parsed) is DeadLetter
                 letters.append(DeadLetterRow(received, msgspec.json.encode(parsed), arrival.data))
                 self._refuse(parsed, arrival.data)
-                counts["dead_letters"] += 1
+                counts["dead_letters"] += parts
                 reason = f"dead_letters:{parsed.reason}"
-                counts[reason] = counts.get(reason, 0) + 1
+                counts[reason] = counts.get(reason, 0) + parts
         self._journal.append(records, letters, self._parser.take_identities(), counts)
         return outcome
 

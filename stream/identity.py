@@ -10,6 +10,7 @@ import hmac
 from hashlib import sha256
 
 from connectors.decoded import Identifier
+from events.identifiers import join_parts
 
 PSEUDONYM_HEX_DIGITS = 32
 """128 bits of HMAC-SHA-256: no two of a billion patients share a key but with probability below 10^-20."""
@@ -34,8 +35,8 @@ class Pseudonyms:
         self._key = key
 
     def of(self, *parts: str) -> str:
-        """Give the pseudonym of the parts, in order."""
-        return hmac.digest(self._key, "\x1f".join(parts).encode(), sha256).hex()[:PSEUDONYM_HEX_DIGITS]
+        """Give the pseudonym of the parts, in order; no text inside one part passes for a border between two."""
+        return hmac.digest(self._key, join_parts(parts), sha256).hex()[:PSEUDONYM_HEX_DIGITS]
 
 
 class IdentityMap:

@@ -38,9 +38,7 @@ class FileOutputs:
         folder.mkdir(parents=True, exist_ok=True)
         self.digest = RunDigest()
         self._names = names
-        self._files: dict[str, IO[bytes]] = {
-            stream: (folder / f"{stream}.ndjson").open("wb") for stream in STREAMS
-        }
+        self._files: dict[str, IO[bytes]] = {stream: (folder / f"{stream}.ndjson").open("wb") for stream in STREAMS}
 
     def __enter__(self) -> FileOutputs:
         """Use the outputs within a block."""

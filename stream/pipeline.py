@@ -86,9 +86,7 @@ class Pipeline:
 
     # -- intake -----------------------------------------------------------------------------------------------------
 
-    def _take_in(
-        self, envelope: Envelope, record: PatientRecord, effects: list[Effect]
-    ) -> tuple[list[Intake], bool]:
+    def _take_in(self, envelope: Envelope, record: PatientRecord, effects: list[Effect]) -> tuple[list[Intake], bool]:
         """Fold the events into the patient's state.
 
         Give the observations' intakes, and whether what we knew before has changed (a correction, a merge).
@@ -101,13 +99,13 @@ class Pipeline:
         changed = False
         for event in envelope.events:
             if type(event) is Observation:
-                intake = observe(event, received, message_id)
+                intake = observe(event, received, event.resource or message_id)
                 intakes.append(intake)
                 if intake.outcome != "accepted":
                     changed = changed or intake.outcome == "corrected"
                     self._count_intake(intake, event)
             elif type(event) is Correction:
-                intake = state.correct(event, received, message_id)
+                intake = state.correct(event, received, event.observation.resource or message_id)
                 intakes.append(intake)
                 self._count_intake(intake, event.observation)
                 changed = True

@@ -40,9 +40,7 @@ class PatientRecord:
 
     __slots__ = ("book", "deadline", "heard", "state")
 
-    def __init__(
-        self, state: PatientState, book: AlertBook, deadline: Millis | None = None, heard: Millis = 0
-    ) -> None:
+    def __init__(self, state: PatientState, book: AlertBook, deadline: Millis | None = None, heard: Millis = 0) -> None:
         self.state = state
         self.book = book
         self.deadline = deadline

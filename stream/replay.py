@@ -14,11 +14,12 @@ import msgspec
 
 from connectors.decoded import Identifier
 from connectors.memory import MemoryJournal
+from connectors.sources.arrival import Arrival
 from events import CodeVersion, Configuration, Envelope, Millis, Promotion
 from features.store import MemoryStateStore
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
-from stream.host import Arrival, EmbeddedHost, Release
+from stream.host import EmbeddedHost, Release
 from stream.identity import IdentityMap, Pseudonyms
 from stream.outputs import FileOutputs
 from stream.parse import Parser, RecentMessages

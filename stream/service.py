@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connectors.decoded import Identifier
+from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import SqliteJournal
 from connectors.sqlite.state_store import SqliteStateStore
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.digest import RunDigest
 from stream.effects import Effect, effect_id, effect_kind, encode_effect
-from stream.host import Arrival, EmbeddedHost, Release
+from stream.host import EmbeddedHost, Release
 from stream.identity import IdentityMap, Pseudonyms
 from stream.parse import Parsed, Parser
 from stream.records import LIVE_RECORDS_MAX

@@ -12,29 +12,32 @@ from connectors.fhir.codec import decode as decode_fhir
 from connectors.hl7v2.codec import decode as decode_hl7
 from connectors.hospital import Hospital, as_fhir, as_hl7
 from connectors.sources import Arrival
+from connectors.sources.grouping import group_arrivals
 from events import Millis
 from stream.settings import Settings
 
 Wire = Literal["hl7v2", "fhir"]
 
 
-def hospital_messages(*, seed: int, beds: int, hours: float, wire: Wire = "hl7v2") -> list[tuple[Millis, bytes]]:
+def hospital_stream(*, seed: int, beds: int, hours: float, wire: Wire = "hl7v2") -> Iterator[tuple[Millis, bytes]]:
     """Give (sent time, message) of a hospital, in order.
 
-    >>> first, second = hospital_messages(seed=1, beds=2, hours=2)[:2]
+    >>> first, second = list(hospital_stream(seed=1, beds=2, hours=2))[:2]
     >>> first[0] <= second[0]
     True
     """
     render = as_hl7 if wire == "hl7v2" else as_fhir
-    told = ((story.sent_time, render(story)) for story in Hospital(seed=seed, beds=beds, hours=hours))
-    return [(sent, data) for sent, data in told if data is not None]
+    for story in Hospital(seed=seed, beds=beds, hours=hours):
+        data = render(story)
+        if data is not None:
+            yield story.sent_time, data
 
 
 def arrivals_of(messages: Iterable[tuple[Millis, bytes]], settings: Settings) -> Iterator[Arrival]:
-    """Decode HL7 v2 or FHIR messages as they would arrive at their sent times; a Bundle gives one an entry."""
+    """Decode HL7 v2 or FHIR messages as they would arrive at their sent times."""
     for number, (sent, data) in enumerate(messages, start=1):
         if data[:1] == b"{":
-            for decoded in decode_fhir(data, settings.fhir):
-                yield Arrival(f"hospital#{number}", sent, data, "fhir", decoded)
+            entries = (Arrival(f"hospital#{number}", sent, data, "fhir", one) for one in decode_fhir(data, settings.fhir))
+            yield from group_arrivals(entries)
         else:
             yield Arrival(f"hospital#{number}", sent, data, "hl7v2", decode_hl7(data, settings.hl7))

@@ -21,8 +21,8 @@ def load_versions(folder: Path | None = None) -> tuple[dict[str, ModelVersion], 
     found: dict[str, ModelVersion] = {}
     wrong: list[str] = []
     shipped = resources.files("models") / "shipped"
-    files = sorted((file for file in shipped.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
-    texts = [(file.name, file.read_bytes()) for file in files] if shipped.is_dir() else []
+    files = list(shipped.iterdir()) if shipped.is_dir() else []
+    texts = sorted((file.name, file.read_bytes()) for file in files if file.name.endswith(".json"))
     if folder is not None and folder.is_dir():
         for path in sorted(folder.glob("*.json")):
             if path.stat().st_size > VERSION_BYTES_MAX:

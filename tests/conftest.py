@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Shared cores stall for longer than hypothesis' 200 ms; a slow example is no wrong one.
+settings.register_profile("wardstream", deadline=None)
+settings.load_profile("wardstream")
 
 
 @pytest.fixture(scope="session")

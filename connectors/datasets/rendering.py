@@ -11,6 +11,9 @@ which the admission's Patient ties to the identifier.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
 from connectors.decoded import Decoded
 from connectors.fhir.render import Component, render_bundle, render_encounter, render_observation, render_patient
 from connectors.hl7v2.render import Result, render_adt, render_oru
@@ -58,10 +61,29 @@ def as_hl7(decoded: Decoded) -> list[bytes]:
     return []
 
 
-def as_fhir(decoded: Decoded, admitted_time: Millis | None = None) -> list[bytes]:
+def render_all(messages: Iterable[Decoded], format_: Literal["hl7v2", "fhir"]) -> Iterator[tuple[Decoded, bytes]]:
+    """Render a stream of messages of any stays; yields each message with each of its renderings.
+
+    >>> list(render_all([], "fhir"))
+    []
+    """
+    admissions: dict[str, Admission] = {}
+    for decoded in messages:
+        if format_ == "hl7v2":
+            rendered = as_hl7(decoded)
+        else:
+            for event in decoded.events:
+                if isinstance(event, Admission):
+                    admissions[decoded.encounter] = event
+            rendered = as_fhir(decoded, admissions.get(decoded.encounter))
+        for data in rendered:
+            yield decoded, data
+
+
+def as_fhir(decoded: Decoded, admitted: Admission | None = None) -> list[bytes]:
     """Render one message as FHIR: Patient and Encounter in a Bundle, an Observation, or a finished Encounter.
 
-    `admitted_time` is the period's start of a finished Encounter, which states the whole stay; by default its end.
+    `admitted` is how the stay began: a finished Encounter states the whole stay. Without it, it began when it ended.
 
     >>> from connectors.datasets.stays import StayChart
     >>> [bundle] = as_fhir(StayChart("set", "p1").admit(0, "MICU", "1950", "male")[1])
@@ -92,10 +114,10 @@ def as_fhir(decoded: Decoded, admitted_time: Millis | None = None) -> list[bytes
         )  # fmt: skip
         return [render_bundle([who, stay])]
     if discharge is not None:
-        start = discharge.event_time if admitted_time is None else admitted_time
+        opening = admitted or Admission(discharge.event_time, Location())
         stay = render_encounter(
-            encounter_id=decoded.encounter, patient_id=patient.value, status="finished", location=Location(),
-            start=start, end=discharge.event_time, patient_class="I", disposition=discharge.disposition,
+            encounter_id=decoded.encounter, patient_id=patient.value, status="finished", location=opening.location,
+            start=opening.event_time, end=discharge.event_time, patient_class="I", disposition=discharge.disposition,
             last_updated=sent_time,
         )  # fmt: skip
         return [stay]

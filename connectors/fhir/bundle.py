@@ -30,7 +30,7 @@ _decode_entry = msgspec.json.Decoder(wire.Entry).decode
 Parsed = wire.Resource | wire.Header
 
 
-class Opened(msgspec.Struct):
+class Opened(msgspec.Struct, frozen=True):
     """One entry: its position, and either what it holds or why it holds nothing."""
 
     position: str
@@ -67,8 +67,6 @@ def index(opened: list[Opened], bundle: wire.Bundle, settings: FhirSettings) -> 
             continue
         url = entry.full_url
         base = base_of(url)
-        if isinstance(resource, wire.Patient | wire.Encounter) and not resource.id and url:
-            resource.id = local_name(url, "", None)[1:]
         origin = base if foreign_base(base, settings) else ""
         name = local_name(url, _kind(resource), resource.id)
         if origin:
@@ -105,7 +103,7 @@ def _open(data: msgspec.Raw, position: str, settings: FhirSettings) -> Opened:
     try:
         entry = _decode_entry(data)
     except UNDECODABLE as error:
-        return Opened(position, b"", settled=refuse_undecodable(error, data, position))
+        return Opened(position, b"", settled=refuse_undecodable(error, bytes(data), position))
     request = entry.request
     deleted = request is not None and request.method == "DELETE"
     if deleted or isinstance(entry.resource, msgspec.UnsetType) or bytes(entry.resource) == b"null":
@@ -116,7 +114,11 @@ def _open(data: msgspec.Raw, position: str, settings: FhirSettings) -> Opened:
     found = parse(raw, f"{position}.resource")
     if isinstance(found, Refusal):
         return Opened(position, raw, settled=found)
-    return Opened(position, raw, entry.fullUrl or "", found)
+    url = entry.fullUrl or ""
+    if isinstance(found, wire.Patient | wire.Encounter) and not found.id and url:
+        # Not yet stored anywhere, so it has no id: it goes by the name that the other entries call it.
+        found = msgspec.structs.replace(found, id=local_name(url, "", None)[1:])
+    return Opened(position, raw, url, found)
 
 
 def _nothing(data: bytes, request: wire.Request | None, note: str, settings: FhirSettings) -> Decoded:
@@ -125,7 +127,7 @@ def _nothing(data: bytes, request: wire.Request | None, note: str, settings: Fhi
     return Decoded(
         feed=settings.server,
         message_id=message_id("Bundle.entry", url, None),
-        content_hash=piece.hashed(url, None),
+        content_hash=piece.hashed(),
         sent_time=None,
         event_time=None,
         subject=(),

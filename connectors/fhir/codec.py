@@ -117,7 +117,7 @@ def _understood(found: wire.Resource | wire.Header, piece: Piece) -> Decoded:
     return Decoded(
         feed=piece.around.settings.server,
         message_id=message_id(piece.kind, found.id, found.meta),
-        content_hash=piece.hashed(found.id, found.meta),
+        content_hash=piece.hashed(),
         sent_time=_sent(found, piece),
         event_time=None,
         subject=(),

@@ -58,7 +58,7 @@ def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
     return Decoded(
         feed=around.settings.server,
         message_id=message_id("Encounter", encounter.id, encounter.meta),
-        content_hash=piece.hashed(encounter.id, encounter.meta),
+        content_hash=piece.hashed(subject),
         sent_time=sent,
         event_time=_latest(events, start),
         subject=subject,

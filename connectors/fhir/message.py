@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from connectors.decoded import Identifier
 from connectors.fhir import wire
 from connectors.fhir.references import Surroundings
 from connectors.fhir.times import read_time
@@ -24,12 +25,14 @@ class Piece(msgspec.Struct, frozen=True):
     data: bytes
     around: Surroundings
 
-    def hashed(self, resource_id: str | None, meta: wire.Meta | None) -> bytes:
-        """Hash feed, type, id, version and the resource's own bytes: the same resource sent twice is the same
-        message.
+    def hashed(self, subject: tuple[Identifier, ...] = ()) -> bytes:
+        """Hash feed, patient and the resource's own bytes: the same resource sent twice is the same message.
+
+        Type, id and version stand in the bytes. The patient is added because a `urn:uuid:` may mean one person in this
+        Bundle and another in the next.
         """
-        version = (meta.versionId if meta is not None else None) or ""
-        head = f"{self.around.settings.server}\x1f{self.kind}\x1f{resource_id or ''}\x1f{version}\x1f"
+        who = f"{subject[0].authority}\x1f{subject[0].value}" if subject else ""
+        head = f"{self.around.settings.server}\x1f{who}\x1f"
         return blake2b(head.encode() + self.data, digest_size=CONTENT_HASH_BYTES).digest()
 
     def sent(self, meta: wire.Meta | None, notes: list[str], issued: str | None = None) -> Millis | None:

@@ -72,7 +72,7 @@ def read_observation(sent_form: wire.Observation, piece: Piece) -> Decoded:
     return Decoded(
         feed=around.settings.server,
         message_id=message_id("Observation", sent_form.id, sent_form.meta),
-        content_hash=piece.hashed(sent_form.id, sent_form.meta),
+        content_hash=piece.hashed(subject),
         sent_time=sent,
         event_time=at,
         subject=subject,
@@ -110,29 +110,29 @@ def _results(
         qualifiers = codings_of(sent_form.method) + codings_of(sent_form.bodySite)
     if sent_form.specimen is not None and sent_form.specimen.display:
         qualifiers = (*qualifiers, ("text", sent_form.specimen.display[:TEXT_CHARS_MAX]))
-    results: list[Result] = []
     components = sent_form.component or ()
     withdrawn = status == "withdrawn"
-    whole = _result(sent_form, codings, observation_id(*identity), (status, at, qualifiers, "", notes))
-    if whole is not None:
-        results.append(whole)
-    elif withdrawn and not components:
+    whole = _result(sent_form, codings, identity, (status, at, qualifiers, "", notes))
+    results = [whole] if whole is not None else []
+    if whole is None and withdrawn and not components:
         results.append(Result(observation_id(*identity), codings, None, "", at, status, qualifiers=qualifiers))
         members = next((PANEL_MEMBERS[coding] for coding in codings if coding in PANEL_MEMBERS), ())
         for member in members:
             system, _, code = member.partition("|")
             results.append(Result(observation_id(*identity, member), ((system, code),), None, "", at, status))
+    if not components:
+        return results
     seen: dict[str, int] = {}
     for number, component in enumerate(components):
         part_codings = codings_of(component.code)
         key = _component_key(component, part_codings)
         again = seen[key] = seen.get(key, 0) + 1
         # The second component of one code (left and right arm) is told from the first by its place among them.
-        part = observation_id(*identity, key) if again == 1 else observation_id(*identity, key, str(again))
+        part = (*identity, key) if again == 1 else (*identity, key, str(again))
         path = f".component[{number}]"
         result = _result(component, part_codings, part, (status, at, qualifiers, path, notes))
         if result is None and withdrawn:
-            result = Result(part, part_codings, None, "", at, status, qualifiers=qualifiers)
+            result = Result(observation_id(*part), part_codings, None, "", at, status, qualifiers=qualifiers)
         if result is not None:
             results.append(result)
     return results
@@ -166,7 +166,9 @@ _Frame = tuple[ObservationStatus, Millis, tuple[Coding, ...], str, list[str]]
 """status, event time, qualifiers, path and notes: what a result takes from the resource it stands in."""
 
 
-def _result(valued: wire.Valued, codings: tuple[Coding, ...], identity: int, frame: _Frame) -> Result | None:
+def _result(
+    valued: wire.Valued, codings: tuple[Coding, ...], identity: tuple[str, ...], frame: _Frame
+) -> Result | None:
     status, at, qualifiers, path, notes = frame
     value: float | None = None
     unit = ""
@@ -197,7 +199,8 @@ def _result(valued: wire.Valued, codings: tuple[Coding, ...], identity: int, fra
         if not name:
             raise Fault(RefusalReason.MISSING_FIELD, f"{path}.code", "a value without a code")
         codings = (("text", name[:TEXT_CHARS_MAX]),)
-    return Result(identity, codings, value, unit, at, status, comparator, answers, text, absent, qualifiers)
+    named = observation_id(*identity)
+    return Result(named, codings, value, unit, at, status, comparator, answers, text, absent, qualifiers)
 
 
 def _plain(valued: wire.Valued, path: str, notes: list[str]) -> tuple[float | None, str]:

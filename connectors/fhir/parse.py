@@ -34,7 +34,7 @@ _OURS = frozenset(KINDS.values())
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
-def parse(data: bytes | msgspec.Raw, position: str) -> wire.Resource | wire.Header | Refusal:
+def parse(data: bytes, position: str) -> wire.Resource | wire.Header | Refusal:
     """Parse a resource that stands at `position`. A Header stands for a type of FHIR R4 that we do not read.
 
     >>> parse(b'{"resourceType":"Basic","id":"1"}', "$").resourceType
@@ -67,7 +67,7 @@ def kind_of(resource: wire.Resource | wire.Header) -> str:
     return KINDS[type(resource)]
 
 
-def _header(data: bytes | msgspec.Raw, position: str) -> wire.Header | Refusal:
+def _header(data: bytes, position: str) -> wire.Header | Refusal:
     # The header's reader passes over the whole text, so it finds what is malformed behind a type that is not ours.
     try:
         header = _decode_header(data)
@@ -80,7 +80,7 @@ def _header(data: bytes | msgspec.Raw, position: str) -> wire.Header | Refusal:
     return header
 
 
-def refuse_undecodable(error: Exception, data: bytes | msgspec.Raw, position: str) -> Refusal:
+def refuse_undecodable(error: Exception, data: bytes, position: str) -> Refusal:
     """Name what msgspec found wrong with `data`.
 
     >>> try:
@@ -97,11 +97,11 @@ def refuse_undecodable(error: Exception, data: bytes | msgspec.Raw, position: st
     if isinstance(error, msgspec.ValidationError):
         found, _, path = words.partition(" - at `")
         detail = found.partition("'")[0].strip()
-        if not path and not bytes(data[:64]).lstrip().startswith(b"{"):
+        if not path and not data[:64].lstrip().startswith(b"{"):
             return Refusal(RefusalReason.GARBAGE, position, "not a JSON object")
         return Refusal(RefusalReason.INVALID_VALUE, position + path.rstrip("`").removeprefix("$"), detail)
     if "truncated" in words:
-        empty = not bytes(data[:64]).strip() and len(data) <= 64
+        empty = not data[:64].strip() and len(data) <= 64
         reason = RefusalReason.GARBAGE if empty else RefusalReason.TRUNCATED
         return Refusal(reason, _at(position, len(data)), "no content" if empty else "the JSON ends too early")
     byte = _BYTE.search(words)

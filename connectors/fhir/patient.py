@@ -43,7 +43,7 @@ def read_patient(patient: wire.Patient, piece: Piece) -> Decoded:
     return Decoded(
         feed=piece.around.settings.server,
         message_id=message_id("Patient", patient.id, patient.meta),
-        content_hash=piece.hashed(patient.id, patient.meta),
+        content_hash=piece.hashed(subject),
         sent_time=sent,
         event_time=sent,
         subject=subject,

@@ -111,7 +111,9 @@ def id_of(reference: wire.Reference | None, around: Surroundings) -> str:
     if reference is None or not reference.reference:
         return ""
     text = around.targets.get(reference.reference, reference.reference)
-    return _tail(text.partition(_HISTORY)[0])
+    if _HISTORY in text:
+        text = text.partition(_HISTORY)[0]
+    return _tail(text)
 
 
 def local_name(full_url: str, kind: str, resource_id: str | None) -> str:

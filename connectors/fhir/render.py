@@ -173,7 +173,7 @@ def render_bundle(
     return _encode(bundle)
 
 
-class _Named(msgspec.Struct):
+class _Named(msgspec.Struct, frozen=True):
     resourceType: str  # noqa: N815 - FHIR's own spelling
     id: str
 

@@ -13,21 +13,21 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 
-class Coding(msgspec.Struct, gc=False):
+class Coding(msgspec.Struct, frozen=True, gc=False):
     """https://hl7.org/fhir/R4/datatypes.html#Coding."""
 
     system: str | None = None
     code: str | None = None
 
 
-class CodeableConcept(msgspec.Struct):
+class CodeableConcept(msgspec.Struct, frozen=True):
     """https://hl7.org/fhir/R4/datatypes.html#CodeableConcept."""
 
     coding: list[Coding] | None = None
     text: str | None = None
 
 
-class Quantity(msgspec.Struct, gc=False):
+class Quantity(msgspec.Struct, frozen=True, gc=False):
     """https://hl7.org/fhir/R4/datatypes.html#Quantity; the comparators are R4's."""
 
     value: float | None = None
@@ -37,27 +37,27 @@ class Quantity(msgspec.Struct, gc=False):
     code: str | None = None
 
 
-class Range(msgspec.Struct):
+class Range(msgspec.Struct, frozen=True):
     """https://hl7.org/fhir/R4/datatypes.html#Range."""
 
     low: Quantity | None = None
     high: Quantity | None = None
 
 
-class Period(msgspec.Struct, gc=False):
+class Period(msgspec.Struct, frozen=True, gc=False):
     """https://hl7.org/fhir/R4/datatypes.html#Period."""
 
     start: str | None = None
     end: str | None = None
 
 
-class Timing(msgspec.Struct):
+class Timing(msgspec.Struct, frozen=True):
     """https://hl7.org/fhir/R4/datatypes.html#Timing, its listed instants only."""
 
     event: list[str] | None = None
 
 
-class Identifier(msgspec.Struct):
+class Identifier(msgspec.Struct, frozen=True):
     """https://hl7.org/fhir/R4/datatypes.html#Identifier."""
 
     use: str | None = None
@@ -66,7 +66,7 @@ class Identifier(msgspec.Struct):
     value: str | None = None
 
 
-class Reference(msgspec.Struct):
+class Reference(msgspec.Struct, frozen=True):
     """https://hl7.org/fhir/R4/references.html#Reference."""
 
     reference: str | None = None
@@ -75,14 +75,14 @@ class Reference(msgspec.Struct):
     display: str | None = None
 
 
-class Meta(msgspec.Struct, gc=False):
+class Meta(msgspec.Struct, frozen=True, gc=False):
     """https://hl7.org/fhir/R4/resource.html#Meta."""
 
     versionId: str | None = None
     lastUpdated: str | None = None
 
 
-class Valued(msgspec.Struct):
+class Valued(msgspec.Struct, frozen=True):
     """The value[x] that an Observation and its components share (https://hl7.org/fhir/R4/observation.html)."""
 
     code: CodeableConcept | None = None
@@ -100,7 +100,7 @@ class Valued(msgspec.Struct):
     dataAbsentReason: CodeableConcept | None = None
 
 
-class Observation(Valued, tag_field="resourceType", tag="Observation"):
+class Observation(Valued, frozen=True, tag_field="resourceType", tag="Observation"):
     """https://hl7.org/fhir/R4/observation.html."""
 
     id: str | None = None
@@ -125,14 +125,14 @@ class Observation(Valued, tag_field="resourceType", tag="Observation"):
     component: list[Valued] | None = None
 
 
-class Link(msgspec.Struct):
+class Link(msgspec.Struct, frozen=True):
     """Patient.link."""
 
     other: Reference
     type: Literal["replaced-by", "replaces", "refer", "seealso"]
 
 
-class Patient(msgspec.Struct, tag_field="resourceType", tag="Patient"):
+class Patient(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Patient"):
     """https://hl7.org/fhir/R4/patient.html, without name, address, telecom, contact and photo."""
 
     id: str | None = None
@@ -145,7 +145,7 @@ class Patient(msgspec.Struct, tag_field="resourceType", tag="Patient"):
     link: list[Link] | None = None
 
 
-class Stay(msgspec.Struct):
+class Stay(msgspec.Struct, frozen=True):
     """Encounter.location."""
 
     location: Reference | None = None
@@ -154,13 +154,13 @@ class Stay(msgspec.Struct):
     period: Period | None = None
 
 
-class Hospitalization(msgspec.Struct):
+class Hospitalization(msgspec.Struct, frozen=True):
     """Encounter.hospitalization."""
 
     dischargeDisposition: CodeableConcept | None = None
 
 
-class Encounter(msgspec.Struct, tag_field="resourceType", tag="Encounter", rename={"class_": "class"}):
+class Encounter(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Encounter", rename={"class_": "class"}):
     """https://hl7.org/fhir/R4/encounter.html."""
 
     id: str | None = None
@@ -186,7 +186,7 @@ class Encounter(msgspec.Struct, tag_field="resourceType", tag="Encounter", renam
     location: list[Stay] | None = None
 
 
-class Place(msgspec.Struct, tag_field="resourceType", tag="Location"):
+class Place(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Location"):
     """https://hl7.org/fhir/R4/location.html, to name the places that an Encounter of the same Bundle refers to."""
 
     id: str | None = None
@@ -197,14 +197,14 @@ class Place(msgspec.Struct, tag_field="resourceType", tag="Location"):
     partOf: Reference | None = None
 
 
-class Request(msgspec.Struct, gc=False):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """Bundle.entry.request."""
 
     method: str | None = None
     url: str | None = None
 
 
-class Entry(msgspec.Struct):
+class Entry(msgspec.Struct, frozen=True):
     """Bundle.entry; the resource stays bytes until its own turn."""
 
     fullUrl: str | None = None
@@ -212,7 +212,7 @@ class Entry(msgspec.Struct):
     request: Request | None = None
 
 
-class Bundle(msgspec.Struct, tag_field="resourceType", tag="Bundle"):
+class Bundle(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Bundle"):
     """https://hl7.org/fhir/R4/bundle.html."""
 
     id: str | None = None
@@ -222,7 +222,7 @@ class Bundle(msgspec.Struct, tag_field="resourceType", tag="Bundle"):
     entry: list[Raw] | None = None
 
 
-class Header(msgspec.Struct):
+class Header(msgspec.Struct, frozen=True):
     """What every resource has."""
 
     resourceType: str | None = None

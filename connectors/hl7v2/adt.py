@@ -65,8 +65,8 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
     """Give the events of an ADT message, when it happened (milliseconds), and notes; raises `Fault`.
 
     The time is EVN-6 (when it occurred), else PV1-44 of an admission or PV1-45 of a discharge, else EVN-2 (when it was
-    recorded), else MSH-7. An unreadable one of these is noted and passed over: the next differs by minutes, while a lost
-    transfer would send alerts to the wrong ward.
+    recorded), else MSH-7. An unreadable one of these is noted and passed over: the next differs by minutes, but a
+    lost transfer would send alerts to the wrong ward.
     """
     trigger = header.kind[4:]
     meaning = TRIGGERS[trigger]

@@ -64,7 +64,14 @@ def decode(data: bytes, settings: Hl7Settings) -> Decoded | Refusal:
         if header is None:
             return Refusal(fault.reason, fault.position, fault.detail)
         sent = None if header.sent is None else header.sent.millis
-        return Refusal(fault.reason, fault.position, fault.detail, header.control_id, header.feed, sent)
+        return Refusal(
+            fault.reason,
+            fault.position,
+            fault.detail,
+            message_id=header.control_id,
+            feed=header.feed,
+            sent_time=sent,
+        )
 
 
 def _check(header: Header, lines: list[str], settings: Hl7Settings) -> None:
@@ -209,17 +216,17 @@ def _decoded(  # noqa: PLR0913 - the parts of a message come together here once
     else:
         told = ()
     return Decoded(
-        header.feed,
-        header.control_id,
-        _content_hash(header, body),
-        None if header.sent is None else header.sent.millis,
-        event_time,
-        subject,
-        tuple(events),
-        visit.encounter,
-        retired,
-        header.kind,
-        told,
+        feed=header.feed,
+        message_id=header.control_id,
+        content_hash=_content_hash(header, body),
+        sent_time=None if header.sent is None else header.sent.millis,
+        event_time=event_time,
+        subject=subject,
+        events=tuple(events),
+        encounter=visit.encounter,
+        retired=retired,
+        kind=header.kind,
+        notes=told,
     )
 
 

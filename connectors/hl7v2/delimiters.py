@@ -33,6 +33,8 @@ def escape(text: str, delimiters: Delimiters = STANDARD) -> str:
     >>> print(escape("mg|dL at 5^2"))
     mg\F\dL at 5\S\2
     """
+    if text.isalnum():  # most codes, numbers and identifiers
+        return text
     if text == '""':
         return f"{delimiters.escape}X2222{delimiters.escape}"
     return text.translate(_STANDARD_ESCAPES if delimiters is STANDARD else _escape_table(delimiters))

@@ -26,7 +26,7 @@ CARRIAGE_RETURN = b"\r"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n\x0b\x1c\x00"
-_LINE = re.compile(rb"[^\r\n\x1c]*(?:\x1c[\r\n]*|[\r\n]+)")
+_LINE_END = re.compile(rb"\x1c[\r\n]*|[\r\n]+")
 _BATCH = frozenset({b"FHS", b"BHS", b"BTS", b"FTS"})
 
 Kind = Literal["message", "garbage", "oversized"]
@@ -74,19 +74,17 @@ def _lines(source: bytes | BinaryIO, limit: int) -> Iterator[bytes]:
     for chunk in [source] if isinstance(source, bytes) else iter(lambda: source.read(CHUNK_BYTES), b""):
         rest += chunk
         at = 0
-        for match in _LINE.finditer(rest):
-            if match.end() == len(rest) and not isinstance(source, bytes):
+        for match in _LINE_END.finditer(rest):
+            if match.end() == len(rest):
                 break  # the line's end may go on in the next chunk
-            yield match.group()
+            yield rest[at : match.end()]
             at = match.end()
         rest = rest[at:]
         if len(rest) > limit + CHUNK_BYTES:
             yield rest
             rest = b""
-    yield from _LINE.findall(rest)
-    tail = rest[max(rest.rfind(b"\r"), rest.rfind(b"\n"), rest.rfind(END_BLOCK)) + 1 :]
-    if tail:
-        yield tail
+    if rest:
+        yield rest
 
 
 class _Splitter:

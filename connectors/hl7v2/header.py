@@ -13,6 +13,8 @@ from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.hl7v2.times import UTC_CLOCK, Clock, Instant, clock_of
 
+LENGTH_MIN = 8
+r"""`MSH|^~\&` is the shortest beginning of a header."""
 FIELDS = 19
 """We read up to MSH-18."""
 
@@ -36,9 +38,11 @@ def open_header(line: str) -> Header:
     >>> open_header("MSH|^~\\&|LAB|MAIN|||20260101||ORU^R01|77|P|2.5").control_id
     '77'
     """
+    if len(line) < LENGTH_MIN:
+        raise Fault(RefusalReason.TRUNCATED, f"byte {len(line)}", "ends within the delimiters of MSH")
     separator = line[3:4]
-    fields = line.split(separator) if separator else [line]
-    dialect = dialect_of(separator + fields[1] if len(fields) > 1 else separator)
+    fields = line.split(separator)
+    dialect = dialect_of(separator + fields[1])
     fields += [""] * (FIELDS - len(fields))
     # MSH-1 is the separator itself, so that fields[n] holds MSH-(n+1).
     feed = f"{dialect.firsts[fields[2]]}|{dialect.firsts[fields[3]]}"
@@ -46,7 +50,7 @@ def open_header(line: str) -> Header:
 
 
 def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -> None:
-    """Fill in type, time and clock; raises `Fault` where one is missing or not among `kinds` or the accepted versions."""
+    """Fill in type, time and clock; raises `Fault` where one is missing or not accepted."""
     fields, dialect = header.fields, header.dialect
     parts = fields[8].split(dialect.delimiters.component, 2)
     kind, trigger = dialect.firsts[parts[0]], dialect.firsts[parts[1]] if len(parts) > 1 else ""

@@ -165,9 +165,7 @@ class Results:
             self._unusual(fields, code, key, event_time)
             return
         unit = self._dialect.firsts[fields[6]] if fields[6] else ""
-        observation = Observation(
-            key, code.codings, number, unit, event_time, "final", "", (), "", "", self._qualifiers
-        )
+        observation = Observation(key, code.codings, number, unit, event_time, qualifiers=self._qualifiers)
         if key in self._seen:
             self._repeated(observation)
         else:
@@ -204,12 +202,12 @@ class Results:
                 value.value,
                 unit,
                 event_time,
-                status,
-                value.comparator,
-                value.answers,
-                value.text,
-                value.absent_reason,
-                qualifiers,
+                status=status,
+                comparator=value.comparator,
+                answers=value.answers,
+                text=value.text,
+                absent_reason=value.absent_reason,
+                qualifiers=qualifiers,
             )
             if treatment in {"correction", "withdrawal"}:
                 self.events.append(Correction(observation, treatment == "withdrawal"))

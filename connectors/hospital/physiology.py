@@ -97,7 +97,7 @@ class Body:
         spo2 = self.spo2 - 4.5 * septic - 13 * breathless + gauss(0, 0.7)
         flow = 0.0
         if spo2 < OXYGEN_GIVEN_BELOW and severity > 0.15:
-            flow = min(OXYGEN_FLOW_MAX, math.ceil((OXYGEN_GIVEN_BELOW - spo2) * 1.6))
+            flow = min(OXYGEN_FLOW_MAX, float(math.ceil((OXYGEN_GIVEN_BELOW - spo2) * 1.6)))
             spo2 += (OXYGEN_GIVEN_BELOW + 2 - spo2) * OXYGEN_GAIN
         systolic = max(52.0, self.systolic_bp + 4 * rhythm - 42 * septic - 6 * breathless + gauss(0, 6))
         return Vitals(

@@ -5,7 +5,7 @@ Owns the walk, the endings of names, and the counting of bytes for a progress ba
 
 from __future__ import annotations
 
-import gzip
+import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import IO, Literal
 
 from connectors.sources.arrival import SourceError
+from connectors.sources.unpacking import Unpacking
 
 Kind = Literal["hl7", "json", "ndjson"]
 
 KINDS: dict[str, Kind] = {".hl7": "hl7", ".ndhl7": "hl7", ".json": "json", ".ndjson": "ndjson"}
 """By ending, each with or without `.gz`. `.ndhl7` is ER7 too: messages begin at MSH there as anywhere."""
 ARCHIVE_SUFFIXES = (".tar", ".tar.xz", ".tar.gz", ".tgz")
+BUFFER_BYTES = 256 * 1024
+"""Unpacked at once: enough that line by line reading costs little."""
 ARCHIVE_MEMBERS_MAX = 1_000_000
 """An archive of more members is not read on: a bound on what a bomb can cost."""
 
@@ -105,5 +108,5 @@ def _unpacked(name: str, raw: IO[bytes]) -> Iterator[IO[bytes]]:
     if not name.lower().endswith(".gz"):
         yield raw
         return
-    with gzip.open(raw) as stream:
-        yield stream  # type: ignore[misc] # a GzipFile reads as any binary file does
+    with io.BufferedReader(Unpacking(raw), BUFFER_BYTES) as stream:
+        yield stream

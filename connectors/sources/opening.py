@@ -14,6 +14,7 @@ from connectors.datasets.archive import DatasetError, Progress
 from connectors.decoded import Decoded, Refusal
 from connectors.sources.arrival import Arrival, Source, SourceError, SourceSettings
 from connectors.sources.files import FileSet
+from connectors.sources.grouping import group_arrivals
 from connectors.sources.reading import read_messages
 from connectors.sources.sorting import sort_arrivals
 
@@ -74,7 +75,7 @@ class FileSource:
     def __iter__(self) -> Iterator[Arrival]:
         """Read and sort."""
         settings = self._settings
-        return sort_arrivals(self._read(), settings.records_in_memory, settings.bytes_in_memory)
+        return group_arrivals(sort_arrivals(self._read(), settings.records_in_memory, settings.bytes_in_memory))
 
     def _read(self) -> Iterator[Arrival]:
         for name, kind, stream in self._files.read():

@@ -6,10 +6,7 @@ the file lies, nor the order of files. What cannot be cut or unpacked is a refus
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, BinaryIO, cast
 
 import msgspec
@@ -21,6 +18,7 @@ from connectors.hl7v2 import codec as hl7v2
 from connectors.hl7v2 import framing
 from connectors.sources.arrival import Arrival, Format, SourceSettings
 from connectors.sources.files import Kind
+from connectors.sources.unpacking import Unpacking
 from events import Millis
 
 UNTIMED_MAX = 1_000
@@ -29,8 +27,6 @@ CHUNK_BYTES = 1024 * 1024
 """Read at once where a too long line is passed over."""
 
 _Read = tuple[bytes | None, Decoded | Refusal]
-
-_UNPACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 class _Entry(msgspec.Struct):
@@ -58,8 +54,7 @@ def read_messages(name: str, kind: Kind, stream: IO[bytes], settings: SourceSett
     readers = {"hl7": _read_hl7, "json": _read_json, "ndjson": _read_ndjson}
     untimed: list[Arrival] = []
     time: Millis | None = None
-    source = _Unbroken(stream)
-    for number, (data, decoded) in enumerate(_told(readers[kind](source, settings), source), 1):
+    for number, (data, decoded) in enumerate(_told(readers[kind](stream, settings), stream), 1):
         if decoded.sent_time is not None:
             time = decoded.sent_time
         arrival = Arrival(f"{name}#{number}", time, data, format_, decoded)
@@ -76,39 +71,16 @@ def read_messages(name: str, kind: Kind, stream: IO[bytes], settings: SourceSett
     yield from (msgspec.structs.replace(waiting, received_time=0) for waiting in untimed)
 
 
-class _Unbroken(io.RawIOBase):
-    """A stream that ends where unpacking it fails, so that all before that is read; `fault` says that it did."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.fault: Refusal | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        return self._try(self._stream.read, size)
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        return self._try(self._stream.readline, -1 if size is None else size)
-
-    def _try(self, read: Callable[[int], bytes], size: int) -> bytes:
-        try:
-            return read(size)
-        except _UNPACKING_ERRORS as error:
-            reason = RefusalReason.TRUNCATED if isinstance(error, EOFError) else RefusalReason.GARBAGE
-            self.fault = Refusal(reason, "gzip", f"cannot be unpacked further ({type(error).__name__})")
-            return b""
-
-
-def _told(read: Iterable[_Read], source: _Unbroken) -> Iterator[_Read]:
+def _told(read: Iterable[_Read], stream: IO[bytes]) -> Iterator[_Read]:
     """Add to what was read the refusal of what could not be unpacked."""
     yield from read
-    if source.fault is not None:
-        yield None, source.fault
+    raw = getattr(stream, "raw", None)
+    if isinstance(raw, Unpacking) and raw.fault:
+        reason = RefusalReason.TRUNCATED if raw.fault == "breaks off" else RefusalReason.GARBAGE
+        yield None, Refusal(reason, "gzip", f"the packed file {raw.fault}")
 
 
-def _read_hl7(stream: _Unbroken, settings: SourceSettings) -> Iterator[_Read]:
+def _read_hl7(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]:
     for piece in framing.split(cast("BinaryIO", stream), message_bytes_max=settings.hl7.message_bytes_max):
         decoded = hl7v2.decode(piece.data, settings.hl7)
         if piece.notes and isinstance(decoded, Decoded):
@@ -116,12 +88,12 @@ def _read_hl7(stream: _Unbroken, settings: SourceSettings) -> Iterator[_Read]:
         yield piece.data, decoded
 
 
-def _read_json(stream: _Unbroken, settings: SourceSettings) -> Iterator[_Read]:
+def _read_json(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]:
     data = stream.read(BUNDLE_BYTES_MAX + 1)
     return _with_bytes(data, fhir.decode(data, settings.fhir))
 
 
-def _read_ndjson(stream: _Unbroken, settings: SourceSettings) -> Iterator[_Read]:
+def _read_ndjson(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]:
     while line := stream.readline(LINE_BYTES_MAX + 1):
         if len(line) > LINE_BYTES_MAX:
             while line and not line.endswith(b"\n"):

@@ -1,7 +1,7 @@
 """Patient states in SQLite, for the embedded host.
 
-Owns the tables `patient_state` and `state_log` of its file. Must not know what a state holds. One commit is one transaction
-with `synchronous=FULL` on a write-ahead log: what was committed survives a kill and a loss of power.
+Owns the tables `patient_state` and `state_log` of its file. Must not know what a state holds. One commit is one
+transaction with `synchronous=FULL` on a write-ahead log: what was committed survives a kill and a loss of power.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-from features.store import BEFORE_FIRST, FencedError, WatermarkError
+from features.store import FencedError, WatermarkError
 
 KEYS_PER_QUERY_MAX = 500
 """SQLite builds have allowed no more than 999 parameters in one statement; half of it leaves room."""
 BUSY_TIMEOUT_S = 5.0
 """How long a commit waits for another process (`features PATIENT`, a backup) to let the file go."""
 
-_SCHEMA = f"""
+_SCHEMA = """
 create table if not exists patient_state (key text primary key, state blob not null) without rowid;
 create table if not exists state_log (
     only integer primary key check (only = 1), epoch integer not null, watermark integer not null
 );
-insert or ignore into state_log values (1, 0, {BEFORE_FIRST});
+-- -1 is features.store.BEFORE_FIRST; the laws test it
+insert or ignore into state_log values (1, 0, -1);
 """
 
 
@@ -95,7 +97,7 @@ class SqliteStateStore:
         """Close the file."""
         self._connection.close()
 
-    def __enter__(self) -> SqliteStateStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -49,7 +49,9 @@ def _cells(row: Row, now: Millis) -> tuple[RenderableType, ...]:
         _why(row),
         "" if risk is None else f"{risk:.0%}",
         _age(now - row.score.event_time),
-        "" if alert is None else f"{alert.trigger.replace('news2_floor', 'NEWS2')} {alert.state}{_mark(alert.disposition)}",
+        ""
+        if alert is None
+        else f"{alert.trigger.replace('news2_floor', 'NEWS2')} {alert.state}{_mark(alert.disposition)}",
     )
 
 

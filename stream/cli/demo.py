@@ -22,7 +22,7 @@ from stream.cli.board_view import render_board
 from stream.cli.options import make_release, read_pseudonyms
 from stream.service import EmbeddedService
 from stream.settings import Settings
-from stream.simulation import arrivals_of, hospital_messages
+from stream.simulation import arrivals_of, hospital_stream
 
 BATCH = 50
 VIEW_S = 0.25
@@ -30,11 +30,21 @@ VIEW_S = 0.25
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="Run fast to the end, print the board and the summary, exit 0.")
-@click.option("--speed", default=600.0, show_default=True, type=click.FloatRange(1, 100_000), help="Times real time (without --once).")
+@click.option(
+    "--speed",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(1, 100_000),
+    help="Times real time (without --once).",
+)
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same hospital and the same alerts.")
 @click.option("--beds", default=24, show_default=True, type=click.IntRange(1, 500))
 @click.option("--hours", default=36, show_default=True, type=click.IntRange(1, 720))
-@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the journal here. Default: a temporary folder.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the journal here. Default: a temporary folder.",
+)
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also write the board as SVG.")
 def command(
     *, once: bool, speed: float, seed: int, beds: int, hours: int, data_dir: Path | None, picture: Path | None
@@ -49,7 +59,7 @@ def command(
         service = EmbeddedService(data_dir or Path(scratch), release, versions, read_pseudonyms())
         board = Board(service.host.shelf)
         board.take(service.take_effects())
-        messages = hospital_messages(seed=seed, beds=beds, hours=hours)
+        messages = list(hospital_stream(seed=seed, beds=beds, hours=hours))
         began = time.perf_counter()
         if once:
             _run_fast(service, board, messages)
@@ -104,7 +114,9 @@ def _summary(service: EmbeddedService, wall_s: float) -> Table:
     for name in ("messages", "accepted", "dead_letters", "duplicates"):
         table.add_row(name.replace("_", " "), f"{counts.get(name, 0):,}")
     table.add_row("observations", f"{tally.observations:,}")
-    table.add_row("quarantined", ", ".join(f"{reason} {count}" for reason, count in sorted(tally.quarantined.items())) or "0")
+    table.add_row(
+        "quarantined", ", ".join(f"{reason} {count}" for reason, count in sorted(tally.quarantined.items())) or "0"
+    )
     table.add_row("patients", f"{tally.patients:,}")
     table.add_row("scores", f"{tally.scores:,}")
     table.add_row("alerts", ", ".join(f"{name} {count}" for name, count in sorted(tally.alerts.items())) or "0")

@@ -73,7 +73,11 @@ def _configuration(path: Path | None) -> Iterator[Finding]:
 
 def _versions() -> Iterator[Finding]:
     versions, wrong = load_versions()
-    yield bool(versions), f"model versions: {', '.join(versions) or 'none'}", "reinstall: the shipped version is missing"
+    yield (
+        bool(versions),
+        f"model versions: {', '.join(versions) or 'none'}",
+        "reinstall: the shipped version is missing",
+    )
     for line in wrong:
         yield False, f"model version {line}", "remove the file or bring the release that wrote it"
 
@@ -83,7 +87,11 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
         yield False, f"data folder {folder}", "make it, owned by the service's user with mode 0700"
         return
     free = shutil.disk_usage(folder).free
-    yield free >= FREE_BYTES_MIN, f"free space {free // 1024**2} MiB", "free some space: a full disk stops acknowledgements"
+    yield (
+        free >= FREE_BYTES_MIN,
+        f"free space {free // 1024**2} MiB",
+        "free some space: a full disk stops acknowledgements",
+    )
     mode = folder.stat().st_mode & 0o077
     yield mode == 0, f"data folder's mode {folder.stat().st_mode & 0o777:o}", "chmod 700: it holds patient identifiers"
     if not (folder / "journal.db").exists():
@@ -95,6 +103,10 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
     except (JournalError, sqlite3.DatabaseError) as error:
         yield False, "journal", str(error)
         return
-    yield watermark <= end, f"journal of {end} records, folded to {watermark}", (
-        "the state is ahead of the log: restore journal.db and state.db from one backup, or remove state.db to refold"
+    yield (
+        watermark <= end,
+        f"journal of {end} records, folded to {watermark}",
+        (
+            "the state is ahead of the log: restore journal.db and state.db from one backup, or remove state.db to refold"
+        ),
     )

@@ -31,7 +31,9 @@ from stream.service import STATE_FILE
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The data folder of an embedded service.",
 )
-@click.option("--at", default=None, metavar="TIME", help="Ages as of this instant. Default: when the patient was last heard of.")
+@click.option(
+    "--at", default=None, metavar="TIME", help="Ages as of this instant. Default: when the patient was last heard of."
+)
 def command(patient: str, data_dir: Path, at: str | None) -> int:
     """Show PATIENT's current features with the age of each.
 
@@ -69,8 +71,12 @@ def _show(record: PatientRecord, at: Millis) -> None:
         feature = state.catalogue.by_name(name)
         stale = feature.max_age_ms is not None and age > feature.max_age_ms
         minutes = age // MILLIS_PER_MINUTE
-        table.add_row(name, f"{value:g}", feature.unit, f"{minutes // 60} h {minutes % 60:02d} min", "STALE" if stale else "")
+        table.add_row(
+            name, f"{value:g}", feature.unit, f"{minutes // 60} h {minutes % 60:02d} min", "STALE" if stale else ""
+        )
     console = Console()
     console.print(table)
     news2 = score_news2(state, at)
-    console.print(f"NEWS2 {news2.total} ({news2.low} to {news2.high}), {news2.band}; missing: {', '.join(news2.missing) or 'nothing'}")
+    console.print(
+        f"NEWS2 {news2.total} ({news2.low} to {news2.high}), {news2.band}; missing: {', '.join(news2.missing) or 'nothing'}"
+    )

@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.cli import EXIT_DONE
+from stream.cli.options import code_version
 from stream.versions import choose_version, load_versions
 
-_folder = click.option("--models-dir", type=click.Path(file_okay=False, path_type=Path), help="A folder of further versions.")
+_folder = click.option(
+    "--models-dir", type=click.Path(file_okay=False, path_type=Path), help="A folder of further versions."
+)
 
 
 @click.group("models")
@@ -38,7 +41,7 @@ def list_versions(models_dir: Path | None) -> int:
             lineage.source,
             str(lineage.rows),
             str(lineage.positives),
-            f"{version.raise_at:.3f}",
+            f"{version.threshold:.3f}",
         )
     Console().print(table if versions else "No versions: scoring runs on NEWS2 alone.")
     for line in wrong:
@@ -59,7 +62,13 @@ def show(version: str, models_dir: Path | None) -> int:
 
 
 @command.command("train")
-@click.option("--out", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the version and its card.")
+@click.option(
+    "--out",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the version and its card.",
+)
 @click.option("--seed", default=20260101, show_default=True, help="The simulated hospital's seed.")
 @click.option("--beds", default=120, show_default=True, type=click.IntRange(1, 2_000))
 @click.option("--days", default=60, show_default=True, type=click.IntRange(1, 3_650))
@@ -71,17 +80,21 @@ def train(folder: Path, seed: int, beds: int, days: int) -> int:
     from rich.progress import Progress
 
     from models.card import model_card
-    from models.version import dump_version
+    from models.version import dump
     from stream.training import train_on_hospital
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("train", total=days)
         version, report = train_on_hospital(
-            seed=seed, beds=beds, days=days, on_day=lambda day: progress.update(task, completed=day)
+            seed=seed,
+            beds=beds,
+            days=days,
+            code_version=code_version(),
+            on_day=lambda day: progress.update(task, completed=day),
         )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{version.version}.json"
-    path.write_bytes(dump_version(version))
+    path.write_bytes(dump(version))
     (folder / f"{version.version}.md").write_text(model_card(version))
     click.echo(f"{path}: {report}")
     return EXIT_DONE

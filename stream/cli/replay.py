@@ -5,7 +5,9 @@ Owns the command's options, progress and closing table. Must not know how a repl
 
 from __future__ import annotations
 
+import heapq
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -13,12 +15,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from connectors.sources import open_source
+from connectors.sources import Arrival, SourceSettings, open_source
 from connectors.sqlite.journal import SqliteJournal
 from events import Millis, from_iso
 from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
-from stream.cli.options import config_option, make_release, model_option, models_folder_option, read_pseudonyms, read_settings
+from stream.cli.options import (
+    config_option,
+    make_release,
+    model_option,
+    models_folder_option,
+    read_pseudonyms,
+    read_settings,
+)
 from stream.replay import Replay
+from stream.settings import Settings
 
 HELP = """Replay SOURCE… through the same core as live, and write what it says.
 
@@ -52,7 +62,9 @@ def _instant(_context: click.Context, _parameter: click.Parameter, text: str | N
 
 @click.command("replay", help=HELP)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
-@click.option("--out", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+@click.option(
+    "--out", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write."
+)
 @config_option
 @model_option
 @models_folder_option
@@ -103,14 +115,13 @@ def command(  # noqa: PLR0913 - the options are the interface
         journals = [source for source in sources if source.startswith("journal:")]
         if journals:
             if len(sources) > 1:
-                raise click.UsageError("a journal is replayed by itself: it is a whole log, not one source among others")
+                raise click.UsageError(
+                    "a journal is replayed by itself: it is a whole log, not one source among others"
+                )
             what_if = bool(config_path or model_name or enabled)
             _replay_journal(replay, Path(journals[0].partition(":")[2]), start, end, what_if=what_if)
         else:
-            source = open_source(sources, settings.hl7, settings.fhir)
-            replay.messages(_paced(_between(source, start, end), speed))
-            for name in source.skipped:
-                console.print(f"[yellow]left out[/] {name}: not a kind of file that replay reads")
+            replay.messages(_paced(_between(open_sources(sources, settings), start, end), speed))
     result = replay.finish(time.perf_counter() - began)
     if not quiet:
         _show(Console(), result.summary, folder)
@@ -134,13 +145,27 @@ def _replay_journal(replay: Replay, folder: Path, start: Millis | None, end: Mil
     journal.close()
 
 
-def _between(arrivals, start: Millis | None, end: Millis | None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def open_sources(specs: Sequence[str], settings: Settings, *, every: int = 1) -> Iterator[Arrival]:
+    """Give several sources as one, in order of received time; of equal times the earlier source first.
+
+    Files that are left out by their names are told on standard error once all is read.
+    """
+    how = SourceSettings(hl7=settings.hl7, fhir=settings.fhir, every=every)
+    opened = [open_source(spec, how) for spec in specs]
+    yield from heapq.merge(*opened, key=lambda arrival: arrival.received_time or 0)
+    for source in opened:
+        for name in source.skipped:
+            click.echo(f"left out {name}: not a kind of file that replay reads", err=True)
+
+
+def _between(arrivals: Iterable[Arrival], start: Millis | None, end: Millis | None) -> Iterator[Arrival]:
     for arrival in arrivals:
-        if (start is None or arrival.received_time >= start) and (end is None or arrival.received_time < end):
+        received = arrival.received_time or 0
+        if (start is None or received >= start) and (end is None or received < end):
             yield arrival
 
 
-def _paced(arrivals, speed: float):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _paced(arrivals: Iterable[Arrival], speed: float) -> Iterator[Arrival]:
     """Give arrivals at a multiple of the speed they were received at."""
     if not speed:
         yield from arrivals
@@ -148,8 +173,9 @@ def _paced(arrivals, speed: float):  # type: ignore[no-untyped-def]  # noqa: ANN
     began = time.monotonic()
     first: Millis | None = None
     for arrival in arrivals:
-        first = arrival.received_time if first is None else first
-        wait_s = (arrival.received_time - first) / 1000 / speed - (time.monotonic() - began)
+        received = arrival.received_time or 0
+        first = received if first is None else first
+        wait_s = (received - first) / 1000 / speed - (time.monotonic() - began)
         if wait_s > 0:
             time.sleep(wait_s)
         yield arrival

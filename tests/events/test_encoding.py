@@ -296,7 +296,11 @@ def test_an_oversized_record_is_refused_unread() -> None:
 
 @pytest.mark.parametrize(
     ("fair", "foul"),
-    [(b'"final"', b'"DOE-JANE-1942"'), (b'"admission"', b'"DOE-JANE-1942"'), (b"72.0", b'"DOE-JANE-1942"')],
+    [
+        (b'"unit":"/min"', b'"status":"DOE-JANE-1942","unit":"/min"'),
+        (b'"admission"', b'"DOE-JANE-1942"'),
+        (b"72.0", b'"DOE-JANE-1942"'),
+    ],
     ids=["enumeration", "tag", "type"],
 )
 def test_a_refusal_does_not_quote_the_data(fair: bytes, foul: bytes) -> None:

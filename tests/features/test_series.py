@@ -54,12 +54,8 @@ def brute_force(entries, at: int = NOW) -> dict[str, float]:
         out[f"min_{hours}h"] = min(values, default=math.nan)
         out[f"max_{hours}h"] = max(values, default=math.nan)
         out[f"sd_{hours}h"] = statistics.stdev(values) if len(values) > 1 else math.nan
-        times = [time / HOUR for time, _ in part]
-        out[f"slope_{hours}h"] = (
-            statistics.linear_regression([time - times[0] for time in times], values).slope
-            if len(set(times)) > 1
-            else math.nan
-        )
+        times = [(time - part[0][0]) / HOUR for time, _ in part]
+        out[f"slope_{hours}h"] = statistics.linear_regression(times, values).slope if len(set(times)) > 1 else math.nan
     day = [value for time, _, value in known if time > at - 24 * HOUR]
     out["delta_baseline"] = day[-1] - statistics.fmean(day[:-1]) if len(day) > 1 else math.nan
     out["last"] = known[-1][2] if known else math.nan

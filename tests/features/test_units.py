@@ -21,6 +21,8 @@ PAIRS = [
     if dimension not in ("acidity", "score", "equivalents")
     for pair in itertools.permutations(codes, 2)
 ]
+MERCURY_TOLERANCE = 5e-6
+"""UCUM's m[Hg] is 133.3220 kPa by definition, which we follow; pint's mercury column is 133.322387."""
 KNOWN_BY_HAND = [
     # Clinical conversions as printed in laboratory handbooks (AMA Manual of Style, SI conversion table).
     ("glucose", "2345-7", 90.0, "mg/dL", 5.0, 0.01),
@@ -60,7 +62,8 @@ def test_every_pair_of_units_of_a_dimension_agrees_with_ucumvert(ucum):
         expected = ucum.Quantity(value, ucum.from_ucum(source)).to(ucum.from_ucum(target)).magnitude
         sent, wanted = MEASURES[source], MEASURES[target]
         actual = (value * float(sent.size) + float(sent.offset) - float(wanted.offset)) / float(wanted.size)
-        assert actual == pytest.approx(expected, rel=1e-9), (source, target)
+        tolerance = MERCURY_TOLERANCE if "mm[Hg]" in (source, target) else 1e-9
+        assert actual == pytest.approx(expected, rel=tolerance), (source, target)
 
 
 @pytest.mark.parametrize(("name", "code", "value", "unit", "expected", "tolerance"), KNOWN_BY_HAND)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.state import Reading
+from features.reading import Reading
 from guardrails.floor import (
     LATE_AFTER_MS,
     NO_MEMORY,
@@ -230,6 +230,17 @@ def test_only_an_unexpired_limit_changes_what_is_told() -> None:
     assert assess_floor(NO_MEMORY, news2, HOUR, tuple, limit).change == "band_rise"
     with pytest.raises(ValueError, match="notify_at"):
         ClinicianLimit(notify_at=8, interrupt_at=7, expires_at=0)
+
+
+def test_a_red_that_a_limit_covered_is_told_when_the_limit_ends() -> None:
+    """In an open episode a limit that expires leaves no standing red parameter untold."""
+    limit = ClinicianLimit(notify_at=6, interrupt_at=8, expires_at=2 * HOUR, tell_red=False)
+    medium, red = (3, 2, 1, 0, 0, 0, 0), (3, 0, 0, 0, 0, 0, 0)
+    memory = assess_floor(NO_MEMORY, news2_of(medium), 0, lambda: readings_of(medium, 0, 0), limit).memory
+    memory = assess_floor(memory, news2_of(red), HOUR, lambda: readings_of(red, HOUR, HOUR), limit).memory
+    assert memory.rank == 0
+    finding = assess_floor(memory, news2_of(red), 2 * HOUR, lambda: readings_of(red, HOUR, HOUR), limit)
+    assert (finding.change, finding.priority) == ("new_red", "notify")
 
 
 def test_where_news2_does_not_apply_that_is_said() -> None:

@@ -7,8 +7,24 @@ takes from `features` is only what it must share to be a comparison: canonical v
 from __future__ import annotations
 
 import math
+import os
+from bisect import bisect_right, insort
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from connectors.datasets import physionet2012, physionet2019
+from connectors.decoded import Decoded, Refusal
+from events import Observation
+from features.catalogue import default_catalogue
+from features.state import PatientState
+from models.news2 import score_news2
+
+WHOLE = os.environ.get("WARDSTREAM_WHOLE") == "1"
+SAMPLE_EVERY = 1 if WHOLE else 40
+"""Each n-th stay: about a fortieth of the data in an ordinary run, all of it with WARDSTREAM_WHOLE=1."""
+DIFFERENCES_SHOWN = 20
 
 HOUR_MS = 3_600_000
 MAX_AGE_MS = 12 * HOUR_MS
@@ -19,7 +35,7 @@ Row = tuple[str, float, int]
 
 def half_up(value: float, decimals: int) -> float:
     """Round half away from minus infinity, as a nurse rounds; 36.05 is 36.1 although its float lies below."""
-    scale = 10**decimals
+    scale = float(10**decimals)
     return math.floor(round(value * scale, 6) + 0.5) / scale
 
 
@@ -70,9 +86,9 @@ class SecondNews2:
         self._rows: dict[str, list[tuple[int, float]]] = {}
 
     def see(self, row: Row) -> None:
-        """Take a row in, in any order."""
+        """Take a row in, in any order; of equal times the later one taken in stands later."""
         feature, value, event_time = row
-        self._rows.setdefault(feature, []).append((event_time, value))
+        insort(self._rows.setdefault(feature, []), (event_time, value), key=lambda seen: seen[0])
 
     def total(self, at: int) -> int:
         """Add up the points at a time, in milliseconds."""
@@ -97,11 +113,9 @@ class SecondNews2:
 
     def latest(self, feature: str, at: int) -> tuple[int, float] | None:
         """Give the newest (time, value) at or before a time and not older than 12 h; of equal times the later one."""
-        found = None
-        for event_time, value in self._rows.get(feature, ()):
-            if at - MAX_AGE_MS <= event_time <= at and (found is None or event_time >= found[0]):
-                found = (event_time, value)
-        return found
+        rows = self._rows.get(feature, [])
+        place = bisect_right(rows, at, key=lambda seen: seen[0])
+        return rows[place - 1] if place and rows[place - 1][0] >= at - MAX_AGE_MS else None
 
 
 @pytest.mark.parametrize(
@@ -129,3 +143,59 @@ def test_second_news2_forgets_after_twelve_hours() -> None:
     second = SecondNews2()
     second.see(("heart_rate", 140.0, 0))
     assert (second.total(MAX_AGE_MS), second.total(MAX_AGE_MS + 1)) == (3, 0)
+
+
+FEATURES = {
+    "8867-4": ("heart_rate", 1.0),
+    "9279-1": ("respiration_rate", 1.0),
+    "59408-5": ("spo2", 1.0),
+    "8480-6": ("systolic_bp", 1.0),
+    "8310-5": ("temperature", 1.0),
+    "9269-2": ("gcs_total", 1.0),
+    "3150-6": ("fio2", 100.0),
+}
+"""The LOINC codes in the ICU data that NEWS2 reads, and what makes their values canonical (a fraction a percentage)."""
+
+
+def rows_of(message: Decoded) -> Iterator[Row]:
+    """Give what NEWS2 may use of a message: values that are possible by the catalogue's limits."""
+    for event in message.events:
+        if isinstance(event, Observation) and event.value is not None and event.codings[0][1] in FEATURES:
+            name, factor = FEATURES[event.codings[0][1]]
+            feature = default_catalogue().by_name(name)
+            value = round(event.value * factor, 6)
+            if feature.possible_min <= value <= feature.possible_max:
+                yield name, value, event.event_time
+
+
+def differences(stays: Iterator[list[tuple[int, Decoded | Refusal]]]) -> tuple[int, list[str]]:
+    """Score every row of every stay both ways; give how many were scored, and the first ones that differ."""
+    scored = 0
+    differing: list[str] = []
+    for items in stays:
+        state, second = PatientState(), SecondNews2()
+        for received_time, message in items:
+            assert isinstance(message, Decoded)
+            if message.kind != "row":
+                continue
+            for event in message.events:
+                assert isinstance(event, Observation)
+                state.observe(event, received_time, message.message_id)
+            for row in rows_of(message):
+                second.see(row)
+            first_total = score_news2(state, received_time).total
+            second_total = second.total(received_time)
+            scored += 1
+            if first_total != second_total and len(differing) < DIFFERENCES_SHOWN:
+                differing.append(f"{message.message_id}: first {first_total}, second {second_total}")
+    return scored, differing
+
+
+@pytest.mark.parametrize(("importer", "rows_min"), [(physionet2019, 15_000), (physionet2012, 5_000)])
+def test_two_implementations_of_news2_agree_on_icu_data(shared_data: Path, importer: object, rows_min: int) -> None:
+    """NEWS2 totals equal those of the second implementation at every row (a sample; all with WARDSTREAM_WHOLE=1)."""
+    assert importer in (physionet2019, physionet2012)
+    module = physionet2019 if importer is physionet2019 else physionet2012
+    scored, differing = differences(module.read_stays(shared_data / module.FEED, SAMPLE_EVERY))
+    assert scored >= rows_min
+    assert not differing, "\n".join(differing)

@@ -12,20 +12,20 @@ import pytest
 
 from stream.service import EmbeddedService
 from stream.settings import Settings
-from stream.simulation import arrivals_of, hospital_messages
+from stream.simulation import arrivals_of, hospital_stream
 from stream.versions import load_versions
 from stream.host import Release
 
-HOURS = 12
-BEDS = 12
+HOURS = 36
+BEDS = 24
 SEED = 11
 
 
 @pytest.fixture(scope="module")
 def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write twelve hours of a simulated hospital as one HL7 file."""
+    """Write a day and a half of a simulated hospital as one HL7 file."""
     path = tmp_path_factory.mktemp("traffic") / "ward.hl7"
-    path.write_bytes(b"".join(data for _time, data in hospital_messages(seed=SEED, beds=BEDS, hours=HOURS)))
+    path.write_bytes(b"".join(data for _time, data in hospital_stream(seed=SEED, beds=BEDS, hours=HOURS)))
     return path
 
 
@@ -53,7 +53,7 @@ def test_a_live_run_equals_the_replay_of_its_own_journal(tmp_path):
     """What the embedded service put out equals the replay of its journal, by the command."""
     versions, _wrong = load_versions()
     service = EmbeddedService(tmp_path / "live", Release(Settings(), "test", next(iter(versions)), enabled=True), versions)
-    for one in arrivals_of(hospital_messages(seed=SEED, beds=BEDS, hours=HOURS), Settings()):
+    for one in arrivals_of(hospital_stream(seed=SEED, beds=BEDS, hours=HOURS), Settings()):
         service.accept([one])
     digest = service.digest()
     service.close()
@@ -67,7 +67,7 @@ def test_a_live_run_equals_the_replay_of_its_own_journal(tmp_path):
 @pytest.mark.parametrize("cut", [1, 2, 37, 100, 101, 250])
 def test_a_run_cut_in_two_gives_the_same_digest(cut, tmp_path):
     """A service closed after any record and opened again ends in the digest of one that ran through."""
-    arrivals = list(arrivals_of(hospital_messages(seed=SEED, beds=BEDS, hours=HOURS), Settings()))
+    arrivals = list(arrivals_of(hospital_stream(seed=SEED, beds=BEDS, hours=HOURS), Settings()))
     assert cut < len(arrivals)
     release = Release(Settings(), "test")
     whole = EmbeddedService(tmp_path / "whole", release, {})
@@ -82,7 +82,7 @@ def test_a_run_cut_in_two_gives_the_same_digest(cut, tmp_path):
 
 def test_a_tiny_shelf_of_live_records_changes_nothing(tmp_path, monkeypatch):
     """Evicting and reloading patients all the time gives the same digest as keeping them all."""
-    arrivals = list(arrivals_of(hospital_messages(seed=SEED, beds=BEDS, hours=HOURS), Settings()))
+    arrivals = list(arrivals_of(hospital_stream(seed=SEED, beds=BEDS, hours=HOURS), Settings()))
     release = Release(Settings(), "test")
     whole = EmbeddedService(tmp_path / "whole", release, {})
     whole.accept(arrivals)

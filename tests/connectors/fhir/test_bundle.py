@@ -204,3 +204,16 @@ def test_places_of_the_same_bundle() -> None:
     )
     assert isinstance(result, Decoded)
     assert result.events == (Admission(0, Location(ward="W1", room="R3", bed="B7"), "I"),)
+
+
+def test_one_urn_for_two_people() -> None:
+    """Equal bytes that mean another patient in another Bundle are another message."""
+    hashes = set()
+    for name in ("p1", "p2"):
+        _, result = decode_bundle(
+            {"fullUrl": "urn:uuid:patient", "resource": patient(id=name)},
+            {"resource": observation("urn:uuid:patient", id=None)},
+        )
+        assert isinstance(result, Decoded)
+        hashes.add(result.content_hash)
+    assert len(hashes) == 2

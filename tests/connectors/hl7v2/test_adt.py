@@ -112,11 +112,16 @@ def test_refusals(message: bytes, reason: RefusalReason, position: str) -> None:
     """What cannot be used is refused with its reason and place, and named by MSH-10 where that can be read."""
     refusal = decode(message, SETTINGS)
     assert isinstance(refusal, Refusal)
-    assert (
-        (refusal.reason, refusal.position, refusal.message_id) == (reason, position, "77")
-        if position != "MSH[2]"
-        else (refusal.reason is reason)
-    )
+    assert (refusal.reason, refusal.position) == (reason, position)
+    assert refusal.message_id in {"77", ""}
+
+
+def test_refusal_names_the_message() -> None:
+    """A refusal past the header carries MSH-10, the feed and MSH-7, so that the sender can be answered."""
+    refusal = decode(adt("A40"), SETTINGS)
+    assert isinstance(refusal, Refusal)
+    sent = from_iso("2026-04-19T12:15:00Z")
+    assert (refusal.message_id, refusal.feed, refusal.sent_time) == ("77", "EPIC|MAIN", sent)
 
 
 def test_identifiers_best_first() -> None:

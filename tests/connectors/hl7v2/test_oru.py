@@ -182,7 +182,7 @@ def test_order_details_are_no_results() -> None:
     ],
 )
 def test_identity_tells_results_apart(other: bytes) -> None:
-    """Another code, sub-id, order, time or feed is another result; so an order number reused for days loses no value."""
+    """Another code, sub-id, order, time or feed is another result; a reused order number loses no value."""
     [event] = read(other).events
     assert isinstance(event, Observation)
     assert event.observation_id != one("OBX|1|NM|8867-4^^LN||72").observation_id

@@ -1,0 +1,73 @@
+"""Training a first version on the simulated hospital, through the same pipeline as any replay.
+
+Owns that run and its lineage. Must not know how a version scores or a hospital lives. The outcomes are read from the
+traffic by the outcome definition, as at a real site, and mature as late as they would there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from connectors.hospital.hospital import START_TIME
+from connectors.hospital.wards import CRITICAL_CARE_WARD
+from connectors.memory import MemoryJournal
+from features.catalogue import default_catalogue
+from features.store import MemoryStateStore
+from models.training import finish
+from models.version import Lineage, ModelVersion
+from stream.host import EmbeddedHost, Release
+from stream.identity import IdentityMap, Pseudonyms
+from stream.learning import LearnerFold, OutcomeDefinition
+from stream.parse import Parser, RecentMessages
+from stream.settings import Settings
+from stream.simulation import arrivals_of, hospital_stream
+
+BATCH = 500
+MILLIS_PER_DAY = 86_400_000
+
+
+def train_on_hospital(
+    *, seed: int, beds: int, days: int, code_version: str, on_day: Callable[[int], None] = lambda _day: None
+) -> tuple[ModelVersion, str]:
+    """Train; give the version and one line on how it did. The same arguments give the same version, byte for byte."""
+    settings = Settings()
+    fold = LearnerFold(OutcomeDefinition(critical_care_wards=frozenset({CRITICAL_CARE_WARD})))
+    host = EmbeddedHost(
+        MemoryJournal(),
+        MemoryStateStore(),
+        Parser(IdentityMap(Pseudonyms()), RecentMessages()),
+        catalogue=default_catalogue(),
+        versions={},
+        carry_out=lambda _effects: None,
+        learner=fold,
+        durable=False,
+    )
+    host.release(Release(settings, code_version), START_TIME)
+    arrivals = arrivals_of(hospital_stream(seed=seed, beds=beds, hours=days * 24), settings)
+    while batch := list(islice(arrivals, BATCH)):
+        host.accept(batch)
+        host.fold()
+        on_day((batch[-1].received_time - START_TIME) // MILLIS_PER_DAY)
+    fold.finish()
+    version = finish(
+        fold.prequential,
+        Lineage(
+            source="simulated hospital",
+            rows=0,
+            positives=0,
+            seed=seed,
+            first_time=fold.first_time,
+            last_time=fold.last_time,
+            patients=len(fold.patients),
+            outcome_kinds=fold.joiner.kinds,
+            code_version=code_version,
+            note=f"{beds} beds, {days} days; rehearsal data made by this project, no real patient",
+        ),
+    )
+    figures = fold.prequential.accumulator.figures()
+    beside = fold.news2.figures()
+    return version, (
+        f"{figures.rows} rows, {figures.positives} positives, prequential AUROC {figures.auroc:.3f} "
+        f"(NEWS2 {beside.auroc:.3f}), calibration error {figures.calibration_error:.4f}"
+    )

@@ -1,0 +1,34 @@
+"""Gzip, read as far as it goes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.sources.unpacking import Unpacking
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4))
+def test_members_that_follow_one_another_are_read_as_one(parts: list[bytes]) -> None:
+    """Unpacking concatenated gzip members gives what was packed, without fault."""
+    stream = Unpacking(io.BytesIO(b"".join(gzip.compress(part, mtime=0) for part in parts)))
+    assert (stream.read(), stream.fault) == (b"".join(parts), "")
+
+
+@given(st.binary(min_size=1, max_size=2_000), st.data())
+def test_a_broken_stream_gives_a_prefix_and_says_so(content: bytes, data: st.DataObject) -> None:
+    """Cut anywhere after its first byte, a stream gives some beginning of its content and has a fault."""
+    packed = gzip.compress(content, mtime=0)
+    cut = data.draw(st.integers(1, len(packed) - 1))
+    stream = Unpacking(io.BytesIO(packed[:cut]))
+    assert content.startswith(stream.read() or b"")
+    assert stream.fault == "breaks off"
+
+
+def test_what_is_no_gzip_is_damaged() -> None:
+    """Bytes that are no gzip give nothing but a fault."""
+    stream = Unpacking(io.BytesIO(b"MSH|^~"))
+    assert (stream.read(), stream.fault) == (b"", "is damaged")

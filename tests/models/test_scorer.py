@@ -1,0 +1,90 @@
+"""The frozen scorer: its probability, its reasons, its refusals."""
+
+from __future__ import annotations
+
+from math import nan
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events import MILLIS_PER_HOUR, Observation
+from features.state import PatientState
+from models.checks import INPUTS, PARITY_TOLERANCE, rows
+from models.inputs import CLINICAL_INPUTS, clinical_vector
+from models.learning import Learner
+from models.news2 import score_news2
+from models.scorer import CONTRIBUTIONS_TOLD, Scorer
+from models.training import freeze
+from models.version import Lineage, ModelVersion
+
+LEARNER = Learner(INPUTS)
+for _vector, _label in rows(11):
+    LEARNER.learn_one(_vector, _label)
+SCORER = Scorer(freeze(LEARNER, Lineage("test rows", 0, 0), schema_hash="s"))
+
+value = st.one_of(st.just(nan), st.floats(-1e9, 1e9, allow_nan=False))
+
+
+@given(st.lists(value, min_size=6, max_size=6))
+def test_parity_with_river_on_any_row(vector):
+    """On any row of numbers and gaps the frozen probability is River's own within 1e-12."""
+    theirs = LEARNER.predict_proba_one(vector)
+    prediction = SCORER.score(vector)
+    if theirs is None:
+        assert prediction.probability is None
+        assert prediction.reason == LEARNER.inputs.refusal(vector)
+    else:
+        assert abs(SCORER.probability(vector) - theirs) <= PARITY_TOLERANCE
+        assert prediction.probability == round(SCORER.probability(vector), 6)
+
+
+@given(st.lists(value, min_size=6, max_size=6))
+def test_reasons_are_the_largest_contributions(vector):
+    """The told contributions are the largest by size, largest first, and none that is nothing."""
+    told = SCORER.score(vector).contributions
+    sizes = [abs(logits) for _, logits in told]
+    every = sorted((abs(part) for part in SCORER.logits(vector) if part), reverse=True)
+    assert sizes == sorted(sizes, reverse=True)
+    if SCORER.score(vector).probability is not None:
+        assert sizes == [round(size, 6) for size in every[:CONTRIBUTIONS_TOLD]]
+    assert len({name for name, _ in told}) == len(told)
+
+
+def test_equal_contributions_keep_the_order_of_inputs():
+    """Contributions of equal size are told in the order of the inputs."""
+    names = tuple("abcdefg")
+    flat = ModelVersion(
+        inputs=msgspec.structs.replace(INPUTS, names=names, indicators=()),
+        schema_hash="", means=(0.0,) * 7, deviations=(1.0,) * 7, weights=(1.0,) * 7, intercept=0.0, clip_sd=6.0,
+        horizon_h=12, threshold=0.1, threshold_release=0.05, cost_of_miss=9.0, lineage=Lineage("x", 0, 0),
+        river_version="",
+    )  # fmt: skip
+    told = Scorer(flat).score([1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 2.0]).contributions
+    assert [name for name, _ in told] == ["g", "a", "b", "c", "d"]
+
+
+def clinical_scorer():
+    learner = Learner(CLINICAL_INPUTS)
+    for number in range(40):
+        learner.learn_one([float((number * place) % 7) for place in range(len(CLINICAL_INPUTS.names))], number % 4 == 0)
+    return Scorer(freeze(learner, Lineage("test rows", 0, 0)))
+
+
+def test_nothing_measured_is_no_probability():
+    """A patient of whom nothing was measured has no probability, and the reason says so."""
+    prediction = clinical_scorer().predict(PatientState(), 0)
+    assert (prediction.probability, prediction.reason) == (None, "no_usable_input")
+
+
+def test_a_given_news2_changes_nothing():
+    """Handing over the NEWS2 of the same instant gives the same prediction as leaving it to be computed."""
+    state, now = PatientState(), 100 * MILLIS_PER_HOUR
+    for number, (code, seen) in enumerate((("8867-4", 120.0), ("9279-1", 26.0), ("59408-5", 91.0))):
+        state.observe(Observation(number, (("loinc", code),), seen, "", event_time=now), now, "m")
+    scorer = clinical_scorer()
+    given_it = scorer.predict(state, now, score_news2(state, now))
+    assert given_it == scorer.predict(state, now)
+    assert given_it.probability is not None
+    assert given_it.version == scorer.version
+    assert scorer.score(clinical_vector(state, now)) == given_it
