@@ -31,7 +31,7 @@ class Channel(msgspec.Struct, array_like=True):
     def end(self, subject: Subject, at: Millis, saying: Saying) -> AlertEvent:
         """Say the last word of the open alert and close it."""
         alert = self.open
-        assert alert is not None, "no alert is open"  # noqa: S101 - our bug (rule 9)
+        assert alert is not None, "no alert is open"
         event = say(alert, subject, at, saying)
         self.past = Episode(alert.episode_id, at, alert.episode_alerts)
         self.open = None

@@ -77,7 +77,7 @@ class News2Summary(msgspec.Struct, frozen=True):
     quarantined: tuple[str, ...] = ()
 
 
-assert News2Summary.__struct_fields__ == News2.__struct_fields__, "an open alert keeps a News2 as the summary's fields"  # noqa: S101 - at import, ours
+assert News2Summary.__struct_fields__ == News2.__struct_fields__, "an open alert keeps a News2 as the summary's fields"
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -114,7 +114,7 @@ class ModelChannel(Channel, array_like=True):
         return say(alert, subject, scored.at, saying)
 
     def _told_now(self, alert: OpenAlert, scored: ScoredContext, disposition: Disposition, *, anew: bool) -> None:
-        assert alert.probability is not None, "a decision to speak without a probability"  # noqa: S101 - our bug (rule 9)
+        assert alert.probability is not None, "a decision to speak without a probability"
         self.told = (alert.probability, scored.at, disposition != "told")
         if disposition != "told":
             # Nobody can answer what nobody heard.

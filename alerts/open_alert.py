@@ -118,7 +118,7 @@ class Saying(msgspec.Struct, frozen=True):
 def say(alert: OpenAlert, subject: Subject, at: Millis, saying: Saying) -> AlertEvent:
     """Take the next seq and say it; an illegal transition is our bug and asserts."""
     before = alert.state or "none"
-    assert may_follow(before, saying.state), f"{saying.state} may not follow {before}"  # noqa: S101 - our bug (rule 9)
+    assert may_follow(before, saying.state), f"{saying.state} may not follow {before}"
     alert.state = saying.state
     alert.seq += 1
     alert.was_told = alert.was_told or saying.disposition == "told"

@@ -61,7 +61,7 @@ class Decoded(msgspec.Struct, frozen=True):
     feed: str
     message_id: str
     content_hash: bytes
-    """16 bytes over the content that makes it this message (for HL7: everything after MSH, with type, sender, MSH-10)."""
+    """16 bytes over what makes it this message (for HL7: everything after MSH, with type, sender and MSH-10)."""
     sent_time: Millis | None
     """MSH-7; `issued`, else meta.lastUpdated. In files this is the received time."""
     event_time: Millis | None

@@ -4,7 +4,7 @@ Owns the clinical events, the control events, the envelope that carries them thr
 its digest. Must not know any wire format (HL7, FHIR), any store, any clock. It is the leaf of the import order: every
 other package may import it and it imports none of them.
 
-All times are whole milliseconds since 1970-01-01T00:00:00Z (`Millis`), so that they compare, subtract and encode exactly.
+All times are whole milliseconds since 1970-01-01T00:00:00Z (`Millis`): they compare, subtract and encode exactly.
 """
 
 from events.clinical import (

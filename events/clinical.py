@@ -59,11 +59,11 @@ class Observation(msgspec.Struct, frozen=True, omit_defaults=True, tag="observat
     qualifiers: tuple[Coding, ...] = ()
     """Method, body site and specimen codings (OBX-17, OBX-20, SPM-4; method, bodySite)."""
     resource: str = ""
-    """The FHIR resource it came in, where one envelope joins several; empty where the envelope's message is the source."""
+    """The FHIR resource it came in, where one envelope joins several; else empty: the envelope's message is it."""
 
 
 class Correction(msgspec.Struct, frozen=True, omit_defaults=True, tag="correction"):
-    """A result replaced (`withdrawn` false) or taken back (`withdrawn` true): OBX-11 C, D, W, X; FHIR `entered-in-error`.
+    """A result replaced, or taken back (`withdrawn`): OBX-11 C, D, W, X; FHIR `entered-in-error`.
 
     `observation.observation_id` names the result that changes; for a withdrawal its value may be None.
     """

@@ -1,7 +1,7 @@
 """Control events: what people and the service itself decided, entered in the log like everything else.
 
-Owns acknowledgement, feedback, promotion, configuration, kill switch, code version and tick. Must not know how any of them is
-signed, sent or applied. All are idempotent: the same one twice changes nothing.
+Owns acknowledgement, feedback, promotion, configuration, kill switch, code version and tick. Must not know how any of
+them is signed, sent or applied. All are idempotent: the same one twice changes nothing.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ _ESCAPE = b"\x1e"
 
 
 def join_parts(parts: tuple[str | bytes, ...]) -> bytes:
-    """Join parts so that no text inside one can pass for a border between two.
+    r"""Join parts so that no text inside one can pass for a border between two.
 
-    >>> join_parts(("a\\x1fb", "c")) == join_parts(("a", "b\\x1fc"))
+    >>> join_parts(("a\x1fb", "c")) == join_parts(("a", "b\x1fc"))
     False
     """
     data = [part.encode() if isinstance(part, str) else part for part in parts]

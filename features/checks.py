@@ -1,4 +1,3 @@
-# ruff: noqa: S101 -- laws are asserted; that is what this module is for
 """The laws of a state store, to be run against every one there is.
 
 Owns the laws; each is a function of a factory of empty stores and raises `AssertionError` where the store breaks it.

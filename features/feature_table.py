@@ -108,7 +108,7 @@ _VITALS = (
         name="gcs_total", unit="{score}", low=3, high=15, age_h=VITAL_AGE_H, unit_optional=True,
         loinc="9269-2", snomed="248241002",
     ),
-    FeatureRow(name="etco2", unit="mm[Hg]", low=0, high=150, age_h=VITAL_AGE_H, loinc="19889-5", mdc="MDC_AWAY_CO2_ET"),
+    FeatureRow(name="etco2", unit="mm[Hg]", low=0, high=150, age_h=VITAL_AGE_H, loinc="19891-1 19889-5", mdc="MDC_AWAY_CO2_ET"),
     FeatureRow(
         name="urine_output", unit="mL", low=0, high=10_000, age_h=VITAL_AGE_H, loinc="9187-6", snomed="364202003",
     ),

@@ -158,7 +158,7 @@ class Series:
     def widen(self, event_time: int, value: int, identity: int) -> None:
         """Let an hour's extremes take in a corrected value whose old one can no longer be told apart."""
         rows = self.rows
-        assert rows is not None  # noqa: S101 -- our own bug
+        assert rows is not None
         base = self._row_of(event_time // GRID_MS)
         self._mark(base, (event_time % GRID_MS, value, identity))
         self.inexact = True
@@ -229,7 +229,7 @@ class Series:
     def _bucketed_through(self) -> int:
         """Give the newest event time in any bucket."""
         rows = self.rows
-        assert rows  # noqa: S101 -- our own bug
+        assert rows
         return rows[len(rows) - R + HOUR] * GRID_MS + (rows[len(rows) - R + LAST] >> 32)
 
     def _row_of(self, hour: int) -> int:
@@ -272,7 +272,7 @@ class Series:
     def _mark(self, base: int, mark: Mark) -> None:
         """Let a row's four marks take in a reading."""
         rows = self.rows
-        assert rows is not None  # noqa: S101 -- our own bug
+        assert rows is not None
         identity = mark[2]
         by_time = mark[0] << 32 | (mark[1] + _VALUE_BIAS)
         by_value = (mark[1] + _VALUE_BIAS) << _TIME_BITS | mark[0]
@@ -292,7 +292,7 @@ class Series:
     def _marks(self, base: int) -> list[Mark]:
         """Give the distinct readings that a row still knows."""
         rows = self.rows
-        assert rows is not None  # noqa: S101 -- our own bug
+        assert rows is not None
         first, last = mark_time_value(rows[base + FIRST]), mark_time_value(rows[base + LAST])
         marks = [(*first, rows[base + FIRST_ID]), (*last, rows[base + LAST_ID])]
         for column, identity in ((LOWEST, LOWEST_ID), (HIGHEST, HIGHEST_ID)):

@@ -86,8 +86,8 @@ class FeaturePlan(NamedTuple):
     steps: int
     points: tuple[tuple[int, int], ...]
     """(which of POINTS, place)."""
-    windows: tuple[tuple[int, tuple[tuple[Statistic, int], ...]], ...]
-    """(width in ms, ((statistic, place)...)), the widest last."""
+    windows: tuple[tuple[int, tuple[tuple[Statistic, int], ...], bool], ...]
+    """(width in ms, ((statistic, place)...), whether a slope is among them), the widest last."""
 
 
 class VectorSpec:
@@ -105,6 +105,7 @@ class VectorSpec:
         catalogue = catalogue or default_catalogue()
         points: dict[str, list[tuple[int, int]]] = {}
         windows: dict[str, dict[int, list[tuple[Statistic, int]]]] = {}
+        sloped: set[tuple[str, int]] = set()
         self.age_places = tuple(place for place, name in enumerate(self.names) if name == OF_STAY[0])
         self.admission_places = tuple(place for place, name in enumerate(self.names) if name == OF_STAY[1])
         self.template = [nan] * len(self.names)
@@ -121,12 +122,17 @@ class VectorSpec:
             windows.setdefault(feature, {}).setdefault(width, []).append((STATISTICS[kind], place))
             if kind == "count":
                 self.template[place] = 0.0
+            if kind == "slope":
+                sloped.add((feature, width))
         self.plans = tuple(
             FeaturePlan(
                 catalogue.by_name(feature).index,
                 catalogue.by_name(feature).steps,
                 tuple(points[feature]),
-                tuple((width, tuple(wanted)) for width, wanted in sorted(windows.get(feature, {}).items())),
+                tuple(
+                    (width, tuple(windows[feature][width]), (feature, width) in sloped)
+                    for width in sorted(windows.get(feature, {}))
+                ),
             )
             for feature in points
         )
@@ -145,24 +151,25 @@ def fill(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> Non
     """Compute one feature's part of a vector into `out` (hot path)."""
     _, steps, points, windows = plan
     raw = series.raw
-    if not windows:
+    if not windows and len(raw) >= RECENT and raw[-3] <= at:
         # Laboratory values are mostly asked for as their last: no need to unpack all of them.
-        raw = raw[-RECENT:] if raw and raw[-W] <= at else raw
-    times, values = raw[0::W].tolist(), raw[1::W].tolist()
+        times, values = [raw[-6], raw[-3]], [raw[-5], raw[-2]]
+    else:
+        times, values = raw[0::W].tolist(), raw[1::W].tolist()
     if times and times[-1] > at:
         end = bisect_right(times, at)
         del times[end:], values[end:]
     if points:
         _fill_points(out, series, plan, at, times, values)
     oldest = times[0] if times else at + 1
-    for width, wanted in windows:
+    for width, wanted, sloped in windows:
         start = at - width
         if start >= oldest:
             begin = bisect_right(times, start)
             part_times, part = times[begin:], values[begin:]
         else:
             part_times, part = times, values
-            sums = _sums(series, start, at, times, values) if series.rows is not None else None
+            sums = _sums(series, start, at, times, values, sloped) if series.rows is not None else None
             if sums is not None:
                 for statistic, place in wanted:
                     out[place] = statistic.of_sums(sums, steps)
@@ -173,7 +180,7 @@ def fill(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> Non
                 out[place] = statistic.of_readings(part_times, part, n, steps)
 
 
-def _fill_points(  # noqa: PLR0913 -- what `fill` has already unpacked
+def _fill_points(
     out: list[float], series: Series, plan: FeaturePlan, at: Millis, times: list[int], values: list[int]
 ) -> None:
     if not times or (len(times) == 1 and series.rows is not None):
@@ -209,8 +216,18 @@ def _with_bucket_lasts(series: Series, at: Millis, times: list[int], values: lis
     return [time for time, _ in pairs] + times, [value for _, value in pairs] + values
 
 
-def _sums(series: Series, start: Millis, at: Millis, times: list[int], values: list[int]) -> Sums | None:
-    """Sum the buckets of a window together with the raw readings; None where no bucket takes part."""
+def _sums(
+    series: Series,
+    start: Millis,
+    at: Millis,
+    times: list[int],
+    values: list[int],
+    sloped: bool,  # noqa: FBT001 -- hot
+) -> Sums | None:
+    """Sum the buckets of a window together with the raw readings; None where no bucket takes part.
+
+    The sums over time cost as much again as the others; they are 0 where no slope is asked for.
+    """
     rows = series.rows
     if rows is None:
         return None
@@ -222,22 +239,25 @@ def _sums(series: Series, start: Millis, at: Millis, times: list[int], values: l
         high -= 1
     if low >= high:
         return None
-    origin = hours[low]
-    begins = [(hour - origin) * GRID_MS for hour in hours[low:high]]
     part = rows[low * R : high * R]
-    count, sv, st = part[COUNT::R].tolist(), part[SV::R].tolist(), part[ST::R].tolist()
-    since = [time - origin * GRID_MS for time in times]
+    count, sv = part[COUNT::R].tolist(), part[SV::R].tolist()
+    t = tt = tv = 0
+    if sloped:
+        origin, st = hours[low], part[ST::R].tolist()
+        begins = [(hour - origin) * GRID_MS for hour in hours[low:high]]
+        since = [time - origin * GRID_MS for time in times]
+        t = sum(map(mul, begins, count)) + sum(st) + sum(since)
+        tt = sum(map(mul, map(mul, begins, begins), count)) + 2 * sum(map(mul, begins, st))
+        tt += sum(part[STT::R]) + sum(map(mul, since, since))
+        tv = sum(map(mul, begins, sv)) + sum(part[STV::R]) + sum(map(mul, since, values))
     lowest, highest = [mark_value(min(part[LOWEST::R]))], [mark_value(max(part[HIGHEST::R]))]
     return Sums(
         n=sum(count) + len(times),
         v=sum(sv) + sum(values),
         vv=sum(part[SVV::R]) + sum(map(mul, values, values)),
-        t=sum(map(mul, begins, count)) + sum(st) + sum(since),
-        tt=sum(map(mul, map(mul, begins, begins), count))
-        + 2 * sum(map(mul, begins, st))
-        + sum(part[STT::R])
-        + sum(map(mul, since, since)),
-        tv=sum(map(mul, begins, sv)) + sum(part[STV::R]) + sum(map(mul, since, values)),
+        t=t,
+        tt=tt,
+        tv=tv,
         lowest=min(lowest + values),
         highest=max(highest + values),
         last=values[-1] if values else mark_time_value(part[LAST - R])[1],

@@ -118,7 +118,7 @@ def expected_calibration_error(
     return sum(gaps) / len(y)
 
 
-def bootstrap_interval(  # noqa: PLR0913 - the question has six parts; a struct for one call would hide them
+def bootstrap_interval(
     metric: Metric,
     labels: Sequence[bool] | NDArray[np.bool_],
     probabilities: Sequence[float] | NDArray[np.float64],

@@ -105,7 +105,7 @@ class LabelJoiner:
     [(True, 2)]
     """
 
-    def __init__(  # noqa: PLR0913 - each is a limit or a definition with a default and a reason of its own
+    def __init__(
         self,
         horizon_ms: Millis,
         kinds: Iterable[str] = DEFAULT_KINDS,

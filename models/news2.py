@@ -217,7 +217,7 @@ def score_news2(state: PatientState, at: Millis, scale: Scale = 1, sedated: bool
 def _quarantined(state: PatientState, at: Millis, sedated: bool) -> tuple[str, ...]:  # noqa: FBT001 - hot path
     """Name the parameters with a quarantined value that is newer than the last good one and would still be fresh.
 
-    A value quarantined for its future time stands at the time it was received, so it is not dropped for lying ahead.
+    One quarantined for a time in the future has no age yet, and stays named until a good value comes.
     """
     found: list[str] = []
     held_back = state.quarantined

@@ -114,7 +114,7 @@ def freeze(
     )
 
 
-def train(  # noqa: PLR0913 - what a version is made of; each has a default
+def train(
     examples: Iterable[tuple[Sequence[float | None], bool]],
     lineage: Lineage,
     *,

@@ -1,7 +1,7 @@
 """What is in force: configuration, champion version, kill switch, code version, and the core's clock.
 
-Owns how control events change it, and its stored form. Must not know who decided, nor how a version was loaded: versions
-are handed in by content hash, and one that is missing leaves NEWS2 alone.
+Owns how control events change it, and its stored form. Must not know who decided, nor how a version was loaded:
+versions are handed in by content hash, and one that is missing leaves NEWS2 alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.version import ModelVersion
 from stream.settings import Settings, configuration_hash, parse_json
 
 
-class StoredControl(msgspec.Struct, array_like=True):
+class StoredControl(msgspec.Struct, frozen=True, array_like=True):
     """The stored form of the control state."""
 
     clock: Millis

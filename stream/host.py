@@ -1,7 +1,7 @@
 """The embedded host: one process that takes messages in, makes them durable, folds them and carries the effects out.
 
-Owns the order of the steps that makes a crash harmless: append (then acknowledge), fold, store outputs, store states with
-the watermark. Must not decide anything: what is said is the pipeline's. See docs/architecture.md, "Never lost".
+Owns the order of the steps that makes a crash harmless: append (then acknowledge), fold, store outputs, store states
+with the watermark. Must not know how anything is decided: that is the pipeline's. See docs/architecture.md.
 """
 
 from __future__ import annotations

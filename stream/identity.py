@@ -1,7 +1,7 @@
 """Who is meant: from a sender's identifiers to one pseudonymous patient key.
 
-Owns the map (authority, value) -> patient key, the keyed pseudonyms, and what a merge does to them. Must not know how the
-map is kept: a host hands in what it has stored and stores what `resolve` reports as new.
+Owns the map (authority, value) -> patient key, the keyed pseudonyms, and what a merge does to them. Must not know how
+the map is kept: a host hands in what it has stored and stores what `resolve` reports as new.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 import msgspec
 
@@ -40,7 +40,7 @@ class FileOutputs:
         self._names = names
         self._files: dict[str, IO[bytes]] = {stream: (folder / f"{stream}.ndjson").open("wb") for stream in STREAMS}
 
-    def __enter__(self) -> FileOutputs:
+    def __enter__(self) -> Self:
         """Use the outputs within a block."""
         return self
 

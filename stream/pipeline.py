@@ -60,8 +60,7 @@ class Pipeline:
     def step(self, envelope: Envelope) -> list[Effect]:
         """Fold one record of the log; give what is to be carried out."""
         control = self.control
-        if envelope.received_time > control.clock:
-            control.clock = envelope.received_time
+        control.clock = max(control.clock, envelope.received_time)
         self.tally.events += len(envelope.events)
         if not envelope.patient:
             return self._step_control(envelope)

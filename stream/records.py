@@ -1,7 +1,7 @@
 """The patients' records: live ones in memory, the rest encoded in the state store.
 
-Owns the shape of one patient's whole state, its encoding, and which records are live, changed or dropped. Must not know a
-patient's clinical content, nor which store holds it.
+Owns the shape of one patient's whole state, its encoding, and which records are live, changed or dropped. Must not know
+a patient's clinical content, nor which store holds it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LIVE_RECORDS_MAX = 4_000
 RECORD_SCHEMA = 1
 
 
-class StoredRecord(msgspec.Struct, array_like=True):
+class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
     """The stored form of a record."""
 
     schema: int
@@ -79,10 +79,8 @@ class RecordShelf:
         if record is not None:
             self._live.move_to_end(patient)
             return record
-        if patient in self._changed:
-            data = self._changed[patient]
-        else:
-            data = self._store.load([patient]).get(patient)
+        changed = patient in self._changed
+        data = self._changed[patient] if changed else self._store.load([patient]).get(patient)
         if data is None:
             return None
         record = PatientRecord.decode(data, self._catalogue)

@@ -1,7 +1,7 @@
 """Replay: any source through the same core, to files, a summary and a digest.
 
-Owns the wiring of a source to the embedded host over memory, and `summary.json`. Must not know a format (sources decode)
-or decide anything.
+Owns the wiring of a source to the embedded host over memory, and `summary.json`. Must not know a format (sources
+decode) or decide anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from connectors.decoded import Identifier
 from connectors.memory import MemoryJournal
 from connectors.sources.arrival import Arrival
-from events import CodeVersion, Configuration, Envelope, Millis, Promotion
+from events import CodeVersion, Configuration, Envelope, Promotion
 from features.store import MemoryStateStore
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
@@ -44,7 +44,7 @@ class Replay:
     `on_progress` is called with the number of messages done after every batch.
     """
 
-    def __init__(  # noqa: PLR0913 - a bootstrap takes what it wires
+    def __init__(
         self,
         folder: Path,
         release: Release,

@@ -1,7 +1,7 @@
 """Scoring one patient at one moment: NEWS2, the model, the chain's verdicts, and what the alert book needs to know.
 
-Owns the order of the three and what is passed between them. Must not know alerts' state beyond the book's own questions,
-nor anything outside the core.
+Owns the order of the three and what is passed between them. Must not know alerts' state beyond the book's own
+questions, nor anything outside the core.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Protocol
 
 from alerts.scored import ScoredContext
 from events import Envelope, Millis
+from features import PatientState, Reading
 from features.intake import Intake
-from features.state import PatientState, Reading
 from guardrails.candidate import Candidate
 from guardrails.chain import judge
-from guardrails.floor import applicability
+from guardrails.floor import applicability, floor_verdict
 from guardrails.verdict import Verdict
 from models.inputs import clinical_vector
 from models.news2 import News2, news2_evidence, score_news2
@@ -53,6 +53,7 @@ def score_patient(
     news2 = score_news2(state, at, control.scale(cause.patient))
     prediction = _predict(cause.patient, state, at, news2, control, learner)
     age_years = state.age_years(at)
+    applies = applicability(age_years, deceased=stay.deceased)
     settings = control.guardrails
     verdicts = judge(
         Candidate(
@@ -82,7 +83,7 @@ def score_patient(
         at,
         news2,
         prediction.probability,
-        verdicts,
+        (floor_verdict(applies), *verdicts) if applies else verdicts,
         prediction.version,
     )
     moment = ScoredContext(
@@ -101,7 +102,7 @@ def score_patient(
         horizon_h=control.horizon_h,
         shadow=settings.shadow,
         kill_switch=settings.kill_switch,
-        applies=applicability(age_years, deceased=stay.deceased),
+        applies=applies,
     )
     return score, moment
 

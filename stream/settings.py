@@ -61,11 +61,11 @@ def configuration_hash(settings: Settings) -> str:
 
 
 def parse_toml(text: str) -> Settings:
-    """Read `wardstream.toml`; raises `ConfigurationError` naming the line or the key at fault.
+    r"""Read `wardstream.toml`; raises `ConfigurationError` naming the line or the key at fault.
 
     >>> parse_toml("").codes
     {}
-    >>> parse_toml("[guardrails]\\nraise_it = 1")
+    >>> parse_toml("[guardrails]\nraise_it = 1")
     Traceback (most recent call last):
     ...
     stream.settings.ConfigurationError: wardstream.toml: Object contains unknown field `raise_it` - at `$.guardrails`

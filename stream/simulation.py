@@ -37,7 +37,9 @@ def arrivals_of(messages: Iterable[tuple[Millis, bytes]], settings: Settings) ->
     """Decode HL7 v2 or FHIR messages as they would arrive at their sent times."""
     for number, (sent, data) in enumerate(messages, start=1):
         if data[:1] == b"{":
-            entries = (Arrival(f"hospital#{number}", sent, data, "fhir", one) for one in decode_fhir(data, settings.fhir))
+            entries = (
+                Arrival(f"hospital#{number}", sent, data, "fhir", one) for one in decode_fhir(data, settings.fhir)
+            )
             yield from group_arrivals(entries)
         else:
             yield Arrival(f"hospital#{number}", sent, data, "hl7v2", decode_hl7(data, settings.hl7))

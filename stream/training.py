@@ -48,7 +48,7 @@ def train_on_hospital(
     while batch := list(islice(arrivals, BATCH)):
         host.accept(batch)
         host.fold()
-        on_day((batch[-1].received_time - START_TIME) // MILLIS_PER_DAY)
+        on_day(((batch[-1].received_time or START_TIME) - START_TIME) // MILLIS_PER_DAY)
     fold.finish()
     version = finish(
         fold.prequential,

@@ -1,7 +1,7 @@
 """Which model versions this installation has: the ones that ship, and those of a folder.
 
-Owns finding and loading them by content hash. Must not know what a version says. A file that does not load is reported by
-name and left out; nothing is unpickled.
+Owns finding and loading them by content hash. Must not know what a version says. A file that does not load is reported
+by name and left out; nothing is unpickled.
 """
 
 from __future__ import annotations

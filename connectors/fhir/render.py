@@ -31,7 +31,7 @@ _CLASS_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _PHYSICAL_TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/location-physical-type"
 
 
-def render_patient(  # noqa: PLR0913 - keyword-only, one for each element of the resource
+def render_patient(
     *,
     patient: Identifier,
     patient_id: str,
@@ -67,7 +67,7 @@ def render_patient(  # noqa: PLR0913 - keyword-only, one for each element of the
     return _encode(resource)
 
 
-def render_encounter(  # noqa: PLR0913 - keyword-only, one for each element of the resource
+def render_encounter(
     *,
     encounter_id: str,
     patient_id: str,
@@ -114,7 +114,7 @@ def render_encounter(  # noqa: PLR0913 - keyword-only, one for each element of t
     return _encode(resource)
 
 
-def render_observation(  # noqa: PLR0913 - keyword-only, one for each element of the resource
+def render_observation(
     *,
     observation_id: str,
     patient_id: str,

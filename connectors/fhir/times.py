@@ -90,8 +90,8 @@ def _local(text: str, zone: str, notes: list[str]) -> Millis:
     moment = datetime.fromisoformat(text).replace(tzinfo=zone_named(zone))
     before, after = moment.utcoffset(), moment.replace(fold=1).utcoffset()
     if before != after:
-        assert before is not None  # noqa: S101 - a ZoneInfo always has an offset
-        assert after is not None  # noqa: S101 - as above
+        assert before is not None
+        assert after is not None
         # Offsets fall across an hour that comes twice, and rise across one that never was.
         notes.append("local_time_ambiguous" if before > after else "local_time_nonexistent")
     offset = before or timedelta()

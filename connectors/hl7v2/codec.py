@@ -196,7 +196,7 @@ def _patient(pid: str, header: Header) -> Patient:
     return patient
 
 
-def _decoded(  # noqa: PLR0913 - the parts of a message come together here once
+def _decoded(
     header: Header,
     body: bytes,
     settings: Hl7Settings,

@@ -186,7 +186,7 @@ def _identifier(identifier: Identifier) -> str:
     return f"{escape(identifier.value)}^^^{escape(identifier.authority)}^MR"
 
 
-def _visit(  # noqa: PLR0913 - private, all but two by name
+def _visit(
     encounter: str,
     location: Location,
     *,

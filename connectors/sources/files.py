@@ -68,7 +68,7 @@ class FileSet:
                     yield from self._read_archive(file, raw, done)
                 else:
                     kind = kind_of(file.name)
-                    assert kind is not None, "only such files were taken"  # noqa: S101 - catches our own bug
+                    assert kind is not None, "only such files were taken"
                     with _unpacked(file.name, raw) as stream:
                         self.bytes_read = done
                         yield self._name(file), kind, stream

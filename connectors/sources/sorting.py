@@ -67,7 +67,7 @@ class _Run:
         while head := self.file.read(_LENGTH_BYTES):
             stored = _decode(self.file.read(int.from_bytes(head, "big")))
             decoded = stored.decoded if stored.decoded is not None else stored.refusal
-            assert decoded is not None, "a run holds either"  # noqa: S101 - catches our own bug
+            assert decoded is not None, "a run holds either"
             yield (
                 stored.time,
                 stored.ordinal,

@@ -1,7 +1,7 @@
 """The embedded journal: messages, the events made of them, dead letters, identities and outputs, in one SQLite file.
 
-Owns the schema, durability (WAL, `synchronous=FULL`: a commit returns after fsync) and the order of the log. Must not know
-what an event means or what an output says: an output is bytes under an id here.
+Owns the schema, durability (WAL, `synchronous=FULL`: a commit returns after fsync) and the order of the log. Must not
+know what an event means or what an output says: an output is bytes under an id here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class SqliteJournal:
             self._db.executescript(_SCHEMA)
             self._check_schema()
         except sqlite3.DatabaseError as error:
-            raise JournalError(f"{self.path.name} is no journal of ours ({error}); choose another data folder") from None
+            raise JournalError(f"{self.path.name} is no journal of ours ({error}); choose another folder") from None
 
     def _check_schema(self) -> None:
         self._db.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (str(SCHEMA_VERSION),))

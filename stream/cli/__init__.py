@@ -1,6 +1,6 @@
 """The command line. Each command is a module of its own and imports what it needs when it runs, so `--help` is quick.
 
-Owns the command group, the exit codes and the two lines every command ends an error with: what is wrong, what to do. Must
+Owns the command group, the exit codes and the line every command ends an error with: what is wrong, what to do. Must
 not know how a command does its work.
 """
 

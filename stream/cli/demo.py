@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from connectors.sources import Arrival
 from stream.board import Board
 from stream.cli import EXIT_DONE
 from stream.cli.board_view import render_board
@@ -51,8 +52,8 @@ def command(
 ) -> int:
     """Show a simulated hospital through the whole service: HL7 v2 in, alerts out, the journal on disk.
 
-    The model is enabled here and nowhere else. Kill it at any moment: with --data-dir, the same command goes on where it
-    was, and ends with the same digest.
+    The model is enabled here and nowhere else. Kill it at any moment: with --data-dir, the same command goes on where
+    it was, and ends with the same digest.
     """
     release, versions = make_release(Settings(), None, None, enabled=True)
     with tempfile.TemporaryDirectory(prefix="wardstream-demo-") as scratch:
@@ -95,8 +96,8 @@ def _run_live(service: EmbeddedService, board: Board, messages: list[tuple[int, 
     with Live(render_board(board), refresh_per_second=4) as live:
         while pending is not None:
             due = first + (time.monotonic() - began) * 1000 * speed
-            batch = []
-            while pending is not None and pending.received_time <= due and len(batch) < BATCH:
+            batch: list[Arrival] = []
+            while pending is not None and (pending.received_time or 0) <= due and len(batch) < BATCH:
                 batch.append(pending)
                 pending = next(arrivals, None)
             if batch:

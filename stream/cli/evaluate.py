@@ -17,7 +17,14 @@ from rich.table import Table
 from events import Millis, from_iso
 from models.evaluation import Accumulator, Figures
 from stream.cli import EXIT_DONE, EXIT_FAILED
-from stream.cli.options import config_option, make_release, model_option, models_folder_option, read_pseudonyms, read_settings
+from stream.cli.options import (
+    config_option,
+    make_release,
+    model_option,
+    models_folder_option,
+    read_pseudonyms,
+    read_settings,
+)
 from stream.cli.replay import open_sources
 from stream.learning import LearnerFold, OutcomeDefinition
 from stream.replay import Replay
@@ -25,8 +32,9 @@ from stream.replay import Replay
 HELP = """Learn from SOURCE… online and say how well: each score is predicted before its outcome is learned.
 
 \b
-Labels mature as late as they would at a site (a 12 h horizon, and an hour for charting). With --hold-out-from TIME, what
-was scored from then on is only evaluated, never learned. DIR gets evaluation.json, report.md and the replay's outputs.
+Labels mature as late as they would at a site (a 12 h horizon, and an hour for charting). With --hold-out-from TIME,
+what was scored from then on is only evaluated, never learned. DIR gets evaluation.json, report.md and the outputs of
+the replay.
 
 \b
 Examples:
@@ -39,16 +47,21 @@ Examples:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--out", "folder", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--outcome", "outcomes", multiple=True, help="What counts; may be repeated. Default: death, critical_care, cardiac_arrest."
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    help="What counts; may be repeated. Default: death, critical_care, cardiac_arrest.",
 )
 @click.option("--critical-care-ward", "wards", multiple=True, help="A transfer to it is an outcome; may be repeated.")
 @click.option("--horizon-h", default=12, show_default=True, type=click.IntRange(1, 168))
 @click.option("--hold-out-from", "hold_out", default=None, metavar="TIME", help="Stop learning from scores of then on.")
-@click.option("--every", default=1, show_default=True, type=click.IntRange(min=1), help="Of a public data set, each n-th stay.")
+@click.option(
+    "--every", default=1, show_default=True, type=click.IntRange(min=1), help="Of a public data set, each n-th stay."
+)
 @config_option
 @model_option
 @models_folder_option
-def command(  # noqa: PLR0913 - the options are the interface
+def command(
     sources: tuple[str, ...],
     folder: Path,
     outcomes: tuple[str, ...],

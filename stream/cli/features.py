@@ -18,8 +18,8 @@ from events import MILLIS_PER_MINUTE, Millis, from_iso, to_iso
 from features.catalogue import default_catalogue
 from models.news2 import score_news2
 from stream.cli import EXIT_DONE, EXIT_FAILED
-from stream.pipeline import readings_now
 from stream.records import PatientRecord, RecordShelf
+from stream.scoring import readings_now
 from stream.service import STATE_FILE
 
 
@@ -67,16 +67,20 @@ def _show(record: PatientRecord, at: Millis) -> None:
     table = Table(title=f"As of {to_iso(at)}")
     for column in ("feature", "value", "unit", "age", ""):
         table.add_column(column, justify="right" if column in ("value", "age") else "left")
-    for name, (value, age) in readings_now(state, at).items():
+    for name, reading in readings_now(state, at).items():
         feature = state.catalogue.by_name(name)
+        age = at - reading.event_time
         stale = feature.max_age_ms is not None and age > feature.max_age_ms
         minutes = age // MILLIS_PER_MINUTE
         table.add_row(
-            name, f"{value:g}", feature.unit, f"{minutes // 60} h {minutes % 60:02d} min", "STALE" if stale else ""
+            name,
+            f"{reading.value:g}",
+            feature.unit,
+            f"{minutes // 60} h {minutes % 60:02d} min",
+            "STALE" if stale else "",
         )
     console = Console()
     console.print(table)
     news2 = score_news2(state, at)
-    console.print(
-        f"NEWS2 {news2.total} ({news2.low} to {news2.high}), {news2.band}; missing: {', '.join(news2.missing) or 'nothing'}"
-    )
+    missing = ", ".join(news2.missing) or "nothing"
+    console.print(f"NEWS2 {news2.total} ({news2.low} to {news2.high}), {news2.band}; missing: {missing}")

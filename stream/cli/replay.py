@@ -74,7 +74,7 @@ def _instant(_context: click.Context, _parameter: click.Parameter, text: str | N
 @click.option("--identified", is_flag=True, help="Keep the source's identifiers in the output. Handle it as records.")
 @click.option("--enabled", is_flag=True, help="Let the model's alerts be told, as if a promotion had been signed.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
-def command(  # noqa: PLR0913 - the options are the interface
+def command(
     sources: tuple[str, ...],
     folder: Path,
     config_path: Path | None,

@@ -61,5 +61,5 @@ def command(file: Path, seed: int, beds: int, hours: float) -> int:
 def _open(file: Path) -> IO[bytes]:
     if file.suffix == ".gz":
         # mtime 0: the same hospital gives the same file.
-        return cast(IO[bytes], gzip.GzipFile(file, "wb", mtime=0))
+        return cast("IO[bytes]", gzip.GzipFile(file, "wb", mtime=0))
     return file.open("wb")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -147,7 +146,7 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path, kill_after):
     """After kill -9 the acknowledged messages are there, and sending all again ends in the same digest."""
     script = CHILD.format(test=__file__, folder=str(tmp_path / "killed"), kill_after=kill_after)
     child = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=os.getcwd()
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
     )
     acknowledged = 0
     for line in child.stdout:

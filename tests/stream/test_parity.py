@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from stream.host import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
 from stream.versions import load_versions
-from stream.host import Release
 
 HOURS = 36
 BEDS = 24
@@ -52,7 +52,9 @@ def test_two_runs_under_two_hash_seeds_give_the_same_digest_and_bytes(traffic, t
 def test_a_live_run_equals_the_replay_of_its_own_journal(tmp_path):
     """What the embedded service put out equals the replay of its journal, by the command."""
     versions, _wrong = load_versions()
-    service = EmbeddedService(tmp_path / "live", Release(Settings(), "test", next(iter(versions)), enabled=True), versions)
+    service = EmbeddedService(
+        tmp_path / "live", Release(Settings(), "test", next(iter(versions)), enabled=True), versions
+    )
     for one in arrivals_of(hospital_stream(seed=SEED, beds=BEDS, hours=HOURS), Settings()):
         service.accept([one])
     digest = service.digest()
