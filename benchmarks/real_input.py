@@ -11,12 +11,19 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from connectors.sources import open_source
+from connectors.datasets import physionet2012, physionet2019
+from connectors.datasets.rendering import render_all
+from connectors.decoded import Decoded
+from connectors.fhir.codec import decode as decode_fhir
+from connectors.hl7v2.codec import decode as decode_hl7
+from connectors.sources import Arrival, SourceSettings, open_source
+from connectors.sources.grouping import group_arrivals
 from stream.cli.options import make_release
 from stream.replay import Replay
-from stream.settings import Settings
+from stream.settings import Settings, parse_toml
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES: tuple[tuple[str, str], ...] = (
@@ -24,11 +31,16 @@ SOURCES: tuple[tuple[str, str], ...] = (
     ("linuxforhealth (HL7 v2)", "hl7v2/linuxforhealth"),
     ("microsoft (HL7 v2 ADT)", "hl7v2/microsoft/messages"),
     ("cosyte (HL7 v2)", "hl7v2/cosyte"),
-    ("v2-to-fhir samples (HL7 v2)", "v2-to-fhir/samples/messages"),
     ("synthea (FHIR R4)", "fhir/synthea"),
     ("subscriptions (FHIR R4)", "fhir/subscriptions/r4"),
     ("microsoft (FHIR R4)", "hl7v2/microsoft/expected_fhir"),
     ("v2-to-fhir samples (FHIR R4)", "v2-to-fhir/samples/fhir-bundles"),
+    ("PhysioNet 2012 set a, a tenth, as HL7 v2", "hl7v2:physionet2012"),
+    ("PhysioNet 2012 set a, a tenth, as FHIR", "fhir:physionet2012"),
+    ("PhysioNet 2012 set a, a tenth", "tenth:physionet2012"),
+    ("PhysioNet 2019 hospital A, a tenth, as HL7 v2", "hl7v2:physionet2019"),
+    ("PhysioNet 2019 hospital A, a tenth, as FHIR", "fhir:physionet2019"),
+    ("PhysioNet 2019 hospital A, a tenth", "tenth:physionet2019"),
     ("PhysioNet 2012 set a", "physionet2012:physionet2012"),
     ("PhysioNet 2019 hospital A", "physionet2019:physionet2019"),
 )
@@ -42,21 +54,49 @@ live, with the shipped configuration. Messages = accepted + dead letters + dupli
 
 A message is an HL7 v2 message, a FHIR resource (each entry of a Bundle by itself) or a row of an ICU table. Dead letters
 of the HL7 corpora are mostly message types that carry nothing for us (orders, documents, schedules), by design of those
-corpora. The 2019 data have no consciousness: its NEWS2 is partial, and so are its alerts. The model is in shadow: its
-alerts are computed and counted, and nobody is told.
+corpora. The 2019 data have no consciousness: its NEWS2 is partial, and so are its alerts. The 2012 data
+have no SpO2 by oximeter: theirs is partial too. A tenth of each ICU set is replayed three ways, as rows, as HL7 v2 and as
+FHIR, to the same scores and alerts. The model is in shadow: its alerts are computed and counted, and nobody is told.
 
 | source | messages | accepted | dead letters | duplicates | observations | quarantined | unmapped | scores | floor alerts raised | model alerts raised (shadow) | alerts per patient-day | s | observations/s |
 | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """  # noqa: E501 - a table's header is one line
 
 
+def arrivals(spec: str, data: Path) -> Iterable[Arrival]:
+    """Open a source; a tenth of an ICU set may also come as the messages that its stays would be."""
+    kind, colon, folder = spec.rpartition(":")
+    if kind not in ("hl7v2", "fhir", "tenth"):
+        return open_source(f"{kind}{colon}{data / folder}")
+    if kind == "tenth":
+        return open_source(f"{folder}:{data / folder}", SourceSettings(every=10))
+    read = {"physionet2012": physionet2012.read, "physionet2019": physionet2019.read}[folder]
+    return rendered(read(data / folder, 10), kind)
+
+
+def rendered(messages: Iterable[Decoded], kind: str) -> Iterator[Arrival]:
+    """Give each message of an ICU set as bytes, decoded anew."""
+    hl7, fhir = Settings().hl7, Settings().fhir
+    for number, (original, data) in enumerate(render_all(messages, "hl7v2" if kind == "hl7v2" else "fhir"), start=1):
+        if kind == "hl7v2":
+            yield Arrival(f"{number}", original.sent_time, data, "hl7v2", decode_hl7(data, hl7))
+        else:
+            entries = (Arrival(f"{number}", original.sent_time, data, "fhir", one) for one in decode_fhir(data, fhir))
+            yield from group_arrivals(entries)
+
+
 def replay(name: str, spec: str, data: Path, out: Path) -> dict[str, object]:
     """Replay one source; give its summary."""
-    release, versions = make_release(Settings(), None, None)
-    kind, colon, folder = spec.rpartition(":")
+    settings = parse_toml((ROOT / "deploy" / "simhospital.toml").read_text()) if "simhospital" in spec else Settings()
+    release, versions = make_release(settings, None, None)
     began = time.perf_counter()
-    run = Replay(out, release, versions, on_progress=lambda done: print(f"\r{name}: {done:,}", end="", file=sys.stderr))
-    run.messages(open_source(f"{kind}{colon}{data / folder}"))
+    run = Replay(
+        out,
+        release,
+        versions,
+        on_progress=lambda done: print(f"\r{name}: {done:,}", end="", file=sys.stderr) if sys.stderr.isatty() else None,
+    )
+    run.messages(arrivals(spec, data))
     result = run.finish(time.perf_counter() - began)
     print(file=sys.stderr)
     return result.summary

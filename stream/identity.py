@@ -100,13 +100,13 @@ class IdentityMap:
                     self._link(Identifier(authority, value), survivor)
         return retired_key
 
-    def encounter(self, authority: str, number: str) -> str:
-        """Give the pseudonym of a visit; empty stays empty."""
+    def encounter(self, patient: str, number: str) -> str:
+        """Give the pseudonym of a patient's visit, the same from whichever feed; empty stays empty."""
         if not number:
             return ""
-        key = self._pseudonyms.of("encounter", authority, number)
+        key = self._pseudonyms.of("encounter", patient, number)
         if self._names is not None:
-            self._names[key] = Identifier(authority, number)
+            self._names[key] = Identifier(patient, number)
         return key
 
     def take_unsaved(self) -> list[tuple[str, str, str]]:

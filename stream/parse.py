@@ -133,7 +133,7 @@ class Parser:
             decoded.feed,
             decoded.message_id,
             position,
-            identity.encounter(decoded.feed, decoded.encounter) if decoded.encounter else "",
+            identity.encounter(patient, decoded.encounter) if decoded.encounter else "",
         )
 
     def _with_retired_key(self, decoded: Decoded, survivor: str) -> tuple[Event, ...]:
