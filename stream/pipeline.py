@@ -28,7 +28,7 @@ from events import (
     content_id,
 )
 from features.intake import Intake
-from models.news2 import score_news2
+from models.news2 import SOURCES, score_news2
 from stream.control import Control
 from stream.effects import Effect, Suppression
 from stream.records import PatientRecord, RecordShelf
@@ -40,6 +40,7 @@ DISCHARGED_RETENTION_MS = 24 * 3_600_000
 """A discharged patient's record is kept this long, for cancelled discharges and late results."""
 GAP_COUNTED_MS_MAX = 24 * 3_600_000
 """A patient unheard of for longer was not under observation: the rest of the gap is no patient-time."""
+NEWS2_FEATURES = frozenset(name for names in SOURCES.values() for name in names)
 QUIET_REASONS = frozenset({"below_threshold"})
 """A model that has nothing to say is no suppression."""
 
@@ -74,7 +75,7 @@ class Pipeline:
         self._note_time(record, envelope)
         if intakes or rescore:
             if rescore:
-                effects.extend(self._reconsider(envelope, record))
+                effects.extend(self._reconsider(envelope, record, intakes))
             self._score(envelope, record, tuple(intakes), effects)
         self._finish(envelope.patient, record, effects)
         return effects
@@ -116,6 +117,8 @@ class Pipeline:
                 effects.extend(record.book.acknowledge(event, received, kill_switch=kill_switch))
             elif isinstance(event, Admission | Transfer | Discharge | Cancellation | Demographics):
                 self._move(event, envelope, record, effects)
+                # What stood at a discharge that is taken back stands again, and nobody waits for new values to hear it.
+                changed = changed or (type(event) is Cancellation and event.cancelled == "discharge")
         self.tally.observations += len(intakes)
         return intakes, changed
 
@@ -197,13 +200,17 @@ class Pipeline:
         discharged = record.state.discharged_time
         return discharged is None or moment.event_time <= discharged or not record.book.idle
 
-    def _reconsider(self, envelope: Envelope, record: PatientRecord) -> list[AlertEvent]:
-        """Ask of each open alert whether it would still have been raised on what we know now."""
+    def _reconsider(self, envelope: Envelope, record: PatientRecord, intakes: list[Intake]) -> list[AlertEvent]:
+        """Ask of each open alert whether it would still have been raised on what we know now.
+
+        The floor's only where an input of NEWS2 changed: a corrected sodium is no reason to look back.
+        """
         book, state, control = record.book, record.state, self.control
         at = envelope.received_time
         scale = control.scale(envelope.patient)
         events: list[AlertEvent] = []
-        if (raised := book.floor_raised_at) is not None:
+        ground = not intakes or any(one.outcome != "accepted" and one.feature in NEWS2_FEATURES for one in intakes)
+        if ground and (raised := book.floor_raised_at) is not None:
             then, now = score_news2(state, raised, scale), score_news2(state, at, scale)
             events += book.correct_floor(at, now=now, then=then)
         if (raised := book.model_raised_at) is not None and control.scorer is not None:
