@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint types contracts bench clean
+.PHONY: help setup demo test lint types contracts bench real-input model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,18 @@ contracts: setup ## layers import one way; the core stays pure
 
 test: setup lint types contracts ## everything that must hold
 	$(BIN)/python -m pytest
+
+bench: setup ## speed against a named peer in the same run, memory a patient, replay of ICU data
+	$(BIN)/python benchmarks/core.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/replay.py
+
+real-input: setup ## replay every shared source and write docs/real-input.md
+	$(BIN)/python benchmarks/real_input.py
+
+model: setup ## train the version that ships, anew, from its seed
+	rm -f models/shipped/*
+	$(BIN)/wardstream models train --out models/shipped
 
 clean: ## remove what setup and the tests made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,6 +1,6 @@
 """The catalogue's rows: codes, unit, what is possible, how long a value counts.
 
-Owns the data and nothing else. LOINC codes were checked against loinc.org's names where a stored page was to be had and
+Owns the data. Must not know how a code is looked up or a value used. LOINC codes were checked against loinc.org's names where a stored page was to be had and
 by LOINC's check digit (a test); MDC numbers are IEEE 11073-10101 (partition * 65536 + code); SNOMED CT observables are
 those of UK feeds: CareConnect, the NHS NEWS2 guidance, and the codes most used in English primary care. Possible ranges
 are wide on purpose: impossible is not extreme. Molar masses in g/mol from the IUPAC 2021 atomic weights.

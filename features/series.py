@@ -20,6 +20,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from enum import IntEnum
 from itertools import chain
+from typing import Protocol
 
 RAW_ENTRIES_MAX = 64
 """A day of hourly charting is 26 and stays exact; of once-a-minute charting this is the last hour."""
@@ -80,13 +81,25 @@ def mark_value(packed: int) -> int:
     return (packed >> _TIME_BITS) - _VALUE_BIAS
 
 
+def last_time(rows: array[int], base: int) -> int:
+    """Read the event time of the last reading of the row at `base`."""
+    return rows[base + HOUR] * GRID_MS + (rows[base + LAST] >> 32)
+
+
 def mark_time_value(packed: int) -> tuple[int, int]:
     """Read the time since the hour, and the value, of a FIRST or LAST column."""
     return packed >> 32, (packed & _VALUE_MASK) - _VALUE_BIAS
 
 
+class Carries(Protocol):
+    """What a series tells that its oldest raw entry leaves (see `features.carried`)."""
+
+    def let_go(self, event_time: int, value: int) -> None:
+        """Hear that the oldest raw entry has left."""
+
+
 class Series:
-    """The readings of one feature.
+    """The readings of one feature. `carried` is derived from them and dropped with any change but the usual ones.
 
     >>> series = Series()
     >>> series.put(2_000, 72_000, 1), series.put(1_000, 70_000, 2), series.put(2_000, 72_000, 1)
@@ -95,12 +108,13 @@ class Series:
     [1000, 70000, 2, 2000, 72000, 1]
     """
 
-    __slots__ = ("inexact", "raw", "rows")
+    __slots__ = ("carried", "inexact", "raw", "rows")
 
     def __init__(self) -> None:
         self.raw: array[int] = array("q")
         self.rows: array[int] | None = None
         self.inexact = False
+        self.carried: Carries | None = None
 
     def put(self, event_time: int, value: int, identity: int) -> Put:
         """Take a reading where its event time belongs.
@@ -116,6 +130,7 @@ class Series:
                 if raw[at] == event_time and raw[at + 1] == value:
                     return Put.DUPLICATE
                 del raw[at : at + W]
+                self.carried = None
                 result = Put.UPDATED
         if not raw or event_time > raw[-3] or (event_time == raw[-3] and identity > raw[-1]):
             if not raw and self.rows and event_time <= self._bucketed_through():
@@ -125,19 +140,23 @@ class Series:
             return self._put_in_bucket(event_time, value, identity, result)
         if len(raw) > KEPT_ALWAYS * W:
             limit = (raw[-3] - RETENTION_MS) // GRID_MS * GRID_MS
-            if raw[0] < limit or self.rows:
-                gone = self._forget_before(limit, event_time, identity)
-                if gone:
-                    return Put.TOO_OLD
+            rows = self.rows
+            if (raw[0] < limit or (rows is not None and rows[HOUR] * GRID_MS < limit)) and self._forget_before(
+                limit, event_time, identity
+            ):
+                return Put.TOO_OLD
             if len(raw) > _RAW_LENGTH_MAX:
                 oldest = raw[0], raw[1], raw[2]
                 del raw[:W]
+                if self.carried is not None:
+                    self.carried.let_go(oldest[0], oldest[1])
                 self._fold(*oldest)
         return result
 
     def remove(self, identity: int, event_time: int) -> tuple[Removal, int, int, int]:
         """Take a result back: by id, else the only reading at that very time. Gives (what, time, value, id) of it."""
         raw = self.raw
+        self.carried = None
         at = self._raw_index(identity)
         if at < 0:
             marked = self._remove_marked(identity)
@@ -159,6 +178,7 @@ class Series:
         """Let an hour's extremes take in a corrected value whose old one can no longer be told apart."""
         rows = self.rows
         assert rows is not None
+        self.carried = None
         base = self._row_of(event_time // GRID_MS)
         self._mark(base, (event_time % GRID_MS, value, identity))
         self.inexact = True
@@ -166,6 +186,7 @@ class Series:
     def absorb(self, other: Series) -> None:
         """Take in another patient's readings of the same feature (a merge)."""
         theirs = other.rows
+        self.carried = None
         if theirs:
             for base in range(0, len(theirs), R):
                 self._absorb_row(theirs[base : base + R])
@@ -189,6 +210,7 @@ class Series:
     def _put_late(self, event_time: int, value: int, identity: int) -> bool:
         """Insert out of order; true where the place is in a bucket instead."""
         raw = self.raw
+        self.carried = None
         times = raw[0::W]
         place = bisect_right(times, event_time)
         while place and times[place - 1] == event_time and raw[place * W - 1] > identity:
@@ -199,6 +221,7 @@ class Series:
         return False
 
     def _put_in_bucket(self, event_time: int, value: int, identity: int, result: Put) -> Put:
+        self.carried = None
         if self.raw and event_time < (self.raw[-3] - RETENTION_MS) // GRID_MS * GRID_MS:
             return Put.TOO_OLD
         base = self._row_of(event_time // GRID_MS)
@@ -215,6 +238,7 @@ class Series:
     def _forget_before(self, limit: int, event_time: int, identity: int) -> bool:
         """Drop what is older than the limit, save the newest two; true if the entry just put was dropped."""
         raw, gone = self.raw, False
+        self.carried = None
         while len(raw) > KEPT_ALWAYS * W and raw[0] < limit:
             gone = gone or (raw[0] == event_time and raw[2] == identity)
             del raw[:W]
@@ -230,7 +254,7 @@ class Series:
         """Give the newest event time in any bucket."""
         rows = self.rows
         assert rows
-        return rows[len(rows) - R + HOUR] * GRID_MS + (rows[len(rows) - R + LAST] >> 32)
+        return last_time(rows, len(rows) - R)
 
     def _row_of(self, hour: int) -> int:
         """Give where the row of this hour begins, or -1."""

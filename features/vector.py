@@ -18,7 +18,8 @@ from operator import mul
 from typing import NamedTuple
 
 from events import MILLIS_PER_HOUR, Millis
-from features.catalogue import Catalogue, default_catalogue
+from features.carried import KINDS, Asked, fill_carried
+from features.catalogue import Catalogue, Feature, default_catalogue
 from features.series import (
     COUNT,
     FIRST,
@@ -37,6 +38,7 @@ from features.series import (
     R,
     Series,
     W,
+    last_time,
     mark_time_value,
     mark_value,
 )
@@ -88,10 +90,15 @@ class FeaturePlan(NamedTuple):
     """(which of POINTS, place)."""
     windows: tuple[tuple[int, tuple[tuple[Statistic, int], ...], bool], ...]
     """(width in ms, ((statistic, place)...), whether a slope is among them), the widest last."""
+    asked: tuple[Asked, ...] | None
+    """The same for `fill_carried`; None where windows are not to be, or cannot be, carried on."""
 
 
 class VectorSpec:
     """A list of names, compiled.
+
+    `carried` says that vectors of it will be asked for again and again as time goes on: the sums of its windows are
+    then kept with each patient from one vector to the next. It changes nothing of what is computed.
 
     >>> spec = VectorSpec(["heart_rate.last", "heart_rate.mean_6h", "age_years"])
     >>> len(spec.plans), spec.names[1]
@@ -100,12 +107,11 @@ class VectorSpec:
 
     __slots__ = ("admission_places", "age_places", "names", "plans", "template")
 
-    def __init__(self, names: Iterable[str], catalogue: Catalogue | None = None) -> None:
+    def __init__(self, names: Iterable[str], catalogue: Catalogue | None = None, *, carried: bool = False) -> None:
         self.names = tuple(names)
         catalogue = catalogue or default_catalogue()
         points: dict[str, list[tuple[int, int]]] = {}
-        windows: dict[str, dict[int, list[tuple[Statistic, int]]]] = {}
-        sloped: set[tuple[str, int]] = set()
+        windows: dict[str, dict[int, list[tuple[str, int]]]] = {}
         self.age_places = tuple(place for place, name in enumerate(self.names) if name == OF_STAY[0])
         self.admission_places = tuple(place for place, name in enumerate(self.names) if name == OF_STAY[1])
         self.template = [nan] * len(self.names)
@@ -119,23 +125,34 @@ class VectorSpec:
                 points[feature].append((POINTS.index(statistic), place))
                 continue
             width, kind = _window(name, statistic)
-            windows.setdefault(feature, {}).setdefault(width, []).append((STATISTICS[kind], place))
+            windows.setdefault(feature, {}).setdefault(width, []).append((kind, place))
             if kind == "count":
                 self.template[place] = 0.0
-            if kind == "slope":
-                sloped.add((feature, width))
         self.plans = tuple(
-            FeaturePlan(
-                catalogue.by_name(feature).index,
-                catalogue.by_name(feature).steps,
-                tuple(points[feature]),
-                tuple(
-                    (width, tuple(windows[feature][width]), (feature, width) in sloped)
-                    for width in sorted(windows.get(feature, {}))
-                ),
-            )
+            _plan(catalogue.by_name(feature), points[feature], windows.get(feature, {}), carried=carried)
             for feature in points
         )
+
+
+def _plan(
+    feature: Feature, points: list[tuple[int, int]], windows: dict[int, list[tuple[str, int]]], *, carried: bool
+) -> FeaturePlan:
+    ordered = [(width, windows[width], any(kind == "slope" for kind, _ in windows[width])) for width in sorted(windows)]
+    carried = (carried and all(kind in KINDS for _, wanted, _ in ordered for kind, _ in wanted)) or not ordered
+    return FeaturePlan(
+        feature.index,
+        feature.steps,
+        tuple(points),
+        tuple(
+            (width, tuple((STATISTICS[kind], place) for kind, place in wanted), sloped)
+            for width, wanted, sloped in ordered
+        ),
+        tuple(
+            (width, sloped, tuple((KINDS[kind], place) for kind, place in wanted)) for width, wanted, sloped in ordered
+        )
+        if carried
+        else None,
+    )
 
 
 def _window(name: str, statistic: str) -> tuple[int, str]:
@@ -149,13 +166,33 @@ def _window(name: str, statistic: str) -> tuple[int, str]:
 
 def fill(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> None:
     """Compute one feature's part of a vector into `out` (hot path)."""
-    _, steps, points, windows = plan
+    raw, asked = series.raw, plan.asked
+    if asked is None or not raw or raw[-3] > at or (len(raw) < RECENT and series.rows is not None):
+        fill_anew(out, series, plan, at)
+        return
+    steps = plan.steps
+    for which, place in plan.points:
+        if which == 0:
+            out[place] = raw[-2] / steps
+        elif which == 1:
+            out[place] = (at - raw[-3]) / MILLIS_PER_HOUR
+        elif len(raw) < RECENT:
+            continue
+        elif which == 2:
+            out[place] = raw[-5] / steps
+        elif which == 3:
+            out[place] = (at - raw[-6]) / MILLIS_PER_HOUR
+        else:
+            out[place] = (raw[-2] - raw[-5]) / steps
+    if asked:
+        fill_carried(out, series, asked, steps, at)
+
+
+def fill_anew(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> None:
+    """Compute the same from the readings alone: of any instant, past ones too."""
+    _, steps, points, windows, _ = plan
     raw = series.raw
-    if not windows and len(raw) >= RECENT and raw[-3] <= at:
-        # Laboratory values are mostly asked for as their last: no need to unpack all of them.
-        times, values = [raw[-6], raw[-3]], [raw[-5], raw[-2]]
-    else:
-        times, values = raw[0::W].tolist(), raw[1::W].tolist()
+    times, values = raw[0::W].tolist(), raw[1::W].tolist()
     if times and times[-1] > at:
         end = bisect_right(times, at)
         del times[end:], values[end:]
@@ -233,9 +270,9 @@ def _sums(
         return None
     hours = rows[HOUR::R].tolist()
     low, high = bisect_right(hours, start // GRID_MS), len(hours)
-    if low and _last_time(rows, low - 1) > start:
+    if low and last_time(rows, (low - 1) * R) > start:
         low -= 1
-    while high and _last_time(rows, high - 1) > at:
+    while high and last_time(rows, (high - 1) * R) > at:
         high -= 1
     if low >= high:
         return None
@@ -262,10 +299,6 @@ def _sums(
         highest=max(highest + values),
         last=values[-1] if values else mark_time_value(part[LAST - R])[1],
     )
-
-
-def _last_time(rows: array[int], row: int) -> Millis:
-    return rows[row * R + HOUR] * GRID_MS + (rows[row * R + LAST] >> 32)
 
 
 def _count(_times: list[int], _values: list[int], n: int, _steps: int) -> float:

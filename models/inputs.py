@@ -66,7 +66,7 @@ def _schema_hash() -> str:
 SCHEMA_HASH = _schema_hash()
 """Hash of what the inputs mean: names, order, indicators, units. A version trained on another is refused."""
 
-_SPEC = VectorSpec(VECTOR_NAMES)
+_SPEC = VectorSpec(VECTOR_NAMES, carried=True)
 
 
 def _expiry(feature: str) -> tuple[int, int, float]:

@@ -15,7 +15,9 @@ from typing import IO, Self
 
 import msgspec
 
+from alerts.contract import AlertEvent
 from connectors.decoded import Identifier
+from connectors.fhir.alert import render_alert
 from events import to_iso
 from stream.digest import RunDigest
 from stream.effects import Effect, Score, effect_id, effect_kind, encode_effect
@@ -32,10 +34,12 @@ class FileOutputs:
     """Writes effects to a folder as they come.
 
     `names` maps patient keys to the source's own identifiers; where it is given (`--identified`) lines carry those.
+    With `fhir`, `alerts.fhir.ndjson` gets each alert event as a Bundle (connectors.fhir.alert).
     """
 
-    def __init__(self, folder: Path, names: Mapping[str, Identifier] | None = None) -> None:
+    def __init__(self, folder: Path, names: Mapping[str, Identifier] | None = None, *, fhir: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._fhir = (folder / "alerts.fhir.ndjson").open("wb") if fhir else None
         self.digest = RunDigest()
         self._names = names
         self._files: dict[str, IO[bytes]] = {stream: (folder / f"{stream}.ndjson").open("wb") for stream in STREAMS}
@@ -50,6 +54,8 @@ class FileOutputs:
         """Close the files."""
         for file in self._files.values():
             file.close()
+        if self._fhir is not None:
+            self._fhir.close()
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """Write effects, each to its stream's file."""
@@ -63,6 +69,8 @@ class FileOutputs:
             if self._names is not None:
                 line = self._identify(line)
             self._files[kind].write(line + b"\n")
+            if self._fhir is not None and type(effect) is AlertEvent:
+                self._fhir.write(render_alert(effect) + b"\n")
 
     def _identify(self, line: bytes) -> bytes:
         """Put the source's own identifiers in the place of the pseudonyms."""

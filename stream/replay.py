@@ -52,12 +52,13 @@ class Replay:
         *,
         pseudonyms: Pseudonyms | None = None,
         identified: bool = False,
+        fhir: bool = False,
         on_progress: Callable[[int], None] = lambda _done: None,
         learner: Learner | None = None,
     ) -> None:
         names: dict[str, Identifier] = {}
         self.identity = IdentityMap(pseudonyms or Pseudonyms(), names=names if identified else None)
-        self.outputs = FileOutputs(folder, names if identified else None)
+        self.outputs = FileOutputs(folder, names if identified else None, fhir=fhir)
         self._folder = folder
         self._release = release
         self._on_progress = on_progress

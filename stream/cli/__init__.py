@@ -60,7 +60,7 @@ def wardstream() -> None:
 
 def main() -> None:
     """Run the command line; an error the operator can mend prints one line and exits with 1."""
-    from stream.cli.faults import OPERATOR_FAULTS
+    from stream.cli.faults import OPERATOR_FAULTS, USAGE_FAULTS
 
     try:
         code = wardstream(standalone_mode=False)
@@ -72,6 +72,9 @@ def main() -> None:
     except click.exceptions.Abort:
         click.echo("Stopped.", err=True)
         code = EXIT_FAILED
+    except USAGE_FAULTS as error:
+        click.echo(f"Error: {error}", err=True)
+        code = EXIT_WRONG_USAGE
     except OPERATOR_FAULTS as error:
         click.echo(f"Error: {error}", err=True)
         code = EXIT_FAILED

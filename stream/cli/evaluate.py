@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from events import Millis, from_iso
@@ -25,7 +25,8 @@ from stream.cli.options import (
     read_pseudonyms,
     read_settings,
 )
-from stream.cli.replay import open_sources
+from stream.cli.progress import show_progress
+from stream.cli.replay import merge_sources, open_sources
 from stream.learning import LearnerFold, OutcomeDefinition
 from stream.replay import Replay
 
@@ -81,20 +82,10 @@ def command(
         definition = msgspec.structs.replace(definition, kinds=outcomes)
     fold = LearnerFold(definition, _instant(hold_out))
     began = time.perf_counter()
-    with Progress(
-        SpinnerColumn(), TextColumn("evaluate {task.completed} messages"), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
-    ) as progress:  # fmt: skip
-        task = progress.add_task("evaluate", total=None)
-        replay = Replay(
-            folder,
-            release,
-            versions,
-            pseudonyms=read_pseudonyms(),
-            on_progress=lambda done: progress.update(task, completed=done),
-            learner=fold,
-        )
-        replay.messages(open_sources(sources, settings, every=every))
+    opened = open_sources(sources, settings, every=every)
+    with show_progress("evaluate", opened) as advance:
+        replay = Replay(folder, release, versions, pseudonyms=read_pseudonyms(), on_progress=advance, learner=fold)
+        replay.messages(merge_sources(opened))
     result = replay.finish(time.perf_counter() - began)
     fold.finish()
     report = _report(fold, definition)
@@ -122,7 +113,7 @@ def _rows(fold: LearnerFold) -> list[tuple[str, Figures]]:
     """Give the figures by what they are of; a hold-out only where there was one."""
     rows: list[tuple[str, Accumulator]] = [
         ("learner, prequential", fold.prequential.accumulator),
-        ("NEWS2 total, the same rows", fold.news2),
+        ("NEWS2, same rows", fold.news2),
     ]
     if fold.hold_out.figures().rows:
         rows.append(("learner, hold-out", fold.hold_out))
@@ -140,11 +131,20 @@ def _report(fold: LearnerFold, definition: OutcomeDefinition) -> dict[str, objec
     }
 
 
-_COLUMNS = ("rows", "positives", "groups", "auroc", "average_precision", "brier", "calibration_error")
+_COLUMNS = {
+    "rows": "rows",
+    "pos.": "positives",
+    "patients": "groups",
+    "AUROC": "auroc",
+    "AP": "average_precision",
+    "Brier": "brier",
+    "ECE": "calibration_error",
+}
+"""Short headings, so that the table fits a terminal; `evaluation.json` has the full names."""
 
 
 def _cells(figures: Figures) -> list[str]:
-    values = [getattr(figures, name) for name in _COLUMNS]
+    values = [getattr(figures, name) for name in _COLUMNS.values()]
     return [f"{value:.4f}" if isinstance(value, float) else str(value) for value in values]
 
 
@@ -155,7 +155,7 @@ def _markdown(rows: list[tuple[str, Figures]], definition: OutcomeDefinition) ->
 
 
 def _show(rows: list[tuple[str, Figures]]) -> None:
-    table = Table("", *_COLUMNS)
+    table = Table("", *_COLUMNS, box=SIMPLE_HEAD)
     for name, figures in rows:
         table.add_row(name, *_cells(figures))
     Console().print(table)

@@ -10,4 +10,7 @@ from connectors.sqlite.journal import JournalError
 from stream.settings import ConfigurationError
 from stream.versions import NoSuchVersionError
 
-OPERATOR_FAULTS = (SourceError, JournalError, ConfigurationError, NoSuchVersionError, OSError)
+USAGE_FAULTS = (SourceError, NoSuchVersionError, ConfigurationError)
+"""Something named on the command line is not there or is not what it should be: exit code 2."""
+OPERATOR_FAULTS = (JournalError, OSError)
+"""Something the command stands on is broken: exit code 1."""

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from connectors.sources import Arrival, SourceSettings, open_source
+from connectors.sources import Arrival, Source, SourceSettings, open_source
 from connectors.sqlite.journal import SqliteJournal
 from events import Millis, from_iso
 from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
@@ -27,6 +26,7 @@ from stream.cli.options import (
     read_pseudonyms,
     read_settings,
 )
+from stream.cli.progress import show_progress
 from stream.replay import Replay
 from stream.settings import Settings
 
@@ -73,6 +73,7 @@ def _instant(_context: click.Context, _parameter: click.Parameter, text: str | N
 @click.option("--speed", type=click.FloatRange(min=0), default=0, help="Times real time; 0 is as fast as it goes.")
 @click.option("--identified", is_flag=True, help="Keep the source's identifiers in the output. Handle it as records.")
 @click.option("--enabled", is_flag=True, help="Let the model's alerts be told, as if a promotion had been signed.")
+@click.option("--fhir", is_flag=True, help="Also write alerts.fhir.ndjson: each alert event as FHIR R4B.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
 def command(
     sources: tuple[str, ...],
@@ -86,42 +87,32 @@ def command(
     *,
     identified: bool,
     enabled: bool,
+    fhir: bool,
     quiet: bool,
 ) -> int:
     """Run the replay; exit 3 where some input was refused."""
     settings = read_settings(config_path)
     release, versions = make_release(settings, model_name, models_dir, enabled=enabled)
-    console = Console(stderr=True, quiet=quiet)
     began = time.perf_counter()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("messages"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("replay", total=None)
+    journals = [source for source in sources if source.startswith("journal:")]
+    if journals and len(sources) > 1:
+        raise click.UsageError("a journal is replayed by itself: it is a whole log, not one source among others")
+    opened = [] if journals else open_sources(sources, settings)
+    with show_progress("replay", opened, quiet=quiet) as advance:
         replay = Replay(
             folder,
             release,
             versions,
             pseudonyms=read_pseudonyms(),
             identified=identified,
-            on_progress=lambda done: progress.update(task, completed=done),
+            fhir=fhir,
+            on_progress=advance,
         )
-        journals = [source for source in sources if source.startswith("journal:")]
         if journals:
-            if len(sources) > 1:
-                raise click.UsageError(
-                    "a journal is replayed by itself: it is a whole log, not one source among others"
-                )
             what_if = bool(config_path or model_name or enabled)
             _replay_journal(replay, Path(journals[0].partition(":")[2]), start, end, what_if=what_if)
         else:
-            replay.messages(_paced(_between(open_sources(sources, settings), start, end), speed))
+            replay.messages(_paced(_between(merge_sources(opened), start, end), speed))
     result = replay.finish(time.perf_counter() - began)
     if not quiet:
         _show(Console(), result.summary, folder)
@@ -145,13 +136,17 @@ def _replay_journal(replay: Replay, folder: Path, start: Millis | None, end: Mil
     journal.close()
 
 
-def open_sources(specs: Sequence[str], settings: Settings, *, every: int = 1) -> Iterator[Arrival]:
+def open_sources(specs: Sequence[str], settings: Settings, *, every: int = 1) -> list[Source]:
+    """Open each SOURCE; raises `SourceError` for the first that is none."""
+    how = SourceSettings(hl7=settings.hl7, fhir=settings.fhir, every=every)
+    return [open_source(spec, how) for spec in specs]
+
+
+def merge_sources(opened: Sequence[Source]) -> Iterator[Arrival]:
     """Give several sources as one, in order of received time; of equal times the earlier source first.
 
     Files that are left out by their names are told on standard error once all is read.
     """
-    how = SourceSettings(hl7=settings.hl7, fhir=settings.fhir, every=every)
-    opened = [open_source(spec, how) for spec in specs]
     yield from heapq.merge(*opened, key=lambda arrival: arrival.received_time or 0)
     for source in opened:
         for name in source.skipped:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,8 +56,11 @@ def test_damage_is_named(noise, place):
     """Bytes that are no state raise one of two named errors and nothing else."""
     data = full_state_bytes()
     damaged = data[:1] + noise if place % 2 else data[: 1 + place] + noise + data[1 + place + len(noise) :]
-    with contextlib.suppress(CorruptStateError, UnknownStateVersionError):
-        PatientState.decode(damaged)
+    try:
+        decoded: object = PatientState.decode(damaged)
+    except (CorruptStateError, UnknownStateVersionError) as error:
+        decoded = error
+    assert isinstance(decoded, PatientState | CorruptStateError | UnknownStateVersionError)
 
 
 _BYTES = full_state().encode()

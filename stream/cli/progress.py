@@ -1,0 +1,40 @@
+"""Progress of long work: messages done, and how much of the sources has been read.
+
+Owns the bar. Must not know what is done with a message. Shown on standard error, and only on a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from connectors.sources import Source
+
+
+@contextmanager
+def show_progress(what: str, sources: Sequence[Source], *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show a bar while the block runs; gives the function to call with the number of messages done.
+
+    The bar is by bytes read, where the sources know their size; a source that has to be sorted is read to its end
+    before its first message is given.
+    """
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[done]:,} messages"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, quiet=quiet),
+        transient=True,
+    ) as progress:
+        task = progress.add_task(what, total=None, done=0)
+
+        def advance(done: int) -> None:
+            total = sum(source.bytes_total for source in sources)
+            read = sum(source.bytes_read for source in sources)
+            progress.update(task, total=total or None, completed=read, done=done)
+
+        yield advance
