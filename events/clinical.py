@@ -22,7 +22,7 @@ ObservationStatus = Literal["preliminary", "final", "corrected", "withdrawn"]
 Comparator = Literal["", "<", "<=", ">", ">="]
 
 
-class Location(msgspec.Struct, frozen=True, omit_defaults=True):
+class Location(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a patient lies (HL7 PV1-3, FHIR Encounter.location). Empty text means the sender did not say."""
 
     ward: str = ""
@@ -31,7 +31,7 @@ class Location(msgspec.Struct, frozen=True, omit_defaults=True):
     facility: str = ""
 
 
-class Observation(msgspec.Struct, frozen=True, omit_defaults=True, tag="observation"):
+class Observation(msgspec.Struct, frozen=True, omit_defaults=True, tag="observation", gc=False):
     """One measured or charted value (HL7 OBX, FHIR Observation or one of its components).
 
     `observation_id` is the 63-bit identity of the result in its source: a correction or a repeat of the same result
@@ -62,7 +62,7 @@ class Observation(msgspec.Struct, frozen=True, omit_defaults=True, tag="observat
     """The FHIR resource it came in, where one envelope joins several; else empty: the envelope's message is it."""
 
 
-class Correction(msgspec.Struct, frozen=True, omit_defaults=True, tag="correction"):
+class Correction(msgspec.Struct, frozen=True, omit_defaults=True, tag="correction", gc=False):
     """A result replaced, or taken back (`withdrawn`): OBX-11 C, D, W, X; FHIR `entered-in-error`.
 
     `observation.observation_id` names the result that changes; for a withdrawal its value may be None.
@@ -72,7 +72,7 @@ class Correction(msgspec.Struct, frozen=True, omit_defaults=True, tag="correctio
     withdrawn: bool = False
 
 
-class Admission(msgspec.Struct, frozen=True, omit_defaults=True, tag="admission"):
+class Admission(msgspec.Struct, frozen=True, omit_defaults=True, tag="admission", gc=False):
     """A stay begins (ADT A01, A04; Encounter in-progress)."""
 
     event_time: Millis
@@ -81,14 +81,14 @@ class Admission(msgspec.Struct, frozen=True, omit_defaults=True, tag="admission"
     """HL7 table 0004: I inpatient, E emergency, O outpatient; FHIR's IMP, EMER, AMB are mapped to these."""
 
 
-class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer"):
+class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer", gc=False):
     """A patient moves (ADT A02; a new Encounter.location)."""
 
     event_time: Millis
     location: Location
 
 
-class Discharge(msgspec.Struct, frozen=True, omit_defaults=True, tag="discharge"):
+class Discharge(msgspec.Struct, frozen=True, omit_defaults=True, tag="discharge", gc=False):
     """A stay ends (ADT A03; Encounter finished)."""
 
     event_time: Millis
@@ -96,7 +96,7 @@ class Discharge(msgspec.Struct, frozen=True, omit_defaults=True, tag="discharge"
     deceased: bool = False
 
 
-class Cancellation(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancellation"):
+class Cancellation(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancellation", gc=False):
     """An admission, transfer or discharge that is taken back (ADT A11, A12, A13; Encounter entered-in-error)."""
 
     event_time: Millis
@@ -105,7 +105,7 @@ class Cancellation(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancell
     """Where the patient is after a cancelled transfer or discharge, if the sender says so."""
 
 
-class Demographics(msgspec.Struct, frozen=True, omit_defaults=True, tag="demographics"):
+class Demographics(msgspec.Struct, frozen=True, omit_defaults=True, tag="demographics", gc=False):
     """What scoring may use of a person (ADT A08 and the PID of any message; Patient). None means not said."""
 
     event_time: Millis
@@ -115,7 +115,7 @@ class Demographics(msgspec.Struct, frozen=True, omit_defaults=True, tag="demogra
     deceased: bool | None = None
 
 
-class Merge(msgspec.Struct, frozen=True, omit_defaults=True, tag="merge"):
+class Merge(msgspec.Struct, frozen=True, omit_defaults=True, tag="merge", gc=False):
     """One patient key is retired into the envelope's patient (ADT A40; Patient.link)."""
 
     event_time: Millis
@@ -123,7 +123,7 @@ class Merge(msgspec.Struct, frozen=True, omit_defaults=True, tag="merge"):
     """The patient key that is retired."""
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome"):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", gc=False):
     """A deterioration that happened, for learning (configured outcome definitions; the public data's own labels).
 
     `onset` is True at the event itself; False records that observation ended at `event_time` without one.

@@ -13,7 +13,7 @@ import msgspec
 from events.times import Millis
 
 
-class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True, tag="acknowledgement"):
+class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True, tag="acknowledgement", gc=False):
     """Somebody took responsibility for an alert. `actor` is a role or a pseudonym, never a name."""
 
     event_time: Millis
@@ -21,7 +21,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True, tag="ackn
     actor: str = ""
 
 
-class Feedback(msgspec.Struct, frozen=True, omit_defaults=True, tag="feedback"):
+class Feedback(msgspec.Struct, frozen=True, omit_defaults=True, tag="feedback", gc=False):
     """What a clinician thought of an alert; a signal of its own for learning, never an outcome."""
 
     event_time: Millis
@@ -30,7 +30,7 @@ class Feedback(msgspec.Struct, frozen=True, omit_defaults=True, tag="feedback"):
     reason: str = ""
 
 
-class Promotion(msgspec.Struct, frozen=True, omit_defaults=True, tag="promotion"):
+class Promotion(msgspec.Struct, frozen=True, omit_defaults=True, tag="promotion", gc=False):
     """A model version, named by content hash, becomes the champion (`enabled`) or runs in shadow."""
 
     event_time: Millis
@@ -38,7 +38,7 @@ class Promotion(msgspec.Struct, frozen=True, omit_defaults=True, tag="promotion"
     enabled: bool
 
 
-class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, tag="configuration"):
+class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, tag="configuration", gc=False):
     """The configuration in force from here on, as canonical JSON text, named by its hash."""
 
     event_time: Millis
@@ -46,7 +46,7 @@ class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, tag="config
     content: str
 
 
-class KillSwitch(msgspec.Struct, frozen=True, omit_defaults=True, tag="kill_switch"):
+class KillSwitch(msgspec.Struct, frozen=True, omit_defaults=True, tag="kill_switch", gc=False):
     """The model's voice is cut (`engaged`) or given back. The NEWS2 floor is never touched by it."""
 
     event_time: Millis
@@ -54,14 +54,14 @@ class KillSwitch(msgspec.Struct, frozen=True, omit_defaults=True, tag="kill_swit
     reason: str = ""
 
 
-class CodeVersion(msgspec.Struct, frozen=True, omit_defaults=True, tag="code_version"):
+class CodeVersion(msgspec.Struct, frozen=True, omit_defaults=True, tag="code_version", gc=False):
     """The release that computes from here on; replay says where it changes."""
 
     event_time: Millis
     version: str
 
 
-class Tick(msgspec.Struct, frozen=True, omit_defaults=True, tag="tick"):
+class Tick(msgspec.Struct, frozen=True, omit_defaults=True, tag="tick", gc=False):
     """Time passed. Timers fire on ticks, so that replay fires them where live did."""
 
     event_time: Millis

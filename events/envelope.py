@@ -42,7 +42,7 @@ Event = (
 )
 
 
-class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One record of the log.
 
     `envelope_id` is derived from the source message's content, never from an offset, so a message that arrives twice is

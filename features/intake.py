@@ -22,7 +22,7 @@ Outcome = Literal[
 ]
 
 
-class Intake(msgspec.Struct, frozen=True):
+class Intake(msgspec.Struct, frozen=True, gc=False):
     """One value's fate.
 
     `reason` is empty, or for a quarantine: impossible_value, unknown_unit, unit_mismatch, missing_unit, not_a_number,

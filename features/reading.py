@@ -10,7 +10,7 @@ import msgspec
 from events import Millis
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """A value with its time and origin; `value` is in the feature's unit.
 
     `received_time` and `message_id` are kept for the newest reading of a feature; 0 and "" elsewhere say "not kept".

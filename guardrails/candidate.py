@@ -15,7 +15,7 @@ from models.news2 import News2
 from models.scorer import Prediction
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What the ward was last told by the model in this episode; `silent` if it was only held or in shadow."""
 
     probability: float
@@ -23,7 +23,7 @@ class Told(msgspec.Struct, frozen=True):
     silent: bool = False
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """One scored moment of one patient, as the chain sees it. Times are milliseconds, ages are years.
 
     `prediction` is None where no model version is loaded. `admitted` is what the feed said last; `discharged_time` is

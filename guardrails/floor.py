@@ -53,7 +53,7 @@ Priority = Literal["interrupt", "notify", "board"]
 Applicability = Literal["", "under_16", "pregnancy", "deceased"]
 
 
-class FloorMemory(msgspec.Struct, frozen=True, array_like=True):
+class FloorMemory(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the floor remembers of one patient; without `carried` no episode is open."""
 
     rank: int = 0
@@ -69,7 +69,7 @@ class FloorMemory(msgspec.Struct, frozen=True, array_like=True):
     calm_scorings: int = 0
 
 
-class FloorFinding(msgspec.Struct, frozen=True):
+class FloorFinding(msgspec.Struct, frozen=True, gc=False):
     """What one score adds: the memory to keep, and what has to be told if `change` is not empty.
 
     `standing` is true while the present score itself has a rank; `age_ms` is the age, at the received time, of the

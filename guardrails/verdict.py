@@ -16,7 +16,7 @@ PROCEEDING: frozenset[str] = frozenset({"pass", "annotate"})
 """The kinds after which the chain goes on to the next filter; any other kind ends it."""
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, cache_hash=True):
     """What `filter` says: one kind, one reason out of the filter's declared `REASONS`.
 
     `detail` names what is meant (features, limits), never a patient; it is not counted by.

@@ -69,7 +69,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 """The catalogue's features each sub-score is read from."""
 
 
-class News2(msgspec.Struct, frozen=True):
+class News2(msgspec.Struct, frozen=True, gc=False):
     """NEWS2 at one time. Sub-scores are None where missing, stale or impossible; `total` sums those that are there.
 
     `low` and `high` bound what the total would be if everything were known. `band` is by `total`; `red` says that a
@@ -107,7 +107,7 @@ def band_of(total: int, *, red: bool) -> Band:
     return "low_medium" if red else "low"
 
 
-class _Input(msgspec.Struct, frozen=True):
+class _Input(msgspec.Struct, frozen=True, gc=False):
     """A feature that is read, with where it stands in the catalogue and its maximum age (ms)."""
 
     index: int

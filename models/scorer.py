@@ -33,13 +33,14 @@ LOGIT_MAX = 30.0
 """Beyond this River answers 0 or 1 (`river.utils.math.sigmoid`), and so do we; `exp` cannot overflow."""
 
 
-class Prediction(msgspec.Struct, frozen=True):
+class Prediction(msgspec.Struct, frozen=True, gc=False):
     """What the model says of one patient at one time."""
 
     probability: float | None
     """Of the outcome within the version's horizon, to `PROBABILITY_DECIMALS`; None where the model cannot say."""
     contributions: tuple[tuple[str, float], ...]
-    """The inputs that moved the score most from the training mean: (name, logits), largest first."""
+    """The inputs that moved the score most from the training mean: (name, logits), largest first. Empty also where they
+    were not asked for (`Scorer.score`)."""
     version: str
     reason: str = ""
     """Why there is no probability: `no_usable_input`, `not_finite`, `out_of_bounds` or `wrong_length`."""
@@ -139,21 +140,34 @@ class Scorer:
         """Give the unrounded probability, for the parity law; raises as `logits` does."""
         return _sigmoid(self._intercept + sum(self.logits(vector)))
 
-    def score(self, vector: Sequence[float]) -> Prediction:
-        """Score a row of `models.rows` shape: NaN where unknown."""
+    def score(self, vector: Sequence[float], *, explain: bool = True) -> Prediction:
+        """Score a row of `models.rows` shape: NaN where unknown.
+
+        Without `explain` the contributions are left out, for they cost as much as the probability: most scores are too
+        low for anybody to ask why. `explained` adds them to such a prediction.
+        """
         if len(vector) != len(self._terms):
             return Prediction(None, (), self.version, "wrong_length")
         try:
             contributions = self.logits(vector)
         except UnusableRowError as refusal:
             return Prediction(None, (), self.version, refusal.reason)
-        if all(vector[at] != vector[at] for at in self._needed):
+        for at in self._needed:
+            if vector[at] == vector[at]:
+                break
+        else:
             return Prediction(None, (), self.version, "no_usable_input")
         return Prediction(
             round(_sigmoid(self._intercept + sum(contributions)), PROBABILITY_DECIMALS),
-            self._told(contributions),
+            self._told(contributions) if explain else (),
             self.version,
         )
+
+    def explained(self, prediction: Prediction, vector: Sequence[float]) -> Prediction:
+        """Give the prediction that `score` made of this very row, with its contributions."""
+        if prediction.probability is None:
+            return prediction
+        return Prediction(prediction.probability, self._told(self.logits(vector)), prediction.version)
 
     def predict(self, state: PatientState, at: Millis, news2: News2 | None = None) -> Prediction:
         """Score a patient as of `at`; a `news2` that has been computed already for `at` saves computing it again."""

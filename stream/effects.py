@@ -14,7 +14,7 @@ from guardrails.verdict import Verdict
 from models.news2 import News2
 
 
-class Score(msgspec.Struct, frozen=True):
+class Score(msgspec.Struct, frozen=True, gc=False):
     """One scoring of one patient, with every verdict on it: a line of `scores.ndjson`."""
 
     score_id: str
@@ -30,7 +30,7 @@ class Score(msgspec.Struct, frozen=True):
     model: str
 
 
-class Suppression(msgspec.Struct, frozen=True):
+class Suppression(msgspec.Struct, frozen=True, gc=False):
     """A model alert that would have been told and was not: by which filter, and why. A line of `suppressed.ndjson`."""
 
     suppression_id: str

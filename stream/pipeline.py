@@ -215,7 +215,12 @@ class Pipeline:
             events += book.correct_floor(at, now=now, then=then)
         if (raised := book.model_raised_at) is not None and control.scorer is not None:
             probability = control.scorer.predict(state, raised).probability
-            events += book.correct_model(at, probability_then=probability, threshold=control.guardrails.clear_at)
+            events += book.correct_model(
+                at,
+                probability_then=probability,
+                threshold=control.guardrails.clear_at,
+                kill_switch=control.guardrails.kill_switch,
+            )
         return events
 
     # -- time and control -------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def score_patient(
     stay = state.stay
     at = cause.received_time
     news2 = score_news2(state, at, control.scale(cause.patient))
-    prediction = _predict(cause.patient, state, at, news2, control, learner)
+    prediction, vector = _predict(cause.patient, state, at, news2, control, learner)
     age_years = state.age_years(at)
     applies = applicability(age_years, deceased=stay.deceased)
     settings = control.guardrails
@@ -72,6 +72,9 @@ def score_patient(
             book.told,
         )
     )
+    if book.model.open is not None or verdicts[-1].reason != "below_threshold":
+        # An alert that is open, or may open, says why; of all other scores nobody asks.
+        prediction = _explained(prediction, vector, control)
     _count(tally, verdicts)
     score = Score(
         cause.envelope_id,
@@ -87,36 +90,42 @@ def score_patient(
         prediction.version,
     )
     moment = ScoredContext(
-        patient=cause.patient,
-        encounter=cause.encounter,
-        location=stay.location,
-        envelope_id=cause.envelope_id,
-        at=at,
-        event_time=cause.event_time,
-        news2=news2,
-        prediction=prediction,
-        verdicts=verdicts,
-        settings=control.settings.alerts,
-        readings=partial(news2_evidence, state, at),
-        configuration_hash=control.configuration_hash,
-        horizon_h=control.horizon_h,
-        shadow=settings.shadow,
-        kill_switch=settings.kill_switch,
-        applies=applies,
+        cause.patient,
+        cause.encounter,
+        stay.location,
+        cause.envelope_id,
+        at,
+        cause.event_time,
+        news2,
+        prediction,
+        verdicts,
+        control.settings.alerts,
+        partial(news2_evidence, state, at),
+        control.configuration_hash,
+        control.horizon_h,
+        settings.shadow,
+        settings.kill_switch,
+        applies,
     )
     return score, moment
 
 
 def _predict(
     patient: str, state: PatientState, at: Millis, news2: News2, control: Control, learner: Learner | None
-) -> Prediction:
+) -> tuple[Prediction, list[float]]:
+    """Give the model's probability, without contributions yet, and the vector it rests on."""
     scorer = control.scorer
     if scorer is None and learner is None:
-        return control.no_prediction
+        return control.no_prediction, []
     vector = clinical_vector(state, at, news2)
     if learner is not None:
         learner.scored(patient, at, vector)
-    return control.no_prediction if scorer is None else scorer.score(vector)
+    return (control.no_prediction if scorer is None else scorer.score(vector, explain=False)), vector
+
+
+def _explained(prediction: Prediction, vector: list[float], control: Control) -> Prediction:
+    scorer = control.scorer
+    return prediction if scorer is None else scorer.explained(prediction, vector)
 
 
 def _count(tally: Tally, verdicts: tuple[Verdict, ...]) -> None:

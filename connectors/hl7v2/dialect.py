@@ -62,14 +62,14 @@ _UNNAMED = "?"
 _REFERENCE_ID = re.compile(r"MDC_[A-Z0-9_]+")
 
 
-class Code(msgspec.Struct, frozen=True):
+class Code(msgspec.Struct, frozen=True, gc=False):
     """An OBX-3: its codings, best first, and the 63 bits by which it enters an observation's id."""
 
     codings: tuple[Coding, ...]
     key: int
 
 
-class Patient(msgspec.Struct, frozen=True):
+class Patient(msgspec.Struct, frozen=True, gc=False):
     """What a PID says."""
 
     identifiers: tuple[Identifier, ...]
@@ -83,7 +83,7 @@ class Patient(msgspec.Struct, frozen=True):
     """PID-3, else PID-2 (2.3), as sent."""
 
 
-class Visit(msgspec.Struct, frozen=True):
+class Visit(msgspec.Struct, frozen=True, gc=False):
     """What a PV1 says. The times are text: they need the feed's zone."""
 
     location: Location

@@ -37,7 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE_MILLI = timedelta(milliseconds=1)
 
 
-class Instant(msgspec.Struct, frozen=True):
+class Instant(msgspec.Struct, frozen=True, gc=False):
     """An instant in milliseconds, and what was odd about its text."""
 
     millis: Millis

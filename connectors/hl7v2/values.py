@@ -41,7 +41,7 @@ _COMPARATORS: dict[str, Comparator] = {
 }
 
 
-class Value(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """One repetition of OBX-5, in the words of `events.Observation`."""
 
     value: float | None = None
