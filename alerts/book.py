@@ -4,27 +4,33 @@ Owns the book, its bytes and the order in which the two channels speak (the floo
 when it is called. Every method is a function of the book and its arguments; it gives the events to publish, in order.
 
 The pipeline's duties: call `tick` for a patient whose `next_deadline` has come, after scoring the patient anew and
-calling `assess` (an input may have expired); score as of `floor_raised_at` and `model_raised_at` before `correct`; and
-call `assess` after any of the others that changed what is known.
+calling `assess` (an input may have expired); where `changed_by` an envelope's intakes is not empty, score as of
+`floor_raised_at` and `model_raised_at` and call `correct_floor` and `correct_model` with it; and call `assess` after
+any of the others that changed what is known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, Self
 
 import msgspec
 
 from alerts.contract import AlertEvent, place
-from alerts.floor_channel import FloorChannel
+from alerts.floor_channel import FloorChannel, Recomputed
+from alerts.grounds import changed_ids
 from alerts.model_channel import ModelChannel
 from alerts.open_alert import Subject
 from alerts.scored import ScoredContext
 from events import Acknowledgement, Location, Millis
+from features.intake import Intake
 from guardrails.candidate import Told
+from guardrails.floor import rank_of
 from guardrails.limits import ClinicianLimit
+from guardrails.verdict import Verdict
 from models.news2 import News2
 
-BOOK_SCHEMA_VERSION = 1
+BOOK_SCHEMA_VERSION = 2
 """First byte of the stored form; another one means migrate or refold."""
 
 
@@ -71,6 +77,32 @@ class AlertBook(msgspec.Struct, array_like=True):
         """As of when `correct` wants the model asked again."""
         return None if self.model.open is None else self.model.open.raised_at
 
+    @property
+    def model_raised_ward(self) -> str:
+        """The ward whose raising threshold `correct_model` wants; empty without an open alert."""
+        return "" if self.model.open is None else self.model.open.raised_ward
+
+    def changed_by(self, intakes: Iterable[Intake]) -> frozenset[int]:
+        """Give the observation ids that these intakes corrected or withdrew; empty too where nothing is open.
+
+        >>> AlertBook().changed_by([Intake("withdrawn", "spo2", "", 7, 0, 82.0)])
+        frozenset()
+        """
+        return frozenset() if self.idle else changed_ids(intakes)
+
+    def is_still(self, news2: News2, verdicts: tuple[Verdict, ...]) -> bool:
+        """Whether nothing is open and this score and these verdicts open nothing, so that `assess` would say nothing.
+
+        Most moments are such. Only for a patient without a limit of his own, which may have the floor speak earlier.
+        """
+        return (
+            self.floor.open is None
+            and self.model.open is None
+            and rank_of(news2.total, red=news2.red) == 0
+            and not news2.quarantined
+            and verdicts[-1].reason == "below_threshold"
+        )
+
     def assess(self, scored: ScoredContext) -> list[AlertEvent]:
         """Take a scored moment: the floor first, then what the chain decided. What had expired is ended before."""
         subject = self.subject
@@ -80,13 +112,16 @@ class AlertBook(msgspec.Struct, array_like=True):
         limit = None if scored.limit is None else scored.limit.in_force(scored.at)
         subject.limit_reason = "" if limit is None else limit.reason
         events: list[AlertEvent] = []
+        expired: list[AlertEvent] = []
         if not self.idle:
             # Expiry only: an escalation waits for its tick, so that none is said of what this very moment resolves.
-            events += self.floor.expire(subject, scored.at, kill_switch=scored.kill_switch)
+            expired = self.floor.expire(subject, scored.at, kill_switch=scored.kill_switch)
+            events += expired
             events += self.model.expire(subject, scored.at, kill_switch=scored.kill_switch)
             readings = scored.readings()  # gathered once: both channels ask, the floor twice
             scored = msgspec.structs.replace(scored, readings=lambda: readings)
-        events += self.floor.assess(scored, subject)
+        # A doubtful input that outlasted an alert waits for the next envelope: time alone would raise it for ever.
+        events += self.floor.assess(scored, subject, watch=not expired)
         events += self.model.assess(scored, subject)
         return events
 
@@ -105,21 +140,37 @@ class AlertBook(msgspec.Struct, array_like=True):
         return []
 
     def correct_floor(
-        self, at: Millis, *, now: News2, then: News2, limit: ClinicianLimit | None = None
+        self,
+        at: Millis,
+        *,
+        now: News2,
+        then: News2,
+        changed: frozenset[int],
+        intakes: Iterable[Intake] = (),
+        limit: ClinicianLimit | None = None,
     ) -> list[AlertEvent]:
-        """After a correction: `then` is NEWS2 as of `floor_raised_at`, `now` as of `at`, both by today's knowledge."""
-        return self.floor.correct(self.subject, at, now, then, limit)
+        """After a correction: `then` is NEWS2 as of `floor_raised_at`, `now` as of `at`, both by today's knowledge.
+
+        `changed` is `changed_by` the envelope's `intakes`: where the alert rests on none of them, nothing happens. A
+        corrected value among the intakes is scored by itself, where `then` may have lost its neighbours.
+        """
+        return self.floor.correct(self.subject, at, Recomputed(now, then, changed, tuple(intakes)), limit)
 
     def correct_model(
-        self, at: Millis, *, probability_then: float | None, threshold: float, kill_switch: bool = False
+        self,
+        at: Millis,
+        *,
+        probability_then: float | None,
+        threshold: float,
+        changed: frozenset[int],
+        kill_switch: bool = False,
     ) -> list[AlertEvent]:
         """After a correction: the probability as of `model_raised_at` by today's knowledge, and the raising threshold.
 
-        An unknown probability, or NaN, takes nothing back.
+        `threshold` is `GuardrailSettings.thresholds_of(model_raised_ward)[0]`. An unknown probability, or NaN, takes
+        nothing back, nor does a correction of what the alert did not cite.
         """
-        if probability_then is None or not probability_then < threshold:
-            return []
-        if self.model.open is None:
+        if probability_then is None or not probability_then < threshold or not self.model.rested_on(changed, at):
             return []
         return self.model.ended(self.subject, at, "retracted", "correction", kill_switch=kill_switch)
 

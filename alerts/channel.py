@@ -33,7 +33,7 @@ class Channel(msgspec.Struct, array_like=True):
         alert = self.open
         assert alert is not None, "no alert is open"
         event = say(alert, subject, at, saying)
-        self.past = Episode(alert.episode_id, at, alert.episode_alerts)
+        self.past = Episode(alert.episode_id, at, alert.episode_alerts, alert.watch_told)
         self.open = None
         self.forget()
         return event

@@ -32,6 +32,7 @@ Reason = Literal[
     "band_fall",
     "input_expired",
     "input_quarantined",
+    "inputs_usable",
     "calm",
     "risk_threshold",
     "risk_risen",
@@ -141,7 +142,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
     horizon_h: int | None
     contributions: tuple[Contribution, ...]
     parameters: tuple[str, ...]
-    """NEWS2 parameters this event is about: those that turned red or were lost."""
+    """NEWS2 parameters this event is about: those that turned red, were lost or are in doubt."""
     verdicts: tuple[Verdict, ...]
     evidence: tuple[Evidence, ...]
     """Given with events that rest on a new score; the others rest on what an earlier `seq` gave."""

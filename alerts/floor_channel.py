@@ -9,21 +9,25 @@ from __future__ import annotations
 import msgspec
 
 from alerts.channel import Channel
-from alerts.contract import AlertEvent, Reason, place
+from alerts.contract import AlertEvent, Disposition, Reason, place
+from alerts.grounds import Grounds, changed_among, grounds_of, rank_of_grounds, rebuilt
 from alerts.open_alert import OpenAlert, Saying, Subject, begin, say
 from alerts.scored import ScoredContext
 from events import Millis
+from features.intake import Intake
 from guardrails.floor import (
     NO_MEMORY,
     RANK_HIGH,
+    WATCH_WARD,
     FloorFinding,
     FloorMemory,
+    Priority,
     assess_floor,
     corrected,
-    rank_of,
 )
 from guardrails.limits import ClinicianLimit
-from models.news2 import News2
+from guardrails.parameters import points_of
+from models.news2 import PARAMETERS, News2
 
 INPUT_AGE_MS_MAX = 12 * 3_600_000
 """A NEWS2 input expires after the RCP's longest observation interval (the catalogue's `max_age_ms` for them)."""
@@ -34,9 +38,21 @@ _REASONS: dict[str, Reason] = {
     "band_fall": "band_fall",
     "input_expired": "input_expired",
     "input_quarantined": "input_quarantined",
+    "inputs_usable": "inputs_usable",
     "resolved": "calm",
 }
 """The event's reason for each change the floor finds."""
+
+
+class Recomputed(msgspec.Struct, frozen=True):
+    """What a correction made of the scores: NEWS2 as of now and as of the raising, by today's knowledge of both."""
+
+    now: News2
+    then: News2
+    changed: frozenset[int]
+    """The observation ids that the correction changed."""
+    intakes: tuple[Intake, ...] = ()
+    """What became of the envelope's values: a corrected one says its own new points."""
 
 
 class FloorChannel(Channel, array_like=True):
@@ -48,60 +64,116 @@ class FloorChannel(Channel, array_like=True):
         """Forget the episode: whatever still stands is then raised anew."""
         self.memory = NO_MEMORY
 
-    def assess(self, scored: ScoredContext, subject: Subject) -> list[AlertEvent]:
-        """Say what the floor finds in this moment; where NEWS2 does not apply, take back what was said."""
+    def loudness(self, *, kill_switch: bool) -> Disposition:
+        """Say it aloud, unless all that was said was the board's."""
+        del kill_switch
+        return "told" if self.open is None or self.open.was_told else "board"
+
+    def assess(self, scored: ScoredContext, subject: Subject, *, watch: bool = True) -> list[AlertEvent]:
+        """Say what the floor finds in this moment; where NEWS2 does not apply, take back what was said.
+
+        Of a patient who is gone nothing new is said. Not `watch`: no watch over doubtful inputs opens now.
+        """
         if scored.applies:
             if scored.applies == "deceased":
                 return self.ended(subject, scored.at, "expired", "deceased")
             return self.ended(subject, scored.at, "retracted", "not_applicable")
-        finding = assess_floor(self.memory, scored.news2, scored.at, scored.readings, scored.limit)
-        self.memory = finding.memory
         alert = self.open
+        if alert is None and scored.departed:
+            return []
+        finding = assess_floor(self.memory, scored.news2, scored.at, scored.readings, scored.limit)
         if alert is None:
-            return [self._raise(scored, subject, finding)] if finding.change else []
+            if not finding.change or (finding.memory.watch and not watch):
+                return []
+            self.memory = finding.memory
+            return [self._raise(scored, subject, finding)]
+        return self._go_on(alert, scored, subject, finding)
+
+    def _go_on(
+        self, alert: OpenAlert, scored: ScoredContext, subject: Subject, finding: FloorFinding
+    ) -> list[AlertEvent]:
+        """Bring the open alert up to this moment, and say what is new of it."""
+        became_episode = self.memory.watch and not finding.memory.watch and finding.memory.rank > 0
+        self.memory = finding.memory
         self._renew(alert, scored, finding)
         if not finding.change:
             return []
-        if finding.change == "resolved":
-            return [self.end(subject, scored.at, Saying("resolved", "calm", evidence=scored.evidence()))]
-        if finding.change in ("band_rise", "new_red"):
+        if finding.change in ("resolved", "inputs_usable"):
+            loudness = self.loudness(kill_switch=False)
+            ending = Saying("resolved", _REASONS[finding.change], loudness, evidence=scored.evidence())
+            return [self.end(subject, scored.at, ending)]
+        if became_episode:
+            # From here on it is held against the score that had a rank, not against the artefact before it.
+            alert.raised_at, alert.grounds = scored.at, alert.resting
+        disposition = self._disposition(alert, finding)
+        if finding.change in ("band_rise", "new_red") or (finding.memory.watch and disposition == "told"):
             # New danger in a taken alert is untaken: the clock of its answer starts again.
             alert.acknowledged = False
             alert.escalate_at = scored.at + _answer_within(alert, scored)
         saying = Saying(
             "updated",
             _REASONS[finding.change],
-            "board" if finding.priority == "board" else "told",
-            finding.priority,
+            disposition,
+            finding.priority if disposition == "told" else "board",
             parameters=finding.parameters,
             evidence=scored.evidence(),
         )
         return [say(alert, subject, scored.at, saying)]
 
     def correct(
-        self, subject: Subject, at: Millis, now: News2, then: News2, limit: ClinicianLimit | None
+        self, subject: Subject, at: Millis, scores: Recomputed, limit: ClinicianLimit | None
     ) -> list[AlertEvent]:
-        """Hold the open alert against today's knowledge of the moment it was raised.
+        """Hold the open alert's grounds against today's knowledge of the moment it was raised.
 
-        `then` is NEWS2 as of `open.raised_at`, `now` as of `at`. With no rank left then, it should never have been
-        said: retracted. With a lower rank, then or now, the ward is told that its ground was corrected.
+        A parameter whose ground was changed takes its points from `then`, every other keeps those it was raised on:
+        what the state has forgotten takes nothing back. With no rank left the alert should never have been said:
+        retracted. With a lower rank, then or now, the ward is told that its ground was corrected.
         """
         alert = self.open
-        if alert is None:
+        if alert is None or not scores.changed:
             return []
+        if self.memory.watch:
+            return self._correct_watch(alert, subject, at, scores.now)
         in_force = None if limit is None else limit.in_force(at)
-        rank_then = rank_of(then.total, red=then.red, limit=in_force)
-        if rank_then == 0:
-            alert.news2 = msgspec.structs.astuple(now)
+        grounds = rebuilt(alert.grounds, scores.then, scores.changed, scores.intakes)
+        # Both by the same limit, so that it is the correction which lowers, not a limit recorded since.
+        rank_raised, rank_then = rank_of_grounds(alert.grounds, in_force), rank_of_grounds(grounds, in_force)
+        if rank_then == 0 < rank_raised:
+            alert.news2 = msgspec.structs.astuple(scores.now)
             return self.ended(subject, at, "retracted", "correction")
         rank_before = self.memory.rank
-        self.memory = corrected(self.memory, now, at, limit)
-        if rank_then >= alert.raised_rank and self.memory.rank >= rank_before:
+        replaced = self._replaced(alert, grounds, scores)
+        alert.grounds = grounds
+        if replaced:
+            self.memory = corrected(self.memory, replaced, at, limit)
+        if rank_then >= rank_raised and self.memory.rank >= rank_before:
             return []
-        alert.raised_rank = min(alert.raised_rank, rank_then)
         alert.priority = "interrupt" if self.memory.rank == RANK_HIGH else "notify"
-        alert.news2 = msgspec.structs.astuple(now)
+        alert.news2 = msgspec.structs.astuple(scores.now)
         return [say(alert, subject, at, Saying("updated", "correction"))]
+
+    def _replaced(self, alert: OpenAlert, grounds: Grounds, scores: Recomputed) -> dict[str, int | None]:
+        """Give the points now of the parameters whose present reading was changed, None where it left none.
+
+        One that had expired has no points now: they are known only if the alert was raised on that very reading.
+        """
+        points = points_of(scores.now)
+        replaced: dict[str, int | None] = {}
+        for number in changed_among(alert.resting, scores.changed):
+            name = PARAMETERS[number]
+            if points[number] is not None or name not in self.memory.lost:
+                replaced[name] = points[number]
+            elif number < len(grounds) and grounds[number].observation_id == alert.resting[number].observation_id:
+                replaced[name] = grounds[number].points
+        return replaced
+
+    def _correct_watch(self, alert: OpenAlert, subject: Subject, at: Millis, now: News2) -> list[AlertEvent]:
+        """Take a watch back where the doubtful value was withdrawn and left none; else `assess` ends it."""
+        points = dict(zip(PARAMETERS, points_of(now), strict=True))
+        if now.quarantined or all(points[name] is not None for name in self.memory.quarantined):
+            return []
+        alert.news2 = msgspec.structs.astuple(now)
+        return self.ended(subject, at, "retracted", "correction", kill_switch=False)
 
     def _raise(self, scored: ScoredContext, subject: Subject, finding: FloorFinding) -> AlertEvent:
         alert_id, episode_id, number = begin("news2_floor", self.past, scored)
@@ -114,26 +186,62 @@ class FloorChannel(Channel, array_like=True):
             place=place(scored.location),
             raised_at=scored.at,
             expires_at=scored.at + scored.settings.expire_ms,
-            raised_rank=finding.memory.rank,
+            raised_ward=scored.location.ward,
+            watch_told=number > 1 and self.past is not None and self.past.watch_told,
         )
         self._renew(alert, scored, finding)
-        alert.escalate_at = scored.at + _answer_within(alert, scored)
-        saying = Saying("raised", _REASONS[finding.change], parameters=finding.parameters, evidence=scored.evidence())
+        alert.grounds = alert.resting
+        disposition = self._disposition(alert, finding)
+        if disposition == "told":
+            alert.escalate_at = scored.at + _answer_within(alert, scored)
+        saying = Saying(
+            "raised",
+            _REASONS[finding.change],
+            disposition,
+            finding.priority if disposition == "told" else "board",
+            parameters=finding.parameters,
+            evidence=scored.evidence(),
+        )
         return say(alert, subject, scored.at, saying)
+
+    def _disposition(self, alert: OpenAlert, finding: FloorFinding) -> Disposition:
+        """Tell all but the board's; that most inputs are in doubt is told aloud once an episode."""
+        if finding.priority == "board":
+            return "board"
+        if finding.memory.watch:
+            if alert.watch_told:
+                return "board"
+            alert.watch_told = True
+        return "told"
 
     def _renew(self, alert: OpenAlert, scored: ScoredContext, finding: FloorFinding) -> None:
         """Bring the open alert up to this moment, said or not."""
         readings = scored.readings()
         alert.news2 = msgspec.structs.astuple(scored.news2)
         alert.place = place(scored.location)
-        alert.priority = "interrupt" if finding.memory.rank == RANK_HIGH else "notify"
+        alert.priority = _standing_priority(finding.memory)
         alert.observed_time = scored.observed_time()
         alert.late, alert.age_ms = finding.late, max(finding.age_ms, scored.at - alert.observed_time)
+        if readings and not finding.memory.watch:
+            alert.resting = _carried_on(alert.resting, grounds_of(scored.news2, readings))
         oldest = min((reading.event_time for reading in readings), default=scored.at)
         alert.review_at = oldest + INPUT_AGE_MS_MAX + 1
         if finding.standing:
             # Only a score that has a rank by itself keeps an alert alive; carried points do not.
             alert.expires_at = scored.at + scored.settings.expire_ms
+
+
+def _standing_priority(memory: FloorMemory) -> Priority:
+    if memory.watch:
+        return "notify" if memory.watch == WATCH_WARD else "board"
+    return "interrupt" if memory.rank == RANK_HIGH else "notify"
+
+
+def _carried_on(before: Grounds, now: Grounds) -> Grounds:
+    """Keep the reading of a parameter that is missing now: its points are carried on."""
+    if not before:
+        return now
+    return tuple(new if new.observation_id is not None else old for new, old in zip(now, before, strict=True))
 
 
 def _answer_within(alert: OpenAlert, scored: ScoredContext) -> Millis:

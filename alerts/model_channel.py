@@ -10,9 +10,18 @@ import msgspec
 
 from alerts.channel import Channel
 from alerts.contract import AlertEvent, Disposition, Reason, place
-from alerts.open_alert import CONTRIBUTIONS_KEPT_MAX, OpenAlert, Saying, Subject, begin, say
+from alerts.grounds import changed_among, grounds_of
+from alerts.open_alert import (
+    CONTRIBUTIONS_KEPT_MAX,
+    FURTHER_IDS_KEPT_MAX,
+    OpenAlert,
+    Saying,
+    Subject,
+    begin,
+    say,
+)
 from alerts.scored import ScoredContext
-from events import Millis
+from events import MILLIS_PER_HOUR, Millis
 from guardrails.candidate import Told
 from guardrails.chain import Decision, decision
 from guardrails.floor import CALM_SCORINGS_MIN, RESOLVE_AFTER_MS
@@ -27,6 +36,10 @@ _UPDATE_REASONS: dict[str, Reason] = {
     "first": "risk_threshold",
 }
 """The event's reason for each reason the refractory gate passes with."""
+
+
+HISTORY_WHOLE_MS = MILLIS_PER_HOUR
+"""The model looks back 24 h and the state keeps 25: as of a longer time ago a low risk may be only forgetting."""
 
 
 class ModelChannel(Channel, array_like=True):
@@ -56,12 +69,23 @@ class ModelChannel(Channel, array_like=True):
             return "shadow"
         return "told" if self.open is not None and self.open.was_told else "board"
 
+    def rested_on(self, changed: frozenset[int], at: Millis) -> bool:
+        """Whether the open alert cited one of the changed readings, and all that it saw is still kept.
+
+        What it saw and did not cite (laboratory values, if the caller does not give them; trends) is unknown here. A
+        correction of that retracts nothing: the next score says what is so now, and calm resolves what no longer is.
+        """
+        alert = self.open
+        if alert is None or at - alert.raised_at > HISTORY_WHOLE_MS:
+            return False
+        return bool(changed_among(alert.grounds, changed)) or not changed.isdisjoint(alert.further_ids)
+
     def assess(self, scored: ScoredContext, subject: Subject) -> list[AlertEvent]:
         """Say what the chain decided about this moment."""
         decided = decision(scored.verdicts)
         alert = self.open
         if alert is None:
-            disposition = _DISPOSITIONS.get(decided)
+            disposition = None if scored.departed else _DISPOSITIONS.get(decided)
             return [] if disposition is None else [self._raise(scored, subject, disposition)]
         self.shadow = alert.shadow = scored.shadow
         if decided == "below_threshold":
@@ -91,6 +115,9 @@ class ModelChannel(Channel, array_like=True):
             place=place(scored.location),
             raised_at=scored.at,
             expires_at=scored.at + scored.settings.expire_ms,
+            raised_ward=scored.location.ward,
+            grounds=grounds_of(scored.news2, scored.readings()),
+            further_ids=_ids(scored),
             shadow=scored.shadow,
         )
         self.shadow = scored.shadow
@@ -178,3 +205,8 @@ class ModelChannel(Channel, array_like=True):
 
     def _restless(self) -> None:
         self.calm_since, self.calm_newest, self.calm_scorings = None, 0, 0
+
+
+def _ids(scored: ScoredContext) -> tuple[int, ...]:
+    further = () if scored.further_evidence is None else scored.further_evidence()
+    return tuple(item.observation_id for item in further[:FURTHER_IDS_KEPT_MAX])

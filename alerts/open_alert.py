@@ -20,6 +20,7 @@ from alerts.contract import (
     Trigger,
     name_event,
 )
+from alerts.grounds import Grounds
 from alerts.lifecycle import State, may_follow
 from alerts.scored import ScoredContext
 from events import Millis, content_id
@@ -28,6 +29,10 @@ from guardrails.verdict import Verdict
 
 CONTRIBUTIONS_KEPT_MAX = 5
 """A ward reads five reasons, not forty; and the stored state stays small."""
+
+
+FURTHER_IDS_KEPT_MAX = 48
+"""More laboratory features than the catalogue has; bounds the stored state."""
 
 
 class Subject(msgspec.Struct, array_like=True):
@@ -46,6 +51,7 @@ class Episode(msgspec.Struct, array_like=True, frozen=True):
     ended_at: Millis
     alerts: int
     """How many alerts the episode has had, so that two raised by one message have two names."""
+    watch_told: bool = False
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
@@ -59,12 +65,20 @@ class OpenAlert(msgspec.Struct, array_like=True):
     place: tuple[str, str, str, str]
     raised_at: Millis
     expires_at: Millis
-    raised_rank: int = 0
-    """The floor's rank that the ward was first told, for corrections."""
+    raised_ward: str = ""
+    """Whose threshold it was raised by; `place` moves with the patient."""
+    grounds: Grounds = ()
+    """What it rested on when it was raised: a correction is held against this, not against what is left of history."""
+    resting: Grounds = ()
+    """What the floor's alert rests on now."""
+    further_ids: tuple[int, ...] = ()
+    """The observation ids that a model's alert cited beside NEWS2's readings."""
     seq: int = 0
     state: State | None = None
     was_told: bool = False
     """Whether any event of it was told aloud: what was never said needs no loud ending."""
+    watch_told: bool = False
+    """Whether the ward was told, in this episode, that most inputs are unusable: once is enough."""
     acknowledged: bool = False
     escalate_at: Millis | None = None
     review_at: Millis | None = None

@@ -53,7 +53,8 @@ class ScoredContext(msgspec.Struct, frozen=True):
     kill_switch: bool = False
     applies: Applicability = ""
     limit: ClinicianLimit | None = None
-
+    departed: bool = False
+    """Whether the patient was discharged and nothing in this envelope is true of a time after that: nobody is there."""
     further_evidence: Callable[[], tuple[Evidence, ...]] | None = None
     """Gives what else the model's alert rests on (laboratory values), if the caller can say."""
 

@@ -41,7 +41,8 @@ class Core:
     def __init__(self) -> None:
         catalogue = default_catalogue()
         versions, _wrong = load_versions()
-        self.pipeline = Pipeline(RecordShelf(MemoryStateStore(), catalogue), Control(catalogue, versions))
+        self.shelf = RecordShelf(MemoryStateStore(), catalogue)
+        self.pipeline = Pipeline(self.shelf, Control(versions))
         settings = Settings()
         for event in (
             CodeVersion(0, "benchmark"),
@@ -55,7 +56,7 @@ class Core:
     def handle(self, message: bytes) -> object:
         """Take one message from bytes to effects."""
         decoded = decode(message, self.hl7)
-        envelope = self.parser.step(decoded, decoded.sent_time or 0, "")
+        envelope, _known = self.parser.step(decoded, decoded.sent_time or 0, "")
         assert isinstance(envelope, Envelope)
         return self.pipeline.step(envelope)
 

@@ -19,8 +19,7 @@ from connectors.datasets.rendering import render_all
 from connectors.decoded import Decoded
 from connectors.fhir.codec import decode as decode_fhir
 from connectors.hl7v2.codec import decode as decode_hl7
-from connectors.sources import Arrival, SourceSettings, open_source
-from connectors.sources.grouping import group_arrivals
+from connectors.sources import Arrival, SourceSettings, group_arrivals, open_source
 from stream.cli.options import make_release
 from stream.replay import Replay
 from stream.settings import Settings, parse_toml
@@ -67,11 +66,11 @@ def arrivals(spec: str, data: Path) -> Iterable[Arrival]:
     """Open a source; a tenth of an ICU set may also come as the messages that its stays would be."""
     kind, colon, folder = spec.rpartition(":")
     if kind not in ("hl7v2", "fhir", "tenth"):
-        return open_source(f"{kind}{colon}{data / folder}")
+        return group_arrivals(open_source(f"{kind}{colon}{data / folder}"))
     if kind == "tenth":
         return open_source(f"{folder}:{data / folder}", SourceSettings(every=10))
     read = {"physionet2012": physionet2012.read, "physionet2019": physionet2019.read}[folder]
-    return rendered(read(data / folder, 10), kind)
+    return group_arrivals(rendered(read(data / folder, 10), kind))
 
 
 def rendered(messages: Iterable[Decoded], kind: str) -> Iterator[Arrival]:
@@ -81,8 +80,8 @@ def rendered(messages: Iterable[Decoded], kind: str) -> Iterator[Arrival]:
         if kind == "hl7v2":
             yield Arrival(f"{number}", original.sent_time, data, "hl7v2", decode_hl7(data, hl7))
         else:
-            entries = (Arrival(f"{number}", original.sent_time, data, "fhir", one) for one in decode_fhir(data, fhir))
-            yield from group_arrivals(entries)
+            for one in decode_fhir(data, fhir):
+                yield Arrival(f"{number}", original.sent_time, data, "fhir", one)
 
 
 def replay(name: str, spec: str, data: Path, out: Path) -> dict[str, object]:

@@ -42,6 +42,14 @@ class Identifier(msgspec.Struct, frozen=True):
     authority: str
     value: str
 
+    def __repr__(self) -> str:
+        """Name the authority only: a value in a log or a traceback would name a patient.
+
+        >>> Identifier("HOSP", "42")
+        Identifier('HOSP', …)
+        """
+        return f"Identifier({self.authority!r}, …)"
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """A message, or one entry of a Bundle, that could not be used. `detail` never quotes the message's content."""
@@ -76,5 +84,21 @@ class Decoded(msgspec.Struct, frozen=True):
     """`ADT^A01`, `ORU^R01`, `Observation`: for counts."""
     parts: int = 1
     """How many messages this stands for: resources of one moment that were joined are each accounted for."""
+    members: tuple[Decoded, ...] = ()
+    """The messages that were joined into this one, in order; empty where it is a single one."""
     notes: tuple[str, ...] = ()
     """Counted oddities survived by a declared rule (`obx2_empty`, `local_time_ambiguous`), not reasons to refuse."""
+
+    @property
+    def part_hashes(self) -> tuple[bytes, ...]:
+        """The content hashes of the messages that were joined; empty where it is a single one."""
+        return tuple(member.content_hash for member in self.members)
+
+    def __repr__(self) -> str:
+        """Say what it is and how much, and nothing of whom: no identifier, visit number, id or value.
+
+        >>> Decoded("LAB|MAIN", "77", b"", None, None, (Identifier("HOSP", "42"),), (), kind="ORU^R01")
+        Decoded('ORU^R01' of 'LAB|MAIN', 0 events, 1 identifiers, 1 parts)
+        """
+        counts = f"{len(self.events)} events, {len(self.subject)} identifiers, {self.parts} parts"
+        return f"Decoded({self.kind!r} of {self.feed!r}, {counts})"

@@ -42,6 +42,8 @@ class MemoryJournal:
             self._counts[name] = self._counts.get(name, 0) + count
         return self._end
 
+    name = ""
+
     def end(self) -> int:
         """Give the offset of the last record, 0 where there is none."""
         return self._end

@@ -86,6 +86,8 @@ class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer", 
 
     event_time: Millis
     location: Location
+    incidental: bool = False
+    """Told in passing by a result's PV1-3: it places a patient of whom no ADT message has spoken, and moves nobody."""
 
 
 class Discharge(msgspec.Struct, frozen=True, omit_defaults=True, tag="discharge", gc=False):

@@ -13,8 +13,15 @@ MILLIS_PER_SECOND = 1_000
 MILLIS_PER_MINUTE = 60_000
 MILLIS_PER_HOUR = 3_600_000
 
+YEAR_MIN, YEAR_MAX = 1850, 2200
+"""Years outside were never meant: no living patient was born before 1850, and systems fill unknown dates with 0001 and
+9999."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE_MILLI = timedelta(milliseconds=1)
+INSTANT_MIN: Millis = (datetime(YEAR_MIN, 1, 1, tzinfo=UTC) - _EPOCH) // _ONE_MILLI
+INSTANT_MAX: Millis = (datetime(YEAR_MAX + 1, 1, 1, tzinfo=UTC) - _EPOCH) // _ONE_MILLI - 1
+"""The first and the last instant of those years, in milliseconds."""
 
 
 def to_iso(instant: Millis) -> str:

@@ -7,9 +7,10 @@ instant. Must not know brokers, stores, models or what any feature is used for.
 from features.catalogue import Catalogue, Feature, default_catalogue
 from features.intake import Intake, Outcome
 from features.reading import Reading
-from features.state import FUTURE_TOLERANCE_MS, PatientState
+from features.state import PatientState
 from features.store import FencedError, MemoryStateStore, StateStore
 from features.units import UnitFault, to_canonical
+from features.value import FUTURE_TOLERANCE_MS
 from features.vector import VectorSpec
 
 __all__ = [

@@ -43,6 +43,10 @@ Asked = tuple[int, bool, tuple[tuple[int, int], ...]]
 """One window of a plan: width (ms), whether a slope is asked for, ((kind, place in the vector)...)."""
 
 
+Sums = tuple[int, int, int, int, int]
+"""Readings, and sums of values, times, squared times, and times by values."""
+
+
 class Buckets(msgspec.Struct, frozen=True, gc=False):
     """The sums of a window's closed buckets: those before the newest row, which still grows.
 
@@ -59,72 +63,108 @@ class Buckets(msgspec.Struct, frozen=True, gc=False):
     t: int = 0
     tt: int = 0
     tv: int = 0
-    lowest: int | None = None
-    highest: int | None = None
-
-
-class Window(msgspec.Struct, gc=False):
-    """The sums of the raw entries from place `first` up to `end` of `Series.raw`; times are since `origin`."""
-
-    sloped: bool
-    origin: Millis
-    first: int = 0
-    end: int = 0
-    v: int = 0
-    t: int = 0
-    tt: int = 0
-    tv: int = 0
-    ranged: bool = False
-    """Whether `lowest` and `highest` are right; else they are looked for when they are asked for."""
     lowest: int = 0
     highest: int = 0
-    buckets: Buckets | None = None
+
+
+class Window:
+    """One window of a series: `first` is the place in `Series.raw` of its oldest entry.
+
+    `v`, `t`, `tt`, `tv` are the sums of what was in the series' totals and has left the window.
+    """
+
+    __slots__ = ("buckets", "first", "highest", "lowest", "ranged", "t", "tt", "tv", "v")
+
+    def __init__(self) -> None:
+        self.first = self.v = self.t = self.tt = self.tv = self.lowest = self.highest = 0
+        self.ranged = -1
+        """Up to which place `lowest` and `highest` are known; -1 where they must be looked for."""
+        self.buckets: Buckets | None = None
 
 
 class Carried:
-    """The windows of one series, for the plan they were begun for."""
+    """The totals of all readings that came since it was begun, and the windows, for the plan it was begun for.
 
-    __slots__ = ("asked", "windows")
+    Times are since `origin`, an event time near by. What leaves a window is added up apart, so that a reading that
+    comes is added once, however many windows there are.
+    """
+
+    __slots__ = ("asked", "end", "origin", "sloped", "t", "tt", "tv", "v", "windows")
 
     def __init__(self, asked: tuple[Asked, ...], origin: Millis) -> None:
         self.asked = asked
-        self.windows = tuple(Window(sloped, origin) for _, sloped, _ in asked)
+        self.origin = origin
+        self.sloped = any(sloped for _, sloped, _ in asked)
+        self.end = self.v = self.t = self.tt = self.tv = 0
+        self.windows = tuple(Window() for _ in asked)
 
     def let_go(self, event_time: Millis, value: int) -> None:
         """Hear that the oldest raw entry has left; it was (event_time, value)."""
+        if not self.end:
+            return
+        self.end -= W
         for window in self.windows:
             if window.first:
                 window.first -= W
-                window.end -= W
-            elif window.end:
-                window.end -= W
-                _drop(window, event_time, value)
+            else:
+                self.drop(window, event_time, value)
+            if window.ranged > 0:
+                window.ranged -= W
+
+    def take(self, raw: array[int], length: int) -> None:
+        """Add what has come since to the totals."""
+        if not self.sloped:
+            self.v += sum(raw[self.end + 1 :: W]) if length - self.end > W else raw[-2]
+        else:
+            place = self.end
+            while place < length:
+                value, time = raw[place + 1], raw[place] - self.origin
+                self.v += value
+                self.t += time
+                self.tt += time * time
+                self.tv += time * value
+                place += W
+        self.end = length
+
+    def drop(self, window: Window, event_time: Millis, value: int) -> None:
+        """Let a reading leave a window."""
+        window.v += value
+        if self.sloped:
+            time = event_time - self.origin
+            window.t += time
+            window.tt += time * time
+            window.tv += time * value
+        if value <= window.lowest or value >= window.highest:
+            window.ranged = -1
 
 
-def fill_carried(out: list[float], series: Series, asked: tuple[Asked, ...], steps: int, at: Millis) -> None:
+def fill_carried(  # noqa: C901, PLR0912 -- one loop over windows and kinds, in one piece because it is hot
+    out: list[float], series: Series, asked: tuple[Asked, ...], steps: int, at: Millis
+) -> None:
     """Compute the windowed statistics as of `at`, which must not lie before the newest raw entry (hot path)."""
     raw, rows = series.raw, series.rows
     carried = series.carried
     if type(carried) is not Carried or carried.asked is not asked:
         carried = series.carried = Carried(asked, raw[0])
-    for window, (width_ms, sloped, wanted) in zip(carried.windows, asked, strict=True):
+    end = len(raw)
+    if carried.end < end:
+        carried.take(raw, end)
+    oldest, total = raw[0], carried.v
+    t = tt = tv = 0
+    for window, (width_ms, sloped, wanted) in zip(carried.windows, asked):  # noqa: B905 -- made one for one; hot
         start = at - width_ms
-        n = _advance(window, raw, start)
-        v, t, tt, tv = window.v, window.t, window.tt, window.tv
-        closed, newest = None, -1
-        if rows is not None and start < raw[0]:
-            closed = window.buckets
-            if closed is None or closed.length != len(rows) or not closed.since <= start < closed.until:
-                closed = window.buckets = _close(rows, start, window.origin, sloped=sloped)
-            n, v, t, tt, tv = n + closed.n, v + closed.v, t + closed.t, tt + closed.tt, tv + closed.tv
-            if closed.newest:
-                newest = len(rows) - R
-                count, since = rows[newest + COUNT], rows[newest + HOUR] * GRID_MS - window.origin
-                n, v = n + count, v + rows[newest + SV]
-                if sloped:
-                    t += rows[newest + ST] + count * since
-                    tt += rows[newest + STT] + since * (2 * rows[newest + ST] + count * since)
-                    tv += rows[newest + STV] + since * rows[newest + SV]
+        first = window.first
+        if first:
+            if raw[first - W] > start or (first < end and raw[first] <= start):
+                first = _move(carried, window, raw, start)
+        elif oldest <= start:
+            first = _move(carried, window, raw, start)
+        n, v = (end - first) // W, total - window.v
+        if sloped:
+            t, tt, tv = carried.t - window.t, carried.tt - window.tt, carried.tv - window.tv
+        reached = rows if start < oldest else None
+        if reached is not None:
+            n, v, t, tt, tv = _with_buckets(carried, window, reached, start, (n, v, t, tt, tv), sloped=sloped)
         if not n:
             continue
         for kind, place in wanted:
@@ -138,68 +178,75 @@ def fill_carried(out: list[float], series: Series, asked: tuple[Asked, ...], ste
             elif kind == COUNTED:
                 out[place] = float(n)
             else:
-                out[place] = _extreme(window, raw, rows, closed, newest, highest=kind == MAX) / steps
+                out[place] = _extreme(window, raw, reached, highest=kind == MAX) / steps
 
 
-def _advance(window: Window, raw: array[int], start: Millis) -> int:
-    """Take in what has come, let go of what is no longer after `start`; give how many raw entries are in."""
-    length, end, first = len(raw), window.end, window.first
-    if first and raw[first - W] > start:
-        # Asked of an earlier instant than before: what was let go counts again.
-        window.first = first = window.end = end = window.v = window.t = window.tt = window.tv = 0
-        window.ranged = False
-    while end < length:
-        value = raw[end + 1]
-        window.v += value
-        if window.sloped:
-            time = raw[end] - window.origin
-            window.t += time
-            window.tt += time * time
-            window.tv += time * value
-        if value > window.highest:
-            window.highest = value
-        elif value < window.lowest:
-            window.lowest = value
-        end += W
-    window.end = end
-    while first < end and raw[first] <= start:
-        _drop(window, raw[first], raw[first + 1])
-        first += W
-        window.first = first
-    return (end - first) // W
-
-
-def _drop(window: Window, event_time: Millis, value: int) -> None:
-    window.v -= value
-    if window.sloped:
-        time = event_time - window.origin
+def _move(carried: Carried, window: Window, raw: array[int], start: Millis) -> int:
+    """Move a window's beginning to after `start`; give its first place in `raw`."""
+    first, end = window.first, carried.end
+    while first and raw[first - W] > start:
+        # Asked of an earlier instant than before: what had left is in again.
+        first -= W
+        time, value = raw[first] - carried.origin, raw[first + 1]
+        window.v -= value
         window.t -= time
         window.tt -= time * time
         window.tv -= time * value
-    if value <= window.lowest or value >= window.highest:
-        window.ranged = False
+        window.ranged = -1
+    while first < end and raw[first] <= start:
+        carried.drop(window, raw[first], raw[first + 1])
+        first += W
+    window.first = first
+    return first
 
 
-def _extreme(
-    window: Window, raw: array[int], rows: array[int] | None, closed: Buckets | None, newest: int, *, highest: bool
-) -> int:
-    """Give the lowest or highest value of a window that is not empty."""
-    found = None
-    if window.first < window.end:
-        if not window.ranged:
+def _with_buckets(
+    carried: Carried, window: Window, rows: array[int], start: Millis, sums: Sums, *, sloped: bool
+) -> Sums:
+    """Add the buckets that hold anything after `start`."""
+    n, v, t, tt, tv = sums
+    closed = window.buckets
+    if closed is None or closed.length != len(rows) or not closed.since <= start < closed.until:
+        closed = window.buckets = _close(rows, start, carried.origin, sloped=sloped)
+    n, v, t, tt, tv = n + closed.n, v + closed.v, t + closed.t, tt + closed.tt, tv + closed.tv
+    if closed.newest:
+        newest = len(rows) - R
+        count, since = rows[newest + COUNT], rows[newest + HOUR] * GRID_MS - carried.origin
+        n, v = n + count, v + rows[newest + SV]
+        if sloped:
+            st = rows[newest + ST]
+            t += st + count * since
+            tt += rows[newest + STT] + since * (2 * st + count * since)
+            tv += rows[newest + STV] + since * rows[newest + SV]
+    return n, v, t, tt, tv
+
+
+def _extreme(window: Window, raw: array[int], rows: array[int] | None, *, highest: bool) -> int:
+    """Give the lowest or highest value of a window that is not empty; `rows` where it reaches into buckets."""
+    ranged, length = window.ranged, len(raw)
+    found: list[int] = []
+    if window.first < length:
+        if ranged < 0:
             values = raw[window.first + 1 :: W].tolist()
-            window.lowest, window.highest, window.ranged = min(values), max(values), True
-        found = window.highest if highest else window.lowest
-    if closed is not None and rows is not None:
-        held = closed.highest if highest else closed.lowest
-        if held is not None and (found is None or (held > found if highest else held < found)):
-            found = held
-        if newest >= 0:
-            held = mark_value(rows[newest + (HIGHEST if highest else LOWEST)])
-            if found is None or (held > found if highest else held < found):
-                found = held
-    assert found is not None, "the window holds something"
-    return found
+            window.lowest, window.highest = min(values), max(values)
+        else:
+            while ranged < length:
+                value = raw[ranged + 1]
+                window.highest = max(window.highest, value)
+                window.lowest = min(window.lowest, value)
+                ranged += W
+        window.ranged = length
+        if rows is None:
+            return window.highest if highest else window.lowest
+        found.append(window.highest if highest else window.lowest)
+    closed = window.buckets
+    assert rows is not None
+    assert closed is not None
+    if closed.n:
+        found.append(closed.highest if highest else closed.lowest)
+    if closed.newest:
+        found.append(mark_value(rows[len(rows) - R + (HIGHEST if highest else LOWEST)]))
+    return max(found) if highest else min(found)
 
 
 def _close(rows: array[int], start: Millis, origin: Millis, *, sloped: bool) -> Buckets:

@@ -7,7 +7,7 @@ Mapping is by table only: a code that is in no table is unmapped, counted and sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
 from typing import Literal
@@ -52,7 +52,10 @@ class Feature(msgspec.Struct, frozen=True):
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """A coding and unit resolved: `steps = floor(value * factor + offset)`, accepted within [low, high] steps."""
+    """A coding and unit resolved: `steps = floor(value * factor + offset)`, accepted within [low, high] steps.
+
+    `plain` says that a number is all it takes: the feature is numeric and the unit without fault.
+    """
 
     feature: Feature
     index: int
@@ -61,6 +64,27 @@ class Resolution(msgspec.Struct, frozen=True):
     low: int
     high: int
     fault: str
+    plain: bool
+    name: str
+    steps: int
+
+
+ResolutionKey = tuple[tuple[Coding, ...], str, tuple[Coding, ...]]
+"""(codings, unit, qualifiers) as a sender gave them."""
+
+
+class Resolutions(dict[ResolutionKey, Resolution | None]):
+    """What has been resolved before; asked for anything else, it resolves and remembers it."""
+
+    def __init__(self, resolve: Callable[[ResolutionKey], Resolution | None]) -> None:
+        super().__init__()
+        self._resolve = resolve
+
+    def __missing__(self, key: ResolutionKey) -> Resolution | None:
+        if len(self) >= RESOLUTIONS_MAX:
+            self.clear()
+        resolution = self[key] = self._resolve(key)
+        return resolution
 
 
 class UnknownFeatureError(KeyError):
@@ -103,7 +127,7 @@ class Catalogue:
     'temperature'
     """
 
-    __slots__ = ("_by_code", "_by_name", "_resolutions", "content_hash", "features", "index_of")
+    __slots__ = ("_by_code", "_by_name", "content_hash", "features", "index_of", "resolutions", "steps")
 
     def __init__(self, features: tuple[Feature, ...]) -> None:
         self.features = features
@@ -114,7 +138,9 @@ class Catalogue:
             for code in feature.codes:
                 if self._by_code.setdefault(code, feature) is not feature:
                     raise ValueError(f"{code} is claimed by {feature.name} and {self._by_code[code].name}")
-        self._resolutions: dict[tuple[tuple[Coding, ...], str, tuple[Coding, ...]], Resolution | None] = {}
+        self.steps = tuple(feature.steps for feature in features)
+        self.resolutions = Resolutions(self._resolved)
+        """By (codings, unit, qualifiers): a ready conversion, None where no coding is known (hot path)."""
         self.content_hash = _content_hash(features)
 
     def by_name(self, name: str) -> Feature:
@@ -146,18 +172,13 @@ class Catalogue:
         return found[0] if found else None
 
     def resolution(self, codings: tuple[Coding, ...], unit: str, qualifiers: tuple[Coding, ...]) -> Resolution | None:
-        """Resolve codings, unit and qualifiers into a ready conversion; None where no coding is known (hot path)."""
-        key = (codings, unit, qualifiers)
-        try:
-            return self._resolutions[key]
-        except KeyError:
-            pass
-        if len(self._resolutions) >= RESOLUTIONS_MAX:
-            self._resolutions.clear()
+        """Resolve codings, unit and qualifiers into a ready conversion; None where no coding is known."""
+        return self.resolutions[codings, unit, qualifiers]
+
+    def _resolved(self, key: ResolutionKey) -> Resolution | None:
+        codings, unit, qualifiers = key
         found = self._find(codings, qualifiers)
-        resolution = _resolution(found[0], found[1], unit) if found else None
-        self._resolutions[key] = resolution
-        return resolution
+        return _resolution(found[0], found[1], unit) if found else None
 
     def _find(self, codings: tuple[Coding, ...], qualifiers: tuple[Coding, ...]) -> tuple[Feature, str] | None:
         for coding in codings:
@@ -187,6 +208,9 @@ def _resolution(feature: Feature, code: str, unit: str) -> Resolution:
         low=round(feature.possible_min * feature.steps),
         high=round(feature.possible_max * feature.steps),
         fault=fault,
+        plain=feature.kind == "numeric" and not fault,
+        name=feature.name,
+        steps=feature.steps,
     )
 
 

@@ -19,8 +19,9 @@ from events import Millis
 from features.intake import Intake
 from features.series import FIRST_ID, R, Series, W
 from features.stay import Stay
+from features.superseded import Mark
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change of the layout; a release that meets another version migrates or refolds."""
 COMPRESSION_LEVEL = 1
 """Measured: level 6 saves 2 % more for three times the time; the ids are most of it."""
@@ -64,6 +65,8 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     quarantined: dict[str, tuple[Millis, Intake]]
     stay: Stay
     last_received_time: Millis
+    superseded: tuple[Mark, ...]
+    refused: dict[str, int]
 
 
 class Parts(msgspec.Struct):
@@ -74,6 +77,8 @@ class Parts(msgspec.Struct):
     quarantined: dict[str, tuple[Millis, Intake]]
     stay: Stay
     last_received_time: Millis
+    superseded: tuple[Mark, ...]
+    refused: dict[str, int]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -102,6 +107,8 @@ def encode(parts: Parts) -> bytes:
         quarantined=parts.quarantined,
         stay=parts.stay,
         last_received_time=parts.last_received_time,
+        superseded=parts.superseded,
+        refused=parts.refused,
     )
     return bytes([SCHEMA_VERSION]) + zlib.compress(_encoder.encode(stored), COMPRESSION_LEVEL)
 
@@ -111,7 +118,7 @@ def decode(data: bytes) -> Parts:
 
     >>> decode(b"?")
     Traceback (most recent call last):
-    features.encoding.UnknownStateVersionError: version 63, this release reads 1
+    features.encoding.UnknownStateVersionError: version 63, this release reads 2
     """
     if not data or data[0] != SCHEMA_VERSION:
         version = data[0] if data else "none"
@@ -119,7 +126,9 @@ def decode(data: bytes) -> Parts:
     try:
         unpacker = zlib.decompressobj()
         stored = _decoder.decode(unpacker.decompress(data[1:], ENCODED_BYTES_MAX))
-        parts = Parts([], {}, stored.quarantined, stored.stay, stored.last_received_time)
+        parts = Parts(
+            [], {}, stored.quarantined, stored.stay, stored.last_received_time, stored.superseded, stored.refused
+        )
         raw, rows = _interleaved(stored.raw, 2), _interleaved(stored.rows, FIRST_ID)
         raw_at = row_at = 0
         for place, name in enumerate(stored.names):

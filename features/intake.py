@@ -19,6 +19,7 @@ Outcome = Literal[
     "absent",
     "too_old",
     "unmatched_correction",
+    "superseded",
 ]
 
 
@@ -26,10 +27,12 @@ class Intake(msgspec.Struct, frozen=True, gc=False):
     """One value's fate.
 
     `reason` is empty, or for a quarantine: impossible_value, unknown_unit, unit_mismatch, missing_unit, not_a_number,
-    unknown_answer, future_time; for others: `updated` (the same result came again with another value), `coarse` (the
-    target lies in an hourly bucket and can no longer be told apart), `unmatched_correction` (a replacement for a result
-    that was never seen, taken as a reading), or the sender's own reason of absence. `value` is in the feature's unit,
-    or as sent where it could not be converted.
+    unknown_answer, future_time, replaced_by_nothing (a correction without a value; the old one stays); for others:
+    `updated` (the same result came again with another value), `coarse` (the target lies in an hourly bucket and can no
+    longer be told apart), `unmatched_correction` (a replacement for a result that was never seen, taken as a reading),
+    `corrected` or `withdrawn` (of a superseded value: what had been done to it before it came), or the sender's own
+    reason of absence. `observation_id` of what was corrected or withdrawn is that of the entry which was removed.
+    `value` is in the feature's unit, or as sent where it could not be converted.
 
     >>> Intake("quarantined", "temperature", "impossible_value", 7, 0, 6932.0).outcome
     'quarantined'

@@ -30,6 +30,9 @@ RETENTION_MS = 25 * GRID_MS
 """The longest window is 24 h; one hour more, so that a vector asked for slightly in the past is still whole."""
 KEPT_ALWAYS = 2
 """The last reading and the one before it are kept with their age, however old."""
+CLOCK_PLAY_MS = 10 * 60_000
+"""Clocks of monitors and of the gateway differ by minutes. A reading from ahead was stored as of its receipt; sent
+again, its own time has come, up to this much later than the stored one: it is the same reading."""
 BUCKET_COUNT_MAX = 1 << 14
 """Readings summed in one bucket: 4.5 a second. It keeps the sums within 63 bits; a test holds the catalogue to it."""
 
@@ -44,6 +47,7 @@ _VALUE_BIAS = 1 << 31
 _VALUE_MASK = (1 << 32) - 1
 _TIME_MASK = (1 << _TIME_BITS) - 1
 _RAW_LENGTH_MAX = RAW_ENTRIES_MAX * W
+_KEPT_LENGTH = KEPT_ALWAYS * W
 _ORDER = sys.byteorder
 ID_BYTES = 8
 
@@ -58,6 +62,10 @@ class Put(IntEnum):
     DUPLICATE = 1
     UPDATED = 2
     TOO_OLD = 3
+
+
+STORED, DUPLICATE = Put.STORED, Put.DUPLICATE
+"""Named once: looking a member up costs as much as the comparison."""
 
 
 class Removal(IntEnum):
@@ -119,16 +127,16 @@ class Series:
     def put(self, event_time: int, value: int, identity: int) -> Put:
         """Take a reading where its event time belongs.
 
-        The same id again is a duplicate if time and value are the same, else an update that moves the reading.
+        The same id again is a duplicate if value and time (by `CLOCK_PLAY_MS`) are, else an update that moves it.
         """
         raw = self.raw
-        result = Put.STORED
+        result = STORED
         # A byte search over at most 1.5 kB is six times as quick as comparing boxed ids.
         if raw and identity.to_bytes(ID_BYTES, _ORDER) in raw.tobytes():
             at = self._raw_index(identity)
             if at >= 0:
-                if raw[at] == event_time and raw[at + 1] == value:
-                    return Put.DUPLICATE
+                if raw[at + 1] == value and 0 <= event_time - raw[at] <= CLOCK_PLAY_MS:
+                    return DUPLICATE
                 del raw[at : at + W]
                 self.carried = None
                 result = Put.UPDATED
@@ -138,14 +146,14 @@ class Series:
             raw.fromlist([event_time, value, identity])
         elif self._put_late(event_time, value, identity):
             return self._put_in_bucket(event_time, value, identity, result)
-        if len(raw) > KEPT_ALWAYS * W:
-            limit = (raw[-3] - RETENTION_MS) // GRID_MS * GRID_MS
-            rows = self.rows
-            if (raw[0] < limit or (rows is not None and rows[HOUR] * GRID_MS < limit)) and self._forget_before(
-                limit, event_time, identity
-            ):
+        length, rows = len(raw), self.rows
+        if length > _KEPT_LENGTH:
+            oldest_kept = raw[-3] - RETENTION_MS
+            if (
+                raw[0] < oldest_kept or (rows is not None and rows[HOUR] * GRID_MS < oldest_kept)
+            ) and self._forget_before(oldest_kept // GRID_MS * GRID_MS, event_time, identity):
                 return Put.TOO_OLD
-            if len(raw) > _RAW_LENGTH_MAX:
+            if length > _RAW_LENGTH_MAX and len(raw) > _RAW_LENGTH_MAX:
                 oldest = raw[0], raw[1], raw[2]
                 del raw[:W]
                 if self.carried is not None:
@@ -153,8 +161,11 @@ class Series:
                 self._fold(*oldest)
         return result
 
-    def remove(self, identity: int, event_time: int) -> tuple[Removal, int, int, int]:
-        """Take a result back: by id, else the only reading at that very time. Gives (what, time, value, id) of it."""
+    def remove(self, identity: int, event_time: int, *, by_time: bool = True) -> tuple[Removal, int, int, int]:
+        """Take a result back: by id, else the only reading at that very time. Gives (what, time, value, id) of it.
+
+        Where not `by_time`, an id that is not there removes nothing.
+        """
         raw = self.raw
         self.carried = None
         at = self._raw_index(identity)
@@ -164,7 +175,7 @@ class Series:
                 return Removal.REMOVED, *marked
             times = raw[0::W]
             low = bisect_left(times, event_time)
-            if bisect_right(times, event_time) - low == 1:
+            if by_time and bisect_right(times, event_time) - low == 1:
                 at = low * W
         if at >= 0:
             gone = raw[at], raw[at + 1], raw[at + 2]
@@ -173,6 +184,15 @@ class Series:
         if self.rows and event_time <= self._bucketed_through() and self._row_of(event_time // GRID_MS) >= 0:
             return Removal.COARSE, event_time, 0, identity
         return Removal.NOT_FOUND, event_time, 0, identity
+
+    def holds(self, identity: int) -> bool:
+        """Say whether a reading of this id is held in full or marks a bucket."""
+        return self._raw_index(identity) >= 0 or self._is_marked(identity)
+
+    def held_at(self, event_time: int) -> list[Mark]:
+        """Give (time, value, id) of every reading held in full at this very time."""
+        raw = self.raw
+        return [(raw[at], raw[at + 1], raw[at + 2]) for at in range(0, len(raw), W) if raw[at] == event_time]
 
     def widen(self, event_time: int, value: int, identity: int) -> None:
         """Let an hour's extremes take in a corrected value whose old one can no longer be told apart."""
@@ -238,12 +258,14 @@ class Series:
     def _forget_before(self, limit: int, event_time: int, identity: int) -> bool:
         """Drop what is older than the limit, save the newest two; true if the entry just put was dropped."""
         raw, gone = self.raw, False
-        self.carried = None
         while len(raw) > KEPT_ALWAYS * W and raw[0] < limit:
             gone = gone or (raw[0] == event_time and raw[2] == identity)
+            if self.carried is not None:
+                self.carried.let_go(raw[0], raw[1])
             del raw[:W]
         rows = self.rows
-        if rows:
+        if rows and rows[HOUR] * GRID_MS < limit:
+            self.carried = None
             while rows and rows[HOUR] * GRID_MS < limit:
                 del rows[:R]
             if not rows:
@@ -327,10 +349,14 @@ class Series:
     def _held_mark(self, base: int, identity: int) -> Mark | None:
         return next((mark for mark in self._marks(base) if mark[2] == identity), None)
 
+    def _is_marked(self, identity: int) -> bool:
+        rows = self.rows or ()
+        return identity in chain.from_iterable(rows[column::R] for column in range(FIRST_ID, R))
+
     def _remove_marked(self, identity: int) -> tuple[int, int, int] | None:
         """Take a marked reading out of its row; gives its (event_time, value, id), or None if no row marks it."""
         rows = self.rows
-        if not rows or identity not in chain.from_iterable(rows[column::R] for column in range(FIRST_ID, R)):
+        if not rows or not self._is_marked(identity):
             return None
         base = next(at for at in range(0, len(rows), R) if identity in rows[at + FIRST_ID : at + R])
         hour, marks = rows[base + HOUR], self._marks(base)

@@ -8,34 +8,32 @@ of it uses nothing received later; and of what it holds, nothing with an event t
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from math import floor, nan
+
+import msgspec
 
 from events import (
     MILLIS_PER_HOUR,
-    MILLIS_PER_MINUTE,
     Admission,
     Cancellation,
     Correction,
     Demographics,
     Discharge,
-    Location,
     Millis,
     Observation,
     Transfer,
 )
 from features import encoding
-from features.answers import answer_in
 from features.catalogue import Catalogue, Resolution, default_catalogue
 from features.intake import Intake, Outcome
+from features.notices import Notices
 from features.reading import Reading
-from features.series import Put, Removal, Series
-from features.stay import NEVER, Stay
+from features.series import DUPLICATE, STORED, Put, Removal, Series, W
+from features.stay import NEVER, Resident
+from features.superseded import Deed, Superseded
+from features.value import FUTURE_TOLERANCE_MS, in_steps
 from features.vector import VectorSpec, fill, latest_in
-
-FUTURE_TOLERANCE_MS = 10 * MILLIS_PER_MINUTE
-"""Clocks of monitors and of the gateway differ by minutes; a value from further ahead is quarantined."""
-STEPS_MAX = 2.0**62
-"""Beyond this a value in steps is no int64; it is impossible anyhow."""
 
 _OUTCOMES: dict[Put, tuple[Outcome, str]] = {
     Put.STORED: ("accepted", ""),
@@ -45,7 +43,11 @@ _OUTCOMES: dict[Put, tuple[Outcome, str]] = {
 }
 
 
-class PatientState:
+Held = tuple[float, Millis, int]
+"""(value, event time, observation id) of a reading."""
+
+
+class PatientState(Resident):
     """What is known of one patient.
 
     >>> state = PatientState()
@@ -58,17 +60,19 @@ class PatientState:
     [72.0, nan]
     """
 
-    __slots__ = ("_message_ids", "_quarantined", "_received", "_series", "catalogue", "last_received_time", "stay")
+    __slots__ = ("_message_ids", "_quarantined", "_received", "_series", "_superseded", "catalogue",
+                 "last_received_time")  # fmt: skip
 
     def __init__(self, catalogue: Catalogue | None = None) -> None:
+        super().__init__()
         self.catalogue = catalogue or default_catalogue()
         count = len(self.catalogue.features)
         self._series: list[Series | None] = [None] * count
         self._received: array[int] = array("q", bytes(8 * count))
         self._message_ids: list[str] = [""] * count
-        self._quarantined: dict[int, tuple[Millis, Intake]] = {}
+        self._quarantined = Notices()
         self.last_received_time: Millis = NEVER
-        self.stay = Stay()
+        self._superseded = Superseded()
 
     # What comes in
 
@@ -77,66 +81,89 @@ class PatientState:
         if received_time > self.last_received_time:  # noqa: PLR1730 -- a call of max costs a tenth of this method
             self.last_received_time = received_time
         status = obs.status
-        if status == "corrected" or status == "withdrawn":  # noqa: PLR1714 -- twice as quick as a tuple test
+        if status == "corrected" or status == "withdrawn":  # noqa: PLR1714 -- twice as quick
             return self.correct(Correction(obs, withdrawn=status == "withdrawn"), received_time, message_id)
-        resolution = self.catalogue.resolution(obs.codings, obs.unit, obs.qualifiers)
+        resolution = self.catalogue.resolutions[obs.codings, obs.unit, obs.qualifiers]
+        identity, event_time, value = obs.observation_id, obs.event_time, obs.value
         if resolution is None:
-            return Intake("unmapped", "", "", obs.observation_id, obs.event_time, obs.value)
-        steps = self._steps(obs, resolution, received_time)
+            return Intake("unmapped", "", "", identity, event_time, value)
+        if self._superseded and (deed := self._superseded.deed(identity, event_time)):
+            return Intake("superseded", resolution.name, deed, identity, event_time, value)
+        if resolution.plain and value is not None and event_time <= received_time and not obs.comparator:
+            # A possible number in a known unit, not ahead: nearly all there is. `in_steps` says the same more slowly.
+            scaled = value * resolution.factor + resolution.offset
+            if resolution.low <= scaled < resolution.high + 1:
+                return self._store(resolution, floor(scaled), event_time, identity, received_time, message_id)
+        steps = in_steps(obs, resolution, received_time)
         if isinstance(steps, Intake):
-            return steps
-        return self._store(obs, resolution, steps, received_time, message_id)
+            return self._not_taken(resolution, steps, received_time)
+        # From a clock a little ahead it is true of now, not of later.
+        return self._store(resolution, steps, min(event_time, received_time), identity, received_time, message_id)
 
     def correct(  # noqa: PLR0911 -- one return an outcome, read from top to bottom
         self, correction: Correction, received_time: Millis, message_id: str
     ) -> Intake:
-        """Replace or take back a result: found by its id, else as the only one of its code at that very time.
+        """Replace or take back a result, found by its id; its original does not count if it comes yet, or again.
 
-        A replacement that is itself unusable still takes the old value away: its sender no longer stands by it. A
-        replacement for a result that is not there is taken as a reading.
+        A replacement of an unknown id means the only reading of its code at that very time, and where there is none it
+        is taken as a reading; a withdrawal of an unknown id removes nothing. An unusable replacement erases nothing
+        either: the old value may be a true alarm. It is held against it as a quarantined newer one; a withdrawal is the
+        way to take a value back.
         """
         self.last_received_time = max(self.last_received_time, received_time)
         obs = correction.observation
-        resolution = self.catalogue.resolution(obs.codings, obs.unit, obs.qualifiers)
+        resolution = self.catalogue.resolutions[obs.codings, obs.unit, obs.qualifiers]
         if resolution is None:
             return Intake("unmapped", "", "", obs.observation_id, obs.event_time, obs.value)
-        name = resolution.feature.name
-        removal, old_value = self._remove(resolution, obs)
-        steps = None if correction.withdrawn else self._steps(obs, resolution, received_time)
+        steps = None if correction.withdrawn else in_steps(obs, resolution, received_time)
         if isinstance(steps, Intake):
-            if steps.outcome == "absent" and removal is Removal.REMOVED:
-                return Intake("withdrawn", name, steps.reason, obs.observation_id, obs.event_time, old_value)
-            return steps
+            return self._unusable(resolution, steps, received_time)
+        name, identity, event_time = resolution.name, obs.observation_id, min(obs.event_time, received_time)
+        by_time = steps is not None and identity not in self._superseded
+        removal, time, old_value, gone = self._remove(resolution, identity, event_time, by_time=by_time)
+        deed: Deed = "withdrawn" if steps is None else "corrected"
+        self._superseded.mark(gone, time, deed)
+        self._superseded.mark(identity, max(time, min(obs.event_time, received_time + FUTURE_TOLERANCE_MS)), deed)
         if removal is Removal.COARSE:
             series = self._series[resolution.index]
             if steps is not None and series is not None:
-                series.widen(obs.event_time, steps, obs.observation_id)
-            return Intake("unmatched_correction", name, "coarse", obs.observation_id, obs.event_time, None)
+                series.widen(event_time, steps, identity)
+            return Intake("unmatched_correction", name, "coarse", identity, event_time, None)
         if steps is None:
             outcome: Outcome = "withdrawn" if removal is Removal.REMOVED else "unmatched_correction"
-            return Intake(outcome, name, "", obs.observation_id, obs.event_time, old_value)
-        taken = self._store(obs, resolution, steps, received_time, message_id)
+            return Intake(outcome, name, "", gone, event_time, old_value)
+        taken = self._store(resolution, steps, event_time, identity, received_time, message_id)
         if taken.outcome != "accepted":
             return taken
         if removal is Removal.REMOVED:
-            return Intake("corrected", name, "", obs.observation_id, obs.event_time, taken.value)
-        return Intake("accepted", name, "unmatched_correction", obs.observation_id, obs.event_time, taken.value)
+            return Intake("corrected", name, "", gone, event_time, taken.value)
+        return Intake("accepted", name, "unmatched_correction", identity, event_time, taken.value)
 
     def apply(
-        self, event: Admission | Transfer | Discharge | Cancellation | Demographics, received_time: Millis
+        self,
+        event: Admission | Transfer | Discharge | Cancellation | Demographics,
+        received_time: Millis,
+        encounter: str = "",
     ) -> None:
-        """Fold an ADT event into stay and demographics."""
-        self.last_received_time = max(self.last_received_time, received_time)
-        if isinstance(event, Demographics):
+        """Fold an ADT event of an encounter ("" where none is named) into stay and demographics.
+
+        An event dated after its receipt is a slip; it counts as of its receipt, so that what follows it counts too.
+        """
+        if received_time > self.last_received_time:  # noqa: PLR1730 -- as in observe
+            self.last_received_time = received_time
+        if event.event_time > received_time:
+            event = msgspec.structs.replace(event, event_time=received_time)
+        if type(event) is Demographics:
             self.stay.describe(event)
-        elif isinstance(event, Transfer):
-            self.stay.transfer(event)
-        elif isinstance(event, Admission):
-            self.stay.admit(event)
-        elif isinstance(event, Discharge):
-            self.stay.discharge(event)
+        elif type(event) is Transfer:
+            self.stay.transfer(event, encounter)
+        elif type(event) is Admission:
+            self.stay.admit(event, encounter)
+        elif type(event) is Discharge:
+            self.stay.discharge(event, encounter)
         else:
-            self.stay.cancel(event)
+            assert type(event) is Cancellation
+            self.stay.cancel(event, encounter)
 
     def absorb(self, other: PatientState) -> None:
         """Take in the state of a record that was merged into this one (A40). `other` must not be used afterwards."""
@@ -153,7 +180,9 @@ class PatientState:
                 ours.absorb(theirs)
         for index, (time, intake) in other._quarantined.items():
             self._hold_back(index, time, intake)
+        self._quarantined.refused = other._quarantined.refused | self._quarantined.refused
         self.stay.absorb(other.stay)
+        self._superseded.absorb(other._superseded)
         self.last_received_time = max(self.last_received_time, other.last_received_time)
 
     # What is asked
@@ -173,17 +202,47 @@ class PatientState:
         found = latest_in(series, at)
         return None if found is None else Reading(feature_name, found[1] / steps, found[0], 0, found[2], "")
 
-    def latest_by_index(self, index: int, at: Millis) -> tuple[float, Millis, int] | None:
-        """Give (value, event_time, observation_id) of the newest reading of a feature up to `at` (hot path)."""
+    def latest_by_index(self, index: int, at: Millis) -> Held | None:
+        """Give (value, event_time, observation_id) of the newest reading of a feature up to `at`."""
         series = self._series[index]
-        if series is None:
-            return None
-        raw = series.raw
-        steps = self.catalogue.features[index].steps
-        if raw and raw[-3] <= at:
-            return raw[-2] / steps, raw[-3], raw[-1]
-        found = latest_in(series, at)
-        return None if found is None else (found[1] / steps, found[0], found[2])
+        found = None if series is None else latest_in(series, at)
+        return None if found is None else (found[1] / self.catalogue.steps[index], found[0], found[2])
+
+    def latest_fresh(self, wanted: Iterable[tuple[int, Millis]], at: Millis) -> tuple[list[Held | None], list[int]]:
+        """Give the same of several features (index, maximum age in ms); None too where it is older (hot path).
+
+        With it come the places in `wanted` of those that have several readings of that very time: see `held_at`.
+        """
+        every, steps_of = self._series, self.catalogue.steps
+        fresh: list[Held | None] = []
+        tied: list[int] = []
+        for index, max_age_ms in wanted:
+            series = every[index]
+            held: Held | None = None
+            if series is not None:
+                raw = series.raw
+                if not raw or (time := raw[-3]) > at:
+                    held = self.latest_by_index(index, at)
+                    if held is not None and at - held[1] > max_age_ms:
+                        held = None
+                    if held is not None and len(series.held_at(held[1])) > 1:
+                        tied.append(len(fresh))
+                elif at - time <= max_age_ms:
+                    held = raw[-2] / steps_of[index], time, raw[-1]
+                    if len(raw) > W and raw[-6] == time:
+                        tied.append(len(fresh))
+            fresh.append(held)
+        return fresh, tied
+
+    def held_at(self, index: int, time: Millis) -> list[Held]:
+        """Give every reading of a feature that is held in full and of this very time, by ascending id."""
+        series, steps = self._series[index], self.catalogue.steps[index]
+        return [] if series is None else [(value / steps, when, one) for when, value, one in series.held_at(time)]
+
+    @property
+    def any_quarantined(self) -> bool:
+        """Whether any feature has a quarantined value newer than its latest good one."""
+        return bool(self._quarantined)
 
     def quarantined(self, feature_name: str) -> Intake | None:
         """Give the value of a feature that was quarantined and is newer than its latest good one, if there is one."""
@@ -213,72 +272,23 @@ class PatientState:
         return out
 
     def statistic(self, at: Millis, name: str) -> float:
-        """Compute one named statistic, such as `heart_rate.mean_6h` (for people; models use `vector`)."""
+        """Compute one named statistic, such as `heart_rate.mean_6h`, for people."""
         return self.vector(at, VectorSpec([name], self.catalogue))[0]
-
-    def age_years(self, at: Millis) -> float | None:
-        """Give the age in years at `at`, or None."""
-        return self.stay.age_years(at)
-
-    @property
-    def location(self) -> Location:
-        """Where the patient lies."""
-        return self.stay.location
-
-    @property
-    def admitted(self) -> bool:
-        """Whether a stay is open."""
-        return self.stay.admitted
-
-    @property
-    def admitted_time(self) -> Millis | None:
-        """When the stay began, if that is known."""
-        return self.stay.admitted_time
-
-    @property
-    def discharged_time(self) -> Millis | None:
-        """When the stay ended, if it has."""
-        return self.stay.discharged_time
-
-    @property
-    def patient_class(self) -> str:
-        """HL7 table 0004 of the stay."""
-        return self.stay.patient_class
-
-    @property
-    def sex(self) -> str | None:
-        """Administrative sex, if known."""
-        return self.stay.sex
-
-    @property
-    def birth_date(self) -> str | None:
-        """As much as is known of an ISO date."""
-        return self.stay.birth_date
-
-    @property
-    def deceased(self) -> bool:
-        """Whether a death is recorded."""
-        return self.stay.deceased
 
     # How it is kept
 
     def encode(self) -> bytes:
         """Encode the whole state; `decode` gives it back."""
+        features, kept = self.catalogue.features, [(i, series) for i, series in enumerate(self._series) if series]
         return encoding.encode(
             encoding.Parts(
-                series=[
-                    (feature.name, feature.steps, series)
-                    for feature, series in zip(self.catalogue.features, self._series, strict=True)
-                    if series is not None
-                ],
-                newest={
-                    self.catalogue.features[index].name: (self._received[index], self._message_ids[index])
-                    for index, series in enumerate(self._series)
-                    if series is not None
-                },
-                quarantined={self.catalogue.features[i].name: held for i, held in sorted(self._quarantined.items())},
+                series=[(features[i].name, features[i].steps, series) for i, series in kept],
+                newest={features[i].name: (self._received[i], self._message_ids[i]) for i, _ in kept},
+                quarantined={features[i].name: held for i, held in sorted(self._quarantined.items())},
                 stay=self.stay,
                 last_received_time=self.last_received_time,
+                superseded=self._superseded.marks(),
+                refused={features[i].name: one for i, one in sorted(self._quarantined.refused.items())},
             )
         )
 
@@ -301,96 +311,83 @@ class PatientState:
                 )
             state._series[index] = series
             state._received[index], state._message_ids[index] = parts.newest[name]
-        state._quarantined = {index_of[name]: held for name, held in parts.quarantined.items() if name in index_of}
+        known = {index_of[name]: held for name, held in parts.quarantined.items() if name in index_of}
+        state._quarantined = Notices(known)
+        state._quarantined.refused = {index_of[name]: one for name, one in parts.refused.items() if name in index_of}
         state.stay = parts.stay
         state.last_received_time = parts.last_received_time
+        state._superseded = Superseded.of(parts.superseded)
         return state
 
     # Steps of the fold
 
-    def _steps(  # noqa: PLR0911 -- one return a reason, read from top to bottom
-        self, obs: Observation, resolution: Resolution, received_time: Millis
-    ) -> int | Intake:
-        """Make a value a whole number of steps, or say what became of it."""
-        feature, value = resolution.feature, obs.value
-        if resolution.feature.kind == "coded":
-            answer = answer_in(feature.answers, feature.words, obs.answers, obs.text)
-            if answer is None:
-                if value is None and not obs.answers and not obs.text:
-                    return Intake("absent", feature.name, obs.absent_reason, obs.observation_id, obs.event_time, None)
-                return self._quarantine(obs, resolution, "unknown_answer", received_time, value)
-            value = float(answer)
-        elif value is None:
-            if obs.answers or obs.text:
-                return self._quarantine(obs, resolution, "not_a_number", received_time, None)
-            return Intake("absent", feature.name, obs.absent_reason, obs.observation_id, obs.event_time, None)
-        elif resolution.fault:
-            return self._quarantine(obs, resolution, resolution.fault, received_time, value)
-        scaled = value * resolution.factor + resolution.offset
-        if not -STEPS_MAX < scaled < STEPS_MAX:
-            reason = "not_a_number" if value != value else "impossible_value"  # noqa: PLR0124 -- the test for NaN
-            return self._quarantine(obs, resolution, reason, received_time, None)
-        steps = floor(scaled)
-        if steps < resolution.low or steps > resolution.high:
-            return self._quarantine(obs, resolution, "impossible_value", received_time, steps / feature.steps)
-        if obs.event_time > received_time + FUTURE_TOLERANCE_MS:
-            return self._quarantine(obs, resolution, "future_time", received_time, steps / feature.steps)
-        return steps
-
     def _store(
-        self, obs: Observation, resolution: Resolution, steps: int, received_time: Millis, message_id: str
+        self,
+        resolution: Resolution,
+        steps: int,
+        event_time: Millis,
+        identity: int,
+        received_time: Millis,
+        message_id: str,
     ) -> Intake:
-        index, identity, event_time = resolution.index, obs.observation_id, obs.event_time
+        index = resolution.index
         series = self._series[index]
         if series is None:
             series = self._series[index] = Series()
         put = series.put(event_time, steps, identity)
-        if put is not Put.DUPLICATE:
+        if put is not DUPLICATE:
             raw = series.raw
-            if raw[-1] == identity and raw[-3] == event_time:
+            if raw and raw[-1] == identity and raw[-3] == event_time:
                 self._received[index] = received_time
                 self._message_ids[index] = message_id
-        if self._quarantined:
-            held = self._quarantined.get(index)
-            if held is not None and (held[0] <= event_time or held[1].observation_id == identity):
-                del self._quarantined[index]
-        feature = resolution.feature
+        if self._quarantined and put is not DUPLICATE:
+            self._quarantined.settle(index, event_time, identity)
+        if put is STORED:
+            return Intake("accepted", resolution.name, "", identity, event_time, steps / resolution.steps)
         outcome, reason = _OUTCOMES[put]
-        return Intake(outcome, feature.name, reason, identity, event_time, steps / feature.steps)
+        return Intake(outcome, resolution.name, reason, identity, event_time, steps / resolution.steps)
 
-    def _remove(self, resolution: Resolution, obs: Observation) -> tuple[Removal, float | None]:
+    def _remove(
+        self, resolution: Resolution, identity: int, event_time: Millis, *, by_time: bool
+    ) -> tuple[Removal, Millis, float | None, int]:
+        """Remove a reading and the notice of its id; gives (what, event time, value, id) of what is gone."""
         index = resolution.index
-        held = self._quarantined.get(index)
-        quarantined = held is not None and held[1].observation_id == obs.observation_id
-        if quarantined:
-            del self._quarantined[index]
+        noticed = self._quarantined.take_down(index, identity)
         series = self._series[index]
         if series is None:
-            return (Removal.REMOVED if quarantined else Removal.NOT_FOUND), None
+            return (Removal.REMOVED if noticed else Removal.NOT_FOUND), event_time, None, identity
         newest = _newest_key(series)
-        removal, _, value, _ = series.remove(obs.observation_id, obs.event_time)
+        removal, time, steps, gone = series.remove(identity, event_time, by_time=by_time and not noticed)
         if removal is not Removal.REMOVED:
-            return (Removal.REMOVED if quarantined else removal), None
+            return (Removal.REMOVED if noticed else removal), event_time, None, identity
         if not series.raw and series.rows is None:
             self._series[index] = None
         if _newest_key(series) != newest:
             self._received[index], self._message_ids[index] = 0, ""
-        return removal, value / resolution.feature.steps
+        return removal, time, steps / resolution.steps, gone
 
-    def _quarantine(
-        self, obs: Observation, resolution: Resolution, reason: str, received_time: Millis, value: float | None
-    ) -> Intake:
-        name = resolution.feature.name
-        intake = Intake("quarantined", name, reason, obs.observation_id, obs.event_time, value)
-        # A time from the future must not keep the notice up after good values have come.
-        self._hold_back(resolution.index, min(obs.event_time, received_time), intake)
+    def _unusable(self, resolution: Resolution, intake: Intake, received_time: Millis) -> Intake:
+        """Hold a replacement that cannot be used against the value it was for, which stays."""
+        index, identity = resolution.index, intake.observation_id
+        if intake.outcome == "absent":
+            series = self._series[index]
+            if not self._quarantined.names(index, identity) and (series is None or not series.holds(identity)):
+                return intake
+            intake = Intake("quarantined", resolution.name, "replaced_by_nothing", identity, intake.event_time, None)
+        self._hold_back(index, min(intake.event_time, received_time), intake, or_equal=True)
         return intake
 
-    def _hold_back(self, index: int, time: Millis, intake: Intake) -> None:
-        held, series = self._quarantined.get(index), self._series[index]
-        newer_than_good = series is None or not series.raw or time > series.raw[-3]
-        if newer_than_good and (held is None or time >= held[0]):
-            self._quarantined[index] = (time, intake)
+    def _not_taken(self, resolution: Resolution, intake: Intake, received_time: Millis) -> Intake:
+        if intake.outcome == "quarantined":
+            # A time from the future must not keep the notice up after good values have come.
+            self._hold_back(resolution.index, min(intake.event_time, received_time), intake)
+        return intake
+
+    def _hold_back(self, index: int, time: Millis, intake: Intake, *, or_equal: bool = False) -> None:
+        """Keep a notice that is newer than the latest good value, or of the same time where it was to replace it."""
+        series = self._series[index]
+        good_until = NEVER if series is None or not series.raw else series.raw[-3] - or_equal
+        self._quarantined.hold(index, time, intake, good_until)
 
 
 def _newest_key(series: Series) -> tuple[int, int]:

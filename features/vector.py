@@ -10,7 +10,6 @@ longer there); a bucket that holds readings later than T counts not at all.
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from math import nan, sqrt
@@ -166,16 +165,16 @@ def _window(name: str, statistic: str) -> tuple[int, str]:
 
 def fill(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> None:
     """Compute one feature's part of a vector into `out` (hot path)."""
-    raw, asked = series.raw, plan.asked
-    if asked is None or not raw or raw[-3] > at or (len(raw) < RECENT and series.rows is not None):
+    _, steps, points, _, asked = plan
+    raw = series.raw
+    if asked is None or not raw or (newest := raw[-3]) > at or (len(raw) < RECENT and series.rows is not None):
         fill_anew(out, series, plan, at)
         return
-    steps = plan.steps
-    for which, place in plan.points:
+    for which, place in points:
         if which == 0:
             out[place] = raw[-2] / steps
         elif which == 1:
-            out[place] = (at - raw[-3]) / MILLIS_PER_HOUR
+            out[place] = (at - newest) / MILLIS_PER_HOUR
         elif len(raw) < RECENT:
             continue
         elif which == 2:

@@ -73,6 +73,15 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if not 0 <= self.min_fresh <= NEWS2_PARAMETERS:
             raise ConfigurationError("min_fresh", f"{self.min_fresh} is not within 0 and {NEWS2_PARAMETERS}")
 
+    def thresholds_of(self, ward: str) -> tuple[float, float]:
+        """Give the probabilities at which a ward's alert is raised and let go: its own, else everybody's.
+
+        >>> GuardrailSettings(raise_at=0.5, clear_at=0.4).thresholds_of("W1")
+        (0.5, 0.4)
+        """
+        thresholds = self.wards.get(ward, self) if self.wards else self
+        return thresholds.raise_at, thresholds.clear_at
+
     def with_kill_switch(self, *, engaged: bool) -> GuardrailSettings:
         """Give the settings with the model's voice cut or given back.
 

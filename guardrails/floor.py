@@ -12,13 +12,18 @@ verdict, any configuration, or how alerts are made. The rules, and why:
 - An episode resolves when the rank, carried points included, is 0, nothing that had points is missing, nothing is in
   quarantine, and this held over `CALM_SCORINGS_MIN` scorings on successively newer readings that span
   `RESOLVE_AFTER_MS` of the patient's time.
+- Where no episode is open, an input that is quarantined opens a *watch*: an episode of rank 0. It is the board's while
+  `CALM_PARAMETERS_MIN` parameters are usable, and the ward's below that: most of what NEWS2 needs is in doubt, and
+  somebody must look. It ends when each input in doubt has a good value again, or becomes an episode when a rank comes.
+  An input that merely expires opens nothing: with observations every 12 hours that is every ward's every day, and the
+  board shows it.
 - What is told late is told, with its age. An old value that newer readings superseded changes no latest reading,
   hence no score and no rank: it never comes here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -44,17 +49,22 @@ RED_POINTS = 3
 NEVER_SEEN = -1
 """Carried in place of points for a parameter that was not seen in this episode."""
 
+WATCH_BOARD = 1
+WATCH_WARD = 2
+
 RANK_RED = 1
 RANK_MEDIUM = 2
 RANK_HIGH = 3
 
-Change = Literal["", "band_rise", "new_red", "band_fall", "input_expired", "input_quarantined", "resolved"]
+Change = Literal[
+    "", "band_rise", "new_red", "band_fall", "input_expired", "input_quarantined", "inputs_usable", "resolved"
+]
 Priority = Literal["interrupt", "notify", "board"]
 Applicability = Literal["", "under_16", "pregnancy", "deceased"]
 
 
 class FloorMemory(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What the floor remembers of one patient; without `carried` no episode is open."""
+    """What the floor remembers of one patient; without `carried` no episode is open, and without `watch` no watch."""
 
     rank: int = 0
     carried: tuple[int, ...] = ()
@@ -67,6 +77,8 @@ class FloorMemory(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Event time of the newest reading at the first calm scoring."""
     calm_newest: Millis = 0
     calm_scorings: int = 0
+    watch: int = 0
+    """0: none; else whose matter the inputs in doubt (`quarantined`) are, `WATCH_BOARD` or `WATCH_WARD`."""
 
 
 class FloorFinding(msgspec.Struct, frozen=True, gc=False):
@@ -150,27 +162,47 @@ def assess_floor(
     rank = rank_of(news2.total, red=news2.red, limit=limit)
     if memory.carried:
         return _continued(memory, news2, at, readings(), limit)
-    return QUIET if rank == 0 else _opened(news2, at, readings(), rank)
+    if rank > 0:
+        return _opened(news2, at, readings(), rank)
+    return _watched(memory, news2) if news2.quarantined or memory.watch else QUIET
 
 
-def corrected(memory: FloorMemory, news2_now: News2, at: Millis, limit: ClinicianLimit | None = None) -> FloorMemory:
+def corrected(
+    memory: FloorMemory, replaced: Mapping[str, int | None], at: Millis, limit: ClinicianLimit | None = None
+) -> FloorMemory:
     """Give the memory after a result was corrected or withdrawn: what it alone had contributed is carried no longer.
 
-    A parameter that is missing now and was not said to be lost before went missing by the correction. This is the one
-    way, beside fresh evidence, in which a rank falls.
+    `replaced` gives, for each parameter whose reading was changed, the points it has now, None where it has none. This
+    is the one way, beside fresh evidence, in which a rank falls.
     """
     if not memory.carried:
         return memory
     if limit is not None:
         limit = limit.in_force(at)
-    points = points_of(news2_now)
-    carried = tuple(
-        old if new is not None or name in memory.lost else NEVER_SEEN
-        for name, new, old in zip(PARAMETERS, points, memory.carried, strict=True)
+    carried: list[int] = []
+    for name, old in zip(PARAMETERS, memory.carried, strict=True):
+        new = replaced.get(name, old)
+        carried.append(NEVER_SEEN if new is None else new)
+    rank = rank_of(sum(value for value in carried if value > 0), red=RED_POINTS in carried, limit=limit)
+    return FloorMemory(min(memory.rank, rank), tuple(carried), memory.lost, memory.quarantined)
+
+
+def _watched(memory: FloorMemory, news2: News2) -> FloorFinding:
+    """Open, keep or end a watch over inputs in doubt. Each is named once, and whose matter it is only ever grows."""
+    known = dict(zip(PARAMETERS, points_of(news2), strict=True))
+    new = tuple(name for name in news2.quarantined if name not in memory.quarantined)
+    if not new:
+        # In doubt no longer is not yet known: a value that was withdrawn leaves the parameter missing.
+        over = not news2.quarantined and all(known[name] is not None for name in memory.quarantined)
+        return FloorFinding(NO_MEMORY, "inputs_usable") if over else FloorFinding(memory)
+    usable = sum(points is not None and name not in news2.quarantined for name, points in known.items())
+    watch = max(memory.watch, WATCH_BOARD if usable >= CALM_PARAMETERS_MIN else WATCH_WARD)
+    return FloorFinding(
+        FloorMemory(quarantined=memory.quarantined + new, watch=watch),
+        "input_quarantined",
+        "notify" if watch > max(memory.watch, WATCH_BOARD) else "board",
+        parameters=new,
     )
-    now = tuple(old if new is None else new for new, old in zip(points, carried, strict=True))
-    rank = rank_of(sum(value for value in now if value > 0), red=RED_POINTS in now, limit=limit)
-    return FloorMemory(min(memory.rank, rank), carried, memory.lost, memory.quarantined)
 
 
 def _opened(news2: News2, at: Millis, readings: Sequence[Reading], rank: int) -> FloorFinding:

@@ -26,10 +26,9 @@ class Threshold:
         probability = None if prediction is None else prediction.probability
         if probability is None:
             return self._BELOW
-        settings = candidate.settings
-        thresholds = settings.wards.get(candidate.ward, settings) if settings.wards else settings
-        if probability >= thresholds.raise_at:
+        raise_at, clear_at = candidate.settings.thresholds_of(candidate.ward)
+        if probability >= raise_at:
             return self._PASS
-        if candidate.model_alert_open and probability >= thresholds.clear_at:
+        if candidate.model_alert_open and probability >= clear_at:
             return self._HELD
         return self._BELOW

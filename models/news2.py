@@ -15,8 +15,10 @@ Settled here (clinical.md asks for each to be settled once):
   it: it is missing.
 - Pulse is the catalogue's heart rate; systolic pressure is invasive or cuff, whichever is newer.
 - A quarantined value newer than the last good one does not erase it: dropping a true red score because of an artefact
-  would hide an emergency. The good value counts while it is fresh, the parameter is named in `quarantined`, and the
-  upper bound opens to the parameter's maximum.
+  would hide an emergency. The good value counts in `total` while it is fresh, the parameter is named in `quarantined`,
+  and both bounds open: what the impossible number hides may be better or worse.
+- Of several newest readings of one parameter at one time (two devices, two sub-ids), the one with most points counts,
+  as it does between code and GCS. It is looked for among the readings that the state holds in full.
 - `missing` names every sub-score that is None, `stale` those of them that have an expired reading.
 - On scale 2, a saturation of 93 % or more with oxygen unknown has no sub-score; the bounds take both cases.
 """
@@ -31,7 +33,7 @@ import msgspec
 from events import Millis
 from features.catalogue import default_catalogue
 from features.reading import Reading
-from features.state import PatientState
+from features.state import Held, PatientState
 from models.news2_table import (
     ALERT,
     ALTERED_POINTS,
@@ -42,6 +44,7 @@ from models.news2_table import (
     Scale,
     consciousness_points_from_gcs,
     oxygen_from_fio2,
+    points,
     spo2_points,
 )
 
@@ -72,8 +75,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
 class News2(msgspec.Struct, frozen=True, gc=False):
     """NEWS2 at one time. Sub-scores are None where missing, stale or impossible; `total` sums those that are there.
 
-    `low` and `high` bound what the total would be if everything were known. `band` is by `total`; `red` says that a
-    parameter scores 3, and is a flag beside the band.
+    `low` and `high` bound what the total would be if everything were known: what is missing, stale or quarantined may
+    be at its best or its worst. So `low` is below `total` where a quarantined value leaves a good one standing. `band`
+    is by `total`; `red` says that a parameter scores 3, and is a flag beside the band.
     """
 
     total: int
@@ -124,9 +128,10 @@ def _input(name: str, parameter: str) -> _Input:
 
 
 _INPUTS = tuple(_input(name, parameter) for parameter in PARAMETERS for name in SOURCES[parameter])
-"""Every feature read, in the order `_fresh` gives them. Sites add codes to the catalogue, never features, so the index
-is the same in every catalogue."""
+"""Every feature read, in the order `score_news2` takes them. Sites add codes to the catalogue, never features, so the
+index is the same in every catalogue."""
 
+_SPO2_PLACE = [source.name for source in _INPUTS].index("spo2")
 _AGES = tuple((source.index, source.max_age_ms) for source in _INPUTS)
 _QUARANTINABLE = tuple((source.name, source.parameter, source.max_age_ms) for source in _INPUTS)
 
@@ -135,20 +140,8 @@ _RESPIRATION, _SPO2, _PRESSURE, _PULSE, _TEMPERATURE = (
     for name in ("respiration_rate", "spo2", "systolic_bp", "pulse", "temperature")
 )
 
-_Held = tuple[float, Millis, int]
-"""(value, event time in ms, observation id), as `PatientState.latest_by_index` gives it."""
 
-
-def _fresh(state: PatientState, at: Millis) -> list[_Held | None]:
-    """Give the readings that count, in the order of `_INPUTS`; None where there is none or it has expired."""
-    latest = state.latest_by_index
-    return [
-        held if (held := latest(index, at)) is None or at - held[1] <= max_age_ms else None
-        for index, max_age_ms in _AGES
-    ]
-
-
-def _oxygen(fio2: _Held | None, coded: _Held | None, flow: _Held | None) -> tuple[bool | None, int]:
+def _oxygen(fio2: Held | None, coded: Held | None, flow: Held | None) -> tuple[bool | None, int]:
     """Tell oxygen from air by the newest source (at equal times FiO2, then whichever says oxygen), and which it was.
 
     The second is the source's place in `OXYGEN_SOURCES`, -1 where there is none.
@@ -163,7 +156,7 @@ def _oxygen(fio2: _Held | None, coded: _Held | None, flow: _Held | None) -> tupl
     return on_oxygen, which
 
 
-def _consciousness(coded: _Held | None, gcs: _Held | None) -> tuple[int | None, int]:
+def _consciousness(coded: Held | None, gcs: Held | None) -> tuple[int | None, int]:
     """Give the points of the newer of coded answer and GCS (at equal times the worse), and which it was (-1: none)."""
     if coded is None and gcs is None:
         return None, -1
@@ -185,7 +178,10 @@ def score_news2(state: PatientState, at: Millis, scale: Scale = 1, sedated: bool
     >>> nothing_known.missing == PARAMETERS, nothing_known.total, nothing_known.low, nothing_known.high
     (True, 0, 0, 20)
     """
-    respiration, saturation, fio2, coded, flow, pressure, pulse, acvpu, gcs, temperature = _fresh(state, at)
+    held, tied = state.latest_fresh(_AGES, at)
+    if tied:
+        _take_worst(state, held, tied, scale)
+    respiration, saturation, fio2, coded, flow, pressure, pulse, acvpu, gcs, temperature = held
     on_oxygen, _ = _oxygen(fio2, coded, flow)
     if saturation is None:
         spo2 = None
@@ -210,8 +206,8 @@ def score_news2(state: PatientState, at: Millis, scale: Scale = 1, sedated: bool
     total = sum(filter(None, subscores))
     missing = tuple([name for name, value in zip(PARAMETERS, subscores, strict=True) if value is None])
     stale = _stale(state, at, missing, sedated) if missing else ()
-    high = total + _room(subscores, quarantined, scale, saturation)
-    return News2(total, total, high, band_of(total, red=red), red, scale, *subscores, missing, stale, quarantined)
+    low, high = _bounds(subscores, quarantined, scale, saturation)
+    return News2(total, low, high, band_of(total, red=red), red, scale, *subscores, missing, stale, quarantined)
 
 
 def _quarantined(state: PatientState, at: Millis, sedated: bool) -> tuple[str, ...]:  # noqa: FBT001 - hot path
@@ -219,6 +215,8 @@ def _quarantined(state: PatientState, at: Millis, sedated: bool) -> tuple[str, .
 
     One quarantined for a time in the future has no age yet, and stays named until a good value comes.
     """
+    if not state.any_quarantined:
+        return ()
     found: list[str] = []
     held_back = state.quarantined
     for name, parameter, max_age_ms in _QUARANTINABLE:
@@ -248,32 +246,76 @@ def _stale(state: PatientState, at: Millis, missing: tuple[str, ...], sedated: b
     return tuple(expired)
 
 
-def _room(
-    subscores: tuple[int | None, ...], quarantined: tuple[str, ...], scale: Scale, saturation: _Held | None
-) -> int:
-    """Give how much higher the total could be if what is missing or quarantined were known at its worst.
+def _bounds(
+    subscores: tuple[int | None, ...], quarantined: tuple[str, ...], scale: Scale, saturation: Held | None
+) -> tuple[int, int]:
+    """Give the least and the most that the total could be if what is missing or quarantined were known.
 
-    On scale 2 a known saturation and unknown oxygen open together: the worse of air and oxygen, not the sum of maxima.
+    On scale 2 a known saturation and unknown oxygen open together: from the better of air and oxygen to the worse, not
+    the sum of each's extremes.
     """
-    known = dict(zip(PARAMETERS, subscores, strict=True))
-    opened = [name for name in PARAMETERS if known[name] is None or name in quarantined]
-    room = sum(POINTS_MAX[name] - (known[name] or 0) for name in opened)
-    if scale == 2 and "oxygen" in opened and saturation is not None and "spo2" not in quarantined:
-        told = (known["oxygen"] or 0) + (known["spo2"] or 0)
+    known = {
+        name: value
+        for name, value in zip(PARAMETERS, subscores, strict=True)
+        if value is not None and name not in quarantined
+    }
+    together = scale == 2 and "oxygen" not in known and saturation is not None and "spo2" not in quarantined
+    if together:
+        known.pop("spo2", None)
+    low = sum(known.values())
+    high = low + sum(POINTS_MAX[name] for name in PARAMETERS if name not in known)
+    if together:
+        assert saturation is not None
         on_air = spo2_points(saturation[0], 2, on_oxygen=False) or 0
         on_oxygen = OXYGEN_POINTS + (spo2_points(saturation[0], 2, on_oxygen=True) or 0)
-        room = sum(POINTS_MAX[name] - (known[name] or 0) for name in opened if name not in {"oxygen", "spo2"})
-        room += max(on_air, on_oxygen) - told
-    return room
+        low += min(on_air, on_oxygen)
+        high += max(on_air, on_oxygen) - POINTS_MAX["spo2"] - OXYGEN_POINTS
+    return low, high
 
 
-def news2_evidence(state: PatientState, at: Millis, sedated: bool = False) -> tuple[Reading, ...]:  # noqa: FBT001, FBT002 - as score_news2
+def _take_worst(state: PatientState, held: list[Held | None], tied: list[int], scale: Scale) -> None:
+    """Where several readings of a feature are of one time, put the one with most points; of equals the greatest id.
+
+    Saturation comes last: on scale 2 its points depend on oxygen.
+    """
+    for place in sorted(tied, key=_SPO2_PLACE.__eq__):
+        newest, source = held[place], _INPUTS[place]
+        assert newest is not None
+        at_once = state.held_at(source.index, newest[1])
+        if place == _SPO2_PLACE:
+            on_oxygen, _ = _oxygen(*held[2:5])
+            held[place] = max(at_once, key=lambda one: _spo2_badness(one[0], scale, on_oxygen=on_oxygen))
+        else:
+            held[place] = max(at_once, key=lambda one: (_badness(source.name, one[0]), one[2]))
+
+
+def _badness(name: str, value: float) -> float:
+    if name == "gcs_total":
+        return -value
+    if name in OXYGEN_SOURCES or name == "consciousness":
+        return value
+    return points("pulse" if name == "heart_rate" else name, value) or 0
+
+
+def _spo2_badness(value: float, scale: Scale, *, on_oxygen: bool | None) -> tuple[int, int]:
+    """Give the points, and where they are equal or unknown those on oxygen, which are never fewer."""
+    return spo2_points(value, scale, on_oxygen=on_oxygen) or 0, spo2_points(value, scale, on_oxygen=True) or 0
+
+
+def news2_evidence(
+    state: PatientState,
+    at: Millis,
+    sedated: bool = False,  # noqa: FBT001, FBT002 - as score_news2
+    scale: Scale = 1,
+) -> tuple[Reading, ...]:
     """Give the readings that `score_news2` used at `at`, in the chart's order, with their message ids.
 
     >>> news2_evidence(PatientState(), 0)
     ()
     """
-    held = _fresh(state, at)
+    held, tied = state.latest_fresh(_AGES, at)
+    if tied:
+        _take_worst(state, held, tied, scale)
     _, oxygen = _oxygen(held[2], held[3], held[4])
     _, consciousness = _consciousness(held[7], held[8])
     names = ["respiration_rate", "spo2"]
@@ -283,6 +325,12 @@ def news2_evidence(state: PatientState, at: Millis, sedated: bool = False) -> tu
     if consciousness >= 0 and not sedated:
         names.append(CONSCIOUSNESS_SOURCES[consciousness])
     names.append("temperature")
-    used = {source.name for source, reading in zip(_INPUTS, held, strict=True) if reading is not None}
-    readings = [state.latest(name, at) for name in names if name in used]
-    return tuple(reading for reading in readings if reading is not None)
+    used = {source.name: reading for source, reading in zip(_INPUTS, held, strict=True) if reading is not None}
+    return tuple(_reading(state, name, used[name], at) for name in names if name in used)
+
+
+def _reading(state: PatientState, name: str, held: Held, at: Millis) -> Reading:
+    newest = state.latest(name, at)
+    if newest is not None and newest.observation_id == held[2]:
+        return newest
+    return Reading(name, held[0], held[1], 0, held[2], "")

@@ -6,27 +6,34 @@ Owns the board's rows and their order. Must not know a terminal or a browser, no
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from alerts.contract import AlertEvent
-from events import Location, Millis
+from events import MILLIS_PER_HOUR, Location, Millis
 from stream.effects import Effect, Score, Suppression
 from stream.records import RecordShelf
 
 RECENT_EVENTS_MAX = 12
 """What a person can take in at a glance; the rest is in the outputs."""
+RETRACTION_SHOWN_MS = 12 * MILLIS_PER_HOUR
+"""A retraction that nobody acknowledges stays for the longest shift: who comes on duty sees it once."""
+GRAVITY = {"board": 0, "notify": 1, "interrupt": 2}
 LIVE_STATES = frozenset({"raised", "updated", "acknowledged", "escalated"})
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One patient on the board."""
+    """One patient on the board.
+
+    `alert` is the gravest open alert, else the newest retraction; `retracted` all retractions nobody has seen yet.
+    """
 
     patient: str
     location: Location
     score: Score
     alert: AlertEvent | None
+    retracted: tuple[AlertEvent, ...] = ()
 
 
 class Board:
@@ -36,6 +43,8 @@ class Board:
         self._shelf = shelf
         self._scores: dict[str, Score] = {}
         self._alerts: dict[str, AlertEvent] = {}
+        self._retracted: dict[str, AlertEvent] = {}
+        self._now: Millis = 0
         self.recent: deque[AlertEvent] = deque(maxlen=RECENT_EVENTS_MAX)
         self.withheld: Counter[str] = Counter()
         self.said: Counter[str] = Counter()
@@ -43,6 +52,7 @@ class Board:
     def take(self, effects: Sequence[Effect]) -> None:
         """Take in what was carried out."""
         for effect in effects:
+            self._now = max(self._now, effect.received_time)
             if type(effect) is Score:
                 self._scores[effect.patient] = effect
             elif type(effect) is Suppression:
@@ -56,23 +66,45 @@ class Board:
             self.recent.append(event)
         if event.state in LIVE_STATES:
             self._alerts[event.alert_id] = event
-        else:
-            self._alerts.pop(event.alert_id, None)
+            return
+        self._alerts.pop(event.alert_id, None)
+        if event.state == "retracted" and event.disposition in ("told", "board"):
+            # What was only held or in shadow nobody saw; its taking back would be the first they hear of it.
+            self._retracted[event.alert_id] = event
+
+    def seen(self, alert_ids: Iterable[str]) -> None:
+        """Take the named retractions off: somebody acknowledged them. Unknown ids change nothing."""
+        for alert_id in alert_ids:
+            self._retracted.pop(alert_id, None)
+
+    def _still_shown(self) -> dict[str, list[AlertEvent]]:
+        """Drop the retractions shown for long enough; give the others by patient, the newest first."""
+        by_patient: dict[str, list[AlertEvent]] = {}
+        for alert_id, event in list(self._retracted.items()):
+            if self._now - event.received_time > RETRACTION_SHOWN_MS:
+                del self._retracted[alert_id]
+            else:
+                by_patient.setdefault(event.patient, []).insert(0, event)
+        return by_patient
 
     def rows(self) -> list[Row]:
         """Give the patients who are here, the sickest first; the discharged leave the board."""
         worst: dict[str, AlertEvent] = {}
         for event in self._alerts.values():
             known = worst.get(event.patient)
-            if known is None or (event.priority == "interrupt" and known.priority != "interrupt"):
+            if known is None or GRAVITY[event.priority] > GRAVITY[known.priority]:
                 worst[event.patient] = event
+        retracted = self._still_shown()
         rows = []
         for patient, score in list(self._scores.items()):
             record = self._shelf.find(patient)
             if record is None or record.state.discharged_time is not None:
                 del self._scores[patient]
+                self.seen(event.alert_id for event in retracted.get(patient, ()))
                 continue
-            rows.append(Row(patient, record.state.location, score, worst.get(patient)))
+            taken_back = tuple(retracted.get(patient, ()))
+            alert = worst.get(patient) or (taken_back[0] if taken_back else None)
+            rows.append(Row(patient, record.state.location, score, alert, taken_back))
         return sorted(rows, key=lambda row: (-row.score.news2.total, -(row.score.probability or 0.0), row.patient))
 
     def clock(self) -> Millis:

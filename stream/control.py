@@ -17,6 +17,7 @@ from models.inputs import SCHEMA_HASH
 from models.news2_table import Scale
 from models.scorer import Prediction, Scorer
 from models.version import ModelVersion
+from stream.catalogues import catalogue_for
 from stream.settings import Settings, configuration_hash, parse_json
 
 
@@ -29,15 +30,23 @@ class StoredControl(msgspec.Struct, frozen=True, array_like=True):
     enabled: bool
     kill_switch: bool
     code_version: str
+    journal: str
+
+
+class ForeignStateError(ValueError):
+    """The stored states are of another journal: they must be refolded from this one."""
 
 
 class Control:
     """The control state of one partition."""
 
-    def __init__(self, catalogue: Catalogue, versions: Mapping[str, ModelVersion]) -> None:
-        self.catalogue = catalogue
+    def __init__(self, versions: Mapping[str, ModelVersion], journal: str = "") -> None:
+        """Begin with the defaults; `journal` names the log that this state stands for."""
+        self.journal = journal
         self.clock: Millis = 0
         self.settings = Settings()
+        self.catalogue: Catalogue = catalogue_for(self.settings)
+        """The catalogue in force: the shipped one with the local codes of the *recorded* configuration."""
         self.configuration_hash = configuration_hash(self.settings)
         self.configuration_content = ""
         self.version = ""
@@ -54,11 +63,16 @@ class Control:
         """Give the NEWS2 SpO2 scale set for a patient: 2 only where it is set by name."""
         return 2 if patient in self._scale_2 else 1
 
+    def scale_for(self, patient: str, *, merged: bool) -> Scale:
+        """Give the scale of a record; `merged` where a record on scale 2 was merged into it."""
+        return 2 if merged else self.scale(patient)
+
     def apply(self, event: Event) -> None:
         """Let a control event take effect; other events change nothing here."""
         if type(event) is Configuration:
             self.configuration_content = event.content
             self.settings = parse_json(event.content)
+            self.catalogue = catalogue_for(self.settings)
             self.configuration_hash = event.configuration_hash
         elif type(event) is Promotion:
             self.version, self.enabled = event.version, event.enabled
@@ -90,16 +104,23 @@ class Control:
                 self.enabled,
                 self.kill_switch,
                 self.code_version,
+                self.journal,
             )
         )
 
     def restore(self, data: bytes) -> None:
-        """Take over what `encode` wrote."""
-        stored = msgspec.msgpack.decode(data, type=StoredControl)
+        """Take over what `encode` wrote; raises `ForeignStateError` where it is none, or another journal's."""
+        try:
+            stored = msgspec.msgpack.decode(data, type=StoredControl)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ForeignStateError(type(error).__name__) from None
+        if stored.journal != self.journal:
+            raise ForeignStateError("the states are of another journal")
         self.clock = stored.clock
         self.configuration_content = stored.configuration
         if stored.configuration:
             self.settings = parse_json(stored.configuration)
+            self.catalogue = catalogue_for(self.settings)
             self.configuration_hash = configuration_hash(self.settings)
         self.version, self.enabled = stored.version, stored.enabled
         self.kill_switch, self.code_version = stored.kill_switch, stored.code_version

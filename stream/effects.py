@@ -42,7 +42,17 @@ class Suppression(msgspec.Struct, frozen=True, gc=False):
     model: str
 
 
-Effect = Score | AlertEvent | Suppression
+class Unfoldable(msgspec.Struct, frozen=True):
+    """A record of the log that our own code failed on: an alarm, and a line of `dead_letters.ndjson`."""
+
+    envelope_id: str
+    message_id: str
+    received_time: Millis
+    fault: str
+    """The error's type; its text may quote what nobody should read."""
+
+
+Effect = Score | AlertEvent | Suppression | Unfoldable
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -51,6 +61,8 @@ def effect_kind(effect: Effect) -> str:
     """Name the stream an effect belongs to: `scores`, `suppressed` or `alerts`."""
     if type(effect) is Score:
         return "scores"
+    if type(effect) is Unfoldable:
+        return "dead_letters"
     return "suppressed" if type(effect) is Suppression else "alerts"
 
 
@@ -60,6 +72,8 @@ def effect_id(effect: Effect) -> str:
         return effect.score_id
     if type(effect) is Suppression:
         return effect.suppression_id
+    if type(effect) is Unfoldable:
+        return effect.envelope_id
     assert type(effect) is AlertEvent
     return effect.event_id
 
@@ -73,6 +87,8 @@ def encode_effect(effect: Effect) -> bytes:
         return to_json(effect)
     document: dict[str, object] = {name: getattr(effect, name) for name in effect.__struct_fields__ if name != "source"}
     document["received_time"] = to_iso(effect.received_time)
+    if type(effect) is Unfoldable:
+        document["reason"] = "unfoldable"
     if type(effect) is Score:
         document["event_time"] = to_iso(effect.event_time)
     return _encoder.encode(document)

@@ -24,11 +24,11 @@ from events import (
     Tick,
     content_id,
 )
-from features.catalogue import Catalogue
 from features.store import StateStore
 from models.version import ModelVersion
-from stream.control import Control
-from stream.effects import Effect
+from stream.catalogues import catalogue_for
+from stream.control import Control, ForeignStateError
+from stream.effects import Effect, Unfoldable
 from stream.parse import DeadLetter, Duplicate, Parsed, Parser
 from stream.pipeline import Pipeline
 from stream.records import LIVE_RECORDS_MAX, RecordShelf
@@ -56,6 +56,11 @@ class Journal(Protocol):
         counts: dict[str, int],
     ) -> int:
         """Store a batch, durable on return; give the end offset."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The journal's own name, by which stored states know it."""
         ...
 
     def end(self) -> int:
@@ -91,7 +96,6 @@ class EmbeddedHost:
         store: StateStore,
         parser: Parser,
         *,
-        catalogue: Catalogue,
         versions: Mapping[str, ModelVersion],
         carry_out: Callable[[Sequence[Effect]], None],
         refuse: Callable[[DeadLetter, bytes | None], None] = lambda _letter, _data: None,
@@ -99,7 +103,10 @@ class EmbeddedHost:
         live_records_max: int = LIVE_RECORDS_MAX,
         durable: bool = True,
     ) -> None:
-        """Open: restore the states, then fold what the log has beyond them. Not `durable`: states are never stored."""
+        """Open: restore the states, then fold what the log has beyond them. Not `durable`: states are never stored.
+
+        Raises `ForeignStateError` or `UnreadableRecordError` where the stored states cannot be used; the log can.
+        """
         self._journal = journal
         self._store = store
         self._parser = parser
@@ -107,18 +114,26 @@ class EmbeddedHost:
         self._refuse = refuse
         self._epoch = store.acquire_epoch()
         self._durable = durable
-        self.shelf = RecordShelf(store, catalogue, live_records_max)
-        control = Control(catalogue, versions)
+        control = Control(versions, journal.name)
         stored = store.load([CONTROL_KEY]).get(CONTROL_KEY)
         if stored is not None:
             control.restore(stored)
+        elif store.watermark() > 0:
+            raise ForeignStateError("the states have no control state")
+        self.shelf = RecordShelf(store, control.catalogue, live_records_max)
         self.pipeline = Pipeline(self.shelf, control, learner)
         self._folded = self._stored = max(store.watermark(), 0)
+        self._pending: list[Effect] = []
+        """Folded and not yet carried out: kept until that has succeeded, for what is not said must not be forgotten."""
         self.fold()
         self._arrival_clock: Millis = control.clock
 
     def release(self, release: Release, at: Millis) -> None:
-        """Enter a release into the log: code version, configuration and promotion, each only where it changes."""
+        """Enter a release into the log: code version, configuration and promotion, each only where it changes.
+
+        Raises `ConfigurationError` where the settings cannot be put into force; nothing is entered then.
+        """
+        catalogue_for(release.settings)
         control = self.pipeline.control
         events: list[CodeVersion | Configuration | Promotion] = []
         if control.code_version != release.code_version:
@@ -137,7 +152,7 @@ class EmbeddedHost:
 
     def enter(self, envelopes: Sequence[Envelope]) -> None:
         """Append records that are events already (control events, a recorded log) and fold them."""
-        self._journal.append([LogRecord(envelope, None, None) for envelope in envelopes], (), (), {})
+        self._journal.append([LogRecord(envelope) for envelope in envelopes], (), (), {})
         self.fold()
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[Parsed]:
@@ -146,19 +161,23 @@ class EmbeddedHost:
         letters: list[DeadLetterRow] = []
         counts = {"messages": 0, "accepted": 0, "dead_letters": 0, "duplicates": 0}
         outcome: list[Parsed] = []
+        self._arrival_clock = max(self._arrival_clock, self.pipeline.control.clock)
         for arrival in arrivals:
-            received = self._arrival_clock = max(self._arrival_clock, arrival.received_time or 0)
+            received = max(self._arrival_clock, arrival.received_time or 0)
             decoded = arrival.decoded
-            parsed = self._parser.step(decoded, received, arrival.position)
+            parsed, known = self._parser.step(decoded, received, arrival.position)
             outcome.append(parsed)
             parts = decoded.parts if type(decoded) is Decoded else 1
             counts["messages"] += parts
+            counts["duplicates"] += known
             if type(parsed) is Envelope:
                 assert type(decoded) is Decoded
-                records.append(LogRecord(parsed, decoded.content_hash, arrival.data))
-                counts["accepted"] += parts
+                # Only what is in the log moves the clock, so that it stands where it stood after a restart.
+                self._arrival_clock = received
+                records.append(LogRecord(parsed, decoded.part_hashes or (decoded.content_hash,), arrival.data))
+                counts["accepted"] += parts - known
             elif type(parsed) is Duplicate:
-                counts["duplicates"] += parts
+                continue
             else:
                 assert type(parsed) is DeadLetter
                 letters.append(DeadLetterRow(received, msgspec.json.encode(parsed), arrival.data))
@@ -166,49 +185,59 @@ class EmbeddedHost:
                 counts["dead_letters"] += parts
                 reason = f"dead_letters:{parsed.reason}"
                 counts[reason] = counts.get(reason, 0) + parts
-        self._journal.append(records, letters, self._parser.take_identities(), counts)
+        links = self._parser.take_identities()
+        try:
+            self._journal.append(records, letters, links, counts)
+        except BaseException:
+            self._parser.put_back_identities(links)
+            raise
         return outcome
 
     def fold(self) -> int:
         """Fold every record after the last one folded; give how many. Effects are carried out before this returns."""
         folded = 0
-        effects: list[Effect] = []
-        pipeline = self.pipeline
+        self._finish_batch()
         for offset, envelope in self._journal.read(self._folded):
-            effects.extend(self._fire_timers(envelope))
-            effects.extend(pipeline.step(envelope))
+            self._fire_timers(envelope)
+            self._pending.extend(self._step(envelope))
             folded += 1
             self._folded = offset
             if folded % CARRY_OUT_RECORDS == 0:
-                self._finish_batch(effects)
-                effects = []
-        if effects or folded:
-            self._finish_batch(effects)
+                self._finish_batch()
+        self._finish_batch()
         return folded
 
+    def _step(self, envelope: Envelope) -> list[Effect]:
+        """Fold one record. One that our own code cannot fold stops nobody else: it is told as unfoldable, and kept."""
+        try:
+            return self.pipeline.step(envelope)
+        except Exception as fault:  # noqa: BLE001 - a bug of ours in one record must not silence every ward
+            self.pipeline.tally.unfoldable += 1
+            return [Unfoldable(envelope.envelope_id, envelope.message_id, envelope.received_time, type(fault).__name__)]
+
     def checkpoint(self) -> None:
-        """Store the states with the watermark they stand for."""
+        """Store the states with the watermark they stand for; never before their effects are carried out."""
+        assert not self._pending
         states = self.shelf.take_changes()
         states[CONTROL_KEY] = self.pipeline.control.encode()
         self._store.commit(self._epoch, states, self._folded)
         self._stored = self._folded
 
-    def _fire_timers(self, envelope: Envelope) -> list[Effect]:
+    def _fire_timers(self, envelope: Envelope) -> None:
         """Synthesise the whole-minute ticks up to a record at which a timer is due.
 
         They are a function of the log alone, so they need no record of their own: the same records fire them again.
         """
-        effects: list[Effect] = []
-        pipeline = self.pipeline
-        while (deadline := pipeline.due(envelope.received_time)) is not None:
+        while (deadline := self.pipeline.due(envelope.received_time)) is not None:
             at = -(-max(deadline, 0) // TICK_MS) * TICK_MS
             if at > envelope.received_time:
                 break
-            effects.extend(pipeline.step(Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),))))
-        return effects
+            self._pending.extend(self._step(Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),))))
 
-    def _finish_batch(self, effects: list[Effect]) -> None:
+    def _finish_batch(self) -> None:
         """Carry effects out first, store states second: a crash in between repeats effects under the same ids."""
-        self._carry_out(effects)
+        if self._pending:
+            self._carry_out(self._pending)
+            self._pending = []
         if self._durable and self._folded - self._stored >= CHECKPOINT_RECORDS:
             self.checkpoint()

@@ -15,6 +15,10 @@ from events.identifiers import join_parts
 PSEUDONYM_HEX_DIGITS = 32
 """128 bits of HMAC-SHA-256: no two of a billion patients share a key but with probability below 10^-20."""
 
+ENCOUNTERS_REMEMBERED_MAX = 8_192
+"""Visits whose pseudonym is remembered, some 2 MB: the inpatients of a very large hospital. When full, it starts anew;
+a pseudonym is a function of its parts, so remembering it changes nothing but the time it takes."""
+
 REPLAY_PSEUDONYM_KEY = b"wardstream-replay-pseudonyms-v1"
 """The key where a site has configured none: replays of one file agree everywhere. It hides nothing from its holder."""
 
@@ -48,7 +52,7 @@ class IdentityMap:
     True
     """
 
-    __slots__ = ("_key_of", "_names", "_pseudonyms", "_unsaved")
+    __slots__ = ("_encounters", "_key_of", "_names", "_names_of", "_pseudonyms", "_unsaved", "conflicts")
 
     def __init__(
         self,
@@ -59,52 +63,85 @@ class IdentityMap:
         """Begin with the links known; `names`, where given, is filled with each new key's own identifier."""
         self._pseudonyms = pseudonyms
         self._names = names
-        self._key_of: dict[tuple[str, str], str] = {
-            (name.authority, name.value): key for name, key in (known or {}).items()
-        }
+        self._key_of: dict[tuple[str, str], str] = {}
+        self._names_of: dict[str, list[tuple[str, str]]] = {}
+        self._encounters: dict[tuple[str, str], str] = {}
         self._unsaved: list[tuple[str, str, str]] = []
+        self.conflicts = 0
+        """Messages whose identifiers do not agree on one patient: counted and shown, never settled by guessing."""
+        for name, key in (known or {}).items():
+            self._keep(name.authority, name.value, key)
 
     def resolve(self, identifiers: tuple[Identifier, ...]) -> str:
         """Give the patient key: the first identifier already known decides; else a new key from the best one.
 
         Identifiers met for the first time join that key. One that is known under another key keeps it: only a merge
-        message joins two patients.
+        message joins two patients. A key that has another value of an authority this message names too is not this
+        patient (two record numbers beside one placeholder number are two people); such disagreements are counted.
         """
         key_of = self._key_of
-        key = ""
-        unknown = False
-        for name in identifiers:
-            found = key_of.get((name.authority, name.value))
-            if found is None:
-                unknown = True
-            elif not key:
-                key = found
-        if not unknown:
-            return key
-        if not key:
+        found = [key_of.get((name.authority, name.value)) for name in identifiers]
+        first = found[0]
+        if first is not None and (len(found) == 1 or found.count(first) == len(found)):
+            return first
+        return self._settle(identifiers, found)
+
+    def _settle(self, identifiers: tuple[Identifier, ...], found: list[str | None]) -> str:
+        """Resolve identifiers that are not all known under one key."""
+        keys = list(dict.fromkeys(key for key in found if key is not None))
+        fitting = [key for key in keys if found[0] == key or not self._contradicts(key, identifiers)]
+        if len(keys) > 1 or len(fitting) < len(keys):
+            self.conflicts += 1
+        if fitting:
+            key = fitting[0]
+        else:
             best = identifiers[0]
             key = self._pseudonyms.of("patient", best.authority, best.value)
             if self._names is not None:
                 self._names[key] = best
-        for name in identifiers:
-            if (name.authority, name.value) not in key_of:
-                self._link(name, key)
+        for name, held in zip(identifiers, found, strict=True):
+            if held is None:
+                self._link(name.authority, name.value, key)
         return key
 
-    def merge(self, survivor: str, retired: tuple[Identifier, ...]) -> str:
-        """Point the retired identifiers (and all that shared their key) at the survivor; give the retired key."""
-        retired_key = self.resolve(retired)
-        if retired_key != survivor:
-            for (authority, value), key in list(self._key_of.items()):
-                if key == retired_key:
-                    self._link(Identifier(authority, value), survivor)
-        return retired_key
+    def _contradicts(self, key: str, identifiers: tuple[Identifier, ...]) -> bool:
+        """Say whether a key has only other values of an authority that the identifiers name."""
+        owned = self._names_of.get(key, [])
+        for name in identifiers:
+            values = [value for authority, value in owned if authority == name.authority]
+            if values and name.value not in values:
+                return True
+        return False
+
+    def merge(self, survivor: str, retired: tuple[Identifier, ...]) -> tuple[str, ...]:
+        """Point the retired identifiers, and all that share a key with one, at the survivor; give the retired keys.
+
+        An identifier that is the survivor's own already retires nothing.
+        """
+        retired_keys: list[str] = []
+        for name in retired:
+            key = self._key_of.get((name.authority, name.value))
+            if key is None:
+                key = self._pseudonyms.of("patient", name.authority, name.value)
+                self._keep(name.authority, name.value, key)
+            if key == survivor or key in retired_keys:
+                continue
+            retired_keys.append(key)
+            for authority, value in self._names_of.pop(key, []):
+                self._link(authority, value, survivor)
+        return tuple(retired_keys)
 
     def encounter(self, patient: str, number: str) -> str:
         """Give the pseudonym of a patient's visit, the same from whichever feed; empty stays empty."""
         if not number:
             return ""
+        known = self._encounters.get((patient, number))
+        if known is not None:
+            return known
         key = self._pseudonyms.of("encounter", patient, number)
+        if len(self._encounters) >= ENCOUNTERS_REMEMBERED_MAX:
+            self._encounters.clear()
+        self._encounters[patient, number] = key
         if self._names is not None:
             self._names[key] = Identifier(patient, number)
         return key
@@ -114,6 +151,14 @@ class IdentityMap:
         links, self._unsaved = self._unsaved, []
         return links
 
-    def _link(self, name: Identifier, key: str) -> None:
-        self._key_of[name.authority, name.value] = key
-        self._unsaved.append((name.authority, name.value, key))
+    def put_back(self, links: list[tuple[str, str, str]]) -> None:
+        """Count links as unsaved again: what was to store them failed."""
+        self._unsaved = links + self._unsaved
+
+    def _link(self, authority: str, value: str, key: str) -> None:
+        self._keep(authority, value, key)
+        self._unsaved.append((authority, value, key))
+
+    def _keep(self, authority: str, value: str, key: str) -> None:
+        self._key_of[authority, value] = key
+        self._names_of.setdefault(key, []).append((authority, value))

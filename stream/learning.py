@@ -6,12 +6,28 @@ transport. Scoring never learns: this fold hears of scores and is heard by nobod
 
 from __future__ import annotations
 
+from math import nan
+
 import msgspec
 
-from events import MILLIS_PER_HOUR, Admission, Cancellation, Discharge, Envelope, Millis, Outcome, Transfer
+from events import (
+    MILLIS_PER_HOUR,
+    Acknowledgement,
+    Admission,
+    Cancellation,
+    Demographics,
+    Discharge,
+    Envelope,
+    Event,
+    Merge,
+    Millis,
+    Observation,
+    Outcome,
+    Transfer,
+)
 from models.evaluation import Accumulator
 from models.inputs import CLINICAL_INPUTS
-from models.labels import DEFAULT_KINDS, Example, LabelJoiner
+from models.labels import DEFAULT_KINDS, LabelJoiner
 from models.learning import Learner
 from models.training import HORIZON_H, Prequential
 
@@ -26,67 +42,92 @@ class OutcomeDefinition(msgspec.Struct, frozen=True):
 
 
 class LearnerFold:
-    """Hears scores and events in log order; learns each example as it matures.
+    """Hears scores and events in log order; predicts at the score, learns when its outcome is known.
 
-    `hold_out_after` stops learning from that time on: what matures of later scores is only evaluated.
+    That is prequential with the true delay: what is evaluated is what the learner would have said at the bedside, from
+    what had matured by then. `hold_out_from` ends learning at that time: examples that mature later are not learned,
+    and what is scored from then on is evaluated apart, of patients first scored from then on.
     """
 
-    def __init__(self, definition: OutcomeDefinition, hold_out_after: Millis | None = None) -> None:
+    def __init__(self, definition: OutcomeDefinition, hold_out_from: Millis | None = None) -> None:
         self.prequential = Prequential(Learner(CLINICAL_INPUTS))
         self.hold_out = Accumulator()
         self.news2 = Accumulator()
-        """The same rows scored by NEWS2's total, for comparison."""
-        self.patients: set[str] = set()
+        """The prequential rows scored by NEWS2's total, for comparison."""
+        self.patients: dict[str, Millis] = {}
+        """Each patient's first score."""
         self.first_time: Millis | None = None
         self.last_time: Millis = 0
         self.joiner = LabelJoiner(definition.horizon_h * MILLIS_PER_HOUR, definition.kinds)
         self._definition = definition
-        self._hold_out_after = hold_out_after
+        self._hold_out_from = hold_out_from
+        self._absorbed: dict[str, list[str]] = {}
 
     def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
         """Hear of a score."""
+        self._learn(at)
         self.first_time = at if self.first_time is None else self.first_time
         self.last_time = at
-        self.patients.add(patient)
-        self.joiner.scored(patient, at, vector)
-        self._learn(at)
+        self.patients.setdefault(patient, at)
+        said = self.prequential.learner.predict_proba_one(vector)
+        self.joiner.scored(patient, at, (*vector, nan if said is None else said))
 
     def happened(self, envelope: Envelope) -> None:
-        """Hear of what happened to a patient."""
-        patient, received = envelope.patient, envelope.received_time
-        joiner = self.joiner
+        """Hear of what happened to a patient; and so to every record that was merged into theirs."""
+        received = envelope.received_time
         for event in envelope.events:
-            if type(event) is Outcome:
-                joiner.outcome(patient, event, received)
-            elif type(event) is Admission:
-                joiner.admitted(patient, event.event_time, received)
-            elif type(event) is Transfer:
-                if event.location.ward in self._definition.critical_care_wards:
-                    joiner.outcome(patient, Outcome(event.event_time, "critical_care"), received)
-            elif type(event) is Discharge:
-                if event.deceased:
-                    joiner.outcome(patient, Outcome(event.event_time, "death"), received)
-                joiner.discharged(patient, event.event_time, received)
-            elif type(event) is Cancellation and event.cancelled == "admission":
-                joiner.discharged(patient, event.event_time, received)
+            if type(event) is Observation:
+                continue
+            if type(event) is Merge:
+                absorbed = self._absorbed.setdefault(envelope.patient, [])
+                absorbed += [event.retired, *self._absorbed.pop(event.retired, [])]
+                continue
+            for patient in (envelope.patient, *self._absorbed.get(envelope.patient, ())):
+                self._note(patient, event, received)
+
+    def _note(self, patient: str, event: Event, received: Millis) -> None:
+        joiner = self.joiner
+        if type(event) is Admission:
+            joiner.admitted(patient, event.event_time, received)
+        elif type(event) is Discharge or (type(event) is Cancellation and event.cancelled == "admission"):
+            joiner.discharged(patient, event.event_time, received)
+        elif type(event) is Acknowledgement:
+            joiner.acted(patient, event.event_time)
+        outcome = self._outcome_of(event)
+        if outcome is not None:
+            joiner.outcome(patient, outcome, received)
+
+    def _outcome_of(self, event: Event) -> Outcome | None:
+        """Give what an event says of the outcome, by the definition; a ward told in passing is no transfer."""
+        if type(event) is Outcome:
+            return event
+        if type(event) is Transfer and not event.incidental:
+            critical = event.location.ward in self._definition.critical_care_wards
+            return Outcome(event.event_time, "critical_care") if critical else None
+        if isinstance(event, Discharge | Demographics) and event.deceased:
+            return Outcome(event.event_time, "death")
+        return None
 
     def finish(self) -> None:
         """Let the horizon of the last score pass."""
         self._learn(self.last_time + self.joiner.horizon_ms + self.joiner.settle_ms + 1)
 
     def _learn(self, now: Millis) -> None:
+        """Evaluate what was said of each matured example, then learn it."""
+        border = self._hold_out_from
         for example in self.joiner.advance(now):
-            self._evaluate_news2(example)
-            if self._hold_out_after is not None and example.at >= self._hold_out_after:
-                probability = self.prequential.learner.predict_proba_one(example.vector)
-                self.hold_out.add(probability, label=example.label, group=example.patient)
-            else:
-                self.prequential.learn(example)
-
-    def _evaluate_news2(self, example: Example) -> None:
-        total = example.vector[NEWS2_TOTAL_AT]
-        score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
-        self.news2.add(score, label=example.label, group=example.patient)
+            vector, said = example.vector[:-1], example.vector[-1]
+            probability = None if said != said else said  # noqa: PLR0124 - NaN where nothing could be said
+            if border is not None and example.at >= border:
+                if self.patients[example.patient] >= border:
+                    self.hold_out.add(probability, label=example.label, group=example.patient)
+                continue
+            self.prequential.accumulator.add(probability, label=example.label, group=example.patient)
+            total = vector[NEWS2_TOTAL_AT]
+            score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
+            self.news2.add(score, label=example.label, group=example.patient)
+            if border is None or example.matured_at < border:
+                self.prequential.learner.learn_one(vector, example.label)
 
 
 NEWS2_TOTAL_AT = CLINICAL_INPUTS.names.index("news2.total")

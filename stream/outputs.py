@@ -18,13 +18,15 @@ import msgspec
 from alerts.contract import AlertEvent
 from connectors.decoded import Identifier
 from connectors.fhir.alert import render_alert
-from events import to_iso
+from events import Millis, to_iso
 from stream.digest import RunDigest
 from stream.effects import Effect, Score, effect_id, effect_kind, encode_effect
 from stream.parse import DeadLetter
 
 DEAD_LETTER_BYTES_SHOWN = 64 * 1024
 """A dead letter's line carries at most this much of the original; the source keeps the whole."""
+NAMING_RESOURCES = ("Patient/", "Encounter/")
+"""FHIR resources whose own id names a person or a visit: the id is shown only where identifiers are asked for."""
 STREAMS = ("scores", "alerts", "suppressed", "dead_letters")
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -37,11 +39,14 @@ class FileOutputs:
     With `fhir`, `alerts.fhir.ndjson` gets each alert event as a Bundle (connectors.fhir.alert).
     """
 
-    def __init__(self, folder: Path, names: Mapping[str, Identifier] | None = None, *, fhir: bool = False) -> None:
+    def __init__(
+        self, folder: Path, names: Mapping[str, Identifier] | None = None, *, fhir: bool = False, since: Millis = 0
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._fhir = (folder / "alerts.fhir.ndjson").open("wb") if fhir else None
         self.digest = RunDigest()
         self._names = names
+        self._since = since
         self._files: dict[str, IO[bytes]] = {stream: (folder / f"{stream}.ndjson").open("wb") for stream in STREAMS}
 
     def __enter__(self) -> Self:
@@ -58,8 +63,10 @@ class FileOutputs:
             self._fhir.close()
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
-        """Write effects, each to its stream's file."""
+        """Write effects, each to its stream's file; what came before `since` is left out, of the digest too."""
         for effect in effects:
+            if effect.received_time < self._since:
+                continue
             kind = effect_kind(effect)
             content = encode_effect(effect)
             self.digest.add(kind, effect_id(effect), content)
@@ -87,14 +94,19 @@ class FileOutputs:
 
         The original bytes name people, so they are written only where identifiers are asked for.
         """
+        if letter.received_time < self._since:
+            return
         original = data or b""
+        message_id = letter.message_id
+        if self._names is None and message_id.startswith(NAMING_RESOURCES):
+            message_id = message_id.partition("/")[0]
         document = {
             "reason": letter.reason,
             "fault": letter.fault,
             "detail": letter.detail,
             "source": letter.position,
             "received_time": to_iso(letter.received_time),
-            "message_id": letter.message_id,
+            "message_id": message_id,
             "feed": letter.feed,
             "bytes_total": len(original),
             "bytes_sha256": sha256(original).hexdigest(),

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from connectors.decoded import Decoded, Refusal, RefusalReason
+from connectors.fhir.grouping import drop_parts
 from events import Envelope, Event, Merge, Millis, uuid_text
 from stream.identity import IdentityMap
 
@@ -85,36 +86,41 @@ class Parser:
         self._identity = identity
         self._seen = seen
 
-    def step(self, decoded: Decoded | Refusal, received_time: Millis, position: str) -> Parsed:
-        """Account for one message: an envelope, a duplicate or a dead letter, and nothing else."""
+    def step(self, decoded: Decoded | Refusal, received_time: Millis, position: str) -> tuple[Parsed, int]:
+        """Account for one message: an envelope, a duplicate or a dead letter, and nothing else.
+
+        Gives it with the number of its parts that were accepted before: of resources that were joined to one moment,
+        the new ones make the envelope.
+        """
         if type(decoded) is Refusal:
-            return DeadLetter(
-                decoded.reason,
-                decoded.position,
-                decoded.detail,
-                position,
-                received_time,
-                decoded.message_id,
-                decoded.feed,
-            )
+            return _dead_letter(decoded, received_time, position), 0
         assert type(decoded) is Decoded
         if decoded.events and not decoded.subject:
-            return DeadLetter(
+            fault = Refusal(
                 RefusalReason.MISSING_IDENTIFIER,
                 "subject",
                 "the message names no patient",
-                position,
-                received_time,
                 decoded.message_id,
                 decoded.feed,
             )
-        if not self._seen.add(decoded.content_hash):
-            return Duplicate(decoded.message_id, position)
-        return self._envelope(decoded, received_time, position)
+            return _dead_letter(fault, received_time, position), 0
+        if not decoded.members:
+            if not self._seen.add(decoded.content_hash):
+                return Duplicate(decoded.message_id, position), decoded.parts
+            return self._envelope(decoded, received_time, position), 0
+        known = [not self._seen.add(content_hash) for content_hash in decoded.part_hashes]
+        fresh = drop_parts(decoded, known)
+        if fresh is None:
+            return Duplicate(decoded.message_id, position), decoded.parts
+        return self._envelope(fresh, received_time, position), sum(known)
 
     def take_identities(self) -> list[tuple[str, str, str]]:
         """Give the identity links made since the last call, for the journal."""
         return self._identity.take_unsaved()
+
+    def put_back_identities(self, links: list[tuple[str, str, str]]) -> None:
+        """Take links back that the journal could not store: the next batch stores them."""
+        self._identity.put_back(links)
 
     def _envelope(self, decoded: Decoded, received_time: Millis, position: str) -> Envelope:
         identity = self._identity
@@ -137,10 +143,24 @@ class Parser:
         )
 
     def _with_retired_key(self, decoded: Decoded, survivor: str) -> tuple[Event, ...]:
-        """Fill the retired patient's key into the merge event, and move their identifiers over."""
-        retired_key = self._identity.merge(survivor, decoded.retired)
-        return tuple(
-            msgspec.structs.replace(event, retired=retired_key) if type(event) is Merge else event
-            for event in decoded.events
-            if not (type(event) is Merge and retired_key == survivor)
-        )
+        """Put a merge event for each retired patient in the place of the message's, and move their identifiers over."""
+        retired_keys = self._identity.merge(survivor, decoded.retired)
+        events: list[Event] = []
+        for event in decoded.events:
+            if type(event) is Merge:
+                events.extend(msgspec.structs.replace(event, retired=key) for key in retired_keys)
+            else:
+                events.append(event)
+        return tuple(events)
+
+
+def _dead_letter(refusal: Refusal, received_time: Millis, position: str) -> DeadLetter:
+    return DeadLetter(
+        refusal.reason,
+        refusal.position,
+        refusal.detail,
+        position,
+        received_time,
+        refusal.message_id,
+        refusal.feed,
+    )

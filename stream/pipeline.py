@@ -11,7 +11,6 @@ bytes, brokers, files, clocks: time is the running maximum of the received times
 from __future__ import annotations
 
 from alerts.contract import AlertEvent
-from alerts.scored import ScoredContext
 from events import (
     Acknowledgement,
     Admission,
@@ -38,8 +37,12 @@ from stream.timers import Timers
 
 DISCHARGED_RETENTION_MS = 24 * 3_600_000
 """A discharged patient's record is kept this long, for cancelled discharges and late results."""
+MOVES = (Demographics, Transfer, Admission, Discharge, Cancellation)
+"""Events of a stay; named once, because a union of types is built anew wherever it is written out."""
 GAP_COUNTED_MS_MAX = 24 * 3_600_000
 """A patient unheard of for longer was not under observation: the rest of the gap is no patient-time."""
+SECOND_SCALE = 2
+"""NEWS2's SpO2 scale 2, by a recorded clinical decision alone."""
 NEWS2_FEATURES = frozenset(name for names in SOURCES.values() for name in names)
 QUIET_REASONS = frozenset({"below_threshold"})
 """A model that has nothing to say is no suppression."""
@@ -115,7 +118,7 @@ class Pipeline:
             elif type(event) is Acknowledgement:
                 kill_switch = self.control.guardrails.kill_switch
                 effects.extend(record.book.acknowledge(event, received, kill_switch=kill_switch))
-            elif isinstance(event, Admission | Transfer | Discharge | Cancellation | Demographics):
+            elif isinstance(event, MOVES):
                 self._move(event, envelope, record, effects)
                 # What stood at a discharge that is taken back stands again, and nobody waits for new values to hear it.
                 changed = changed or (type(event) is Cancellation and event.cancelled == "discharge")
@@ -131,7 +134,7 @@ class Pipeline:
     ) -> None:
         """Fold an ADT event into the stay; open alerts follow the patient, or end with the stay."""
         state, book = record.state, record.book
-        state.apply(event, envelope.received_time)
+        state.apply(event, envelope.received_time, envelope.encounter)
         if book.idle:
             return
         kill_switch = self.control.guardrails.kill_switch
@@ -148,6 +151,7 @@ class Pipeline:
         retired = self._shelf.find(merge.retired)
         if retired is None:
             return []
+        record.scale_2 = record.scale_2 or retired.scale_2 or self.control.scale(merge.retired) == SECOND_SCALE
         kill_switch = self.control.guardrails.kill_switch
         events = retired.book.merged(envelope.received_time, kill_switch=kill_switch)
         record.state.absorb(retired.state)
@@ -179,7 +183,7 @@ class Pipeline:
         """Score the patient; add the score, what the ward is told, and what the chain withheld from it."""
         score, moment = score_patient(cause, record, intakes, self.control, self.tally, self._learner)
         effects.append(score)
-        if self._concerns_a_stay(record, moment):
+        if moment is not None:
             effects.extend(record.book.assess(moment))
         last = score.verdicts[-1]
         if not last.proceeds and last.reason not in QUIET_REASONS:
@@ -195,11 +199,6 @@ class Pipeline:
                 )
             )
 
-    def _concerns_a_stay(self, record: PatientRecord, moment: ScoredContext) -> bool:
-        """Say whether anybody is there to be told: not for results that came in after the patient had left."""
-        discharged = record.state.discharged_time
-        return discharged is None or moment.event_time <= discharged or not record.book.idle
-
     def _reconsider(self, envelope: Envelope, record: PatientRecord, intakes: list[Intake]) -> list[AlertEvent]:
         """Ask of each open alert whether it would still have been raised on what we know now.
 
@@ -207,18 +206,21 @@ class Pipeline:
         """
         book, state, control = record.book, record.state, self.control
         at = envelope.received_time
-        scale = control.scale(envelope.patient)
+        scale = control.scale_for(envelope.patient, merged=record.scale_2)
         events: list[AlertEvent] = []
-        ground = not intakes or any(one.outcome != "accepted" and one.feature in NEWS2_FEATURES for one in intakes)
-        if ground and (raised := book.floor_raised_at) is not None:
+        changed = book.changed_by(intakes)
+        if not changed:
+            return events
+        if (raised := book.floor_raised_at) is not None:
             then, now = score_news2(state, raised, scale), score_news2(state, at, scale)
-            events += book.correct_floor(at, now=now, then=then)
+            events += book.correct_floor(at, now=now, then=then, changed=changed, intakes=intakes)
         if (raised := book.model_raised_at) is not None and control.scorer is not None:
             probability = control.scorer.predict(state, raised).probability
             events += book.correct_model(
                 at,
                 probability_then=probability,
-                threshold=control.guardrails.clear_at,
+                threshold=control.guardrails.thresholds_of(book.model_raised_ward)[0],
+                changed=changed,
                 kill_switch=control.guardrails.kill_switch,
             )
         return events
@@ -232,6 +234,7 @@ class Pipeline:
                 effects.extend(self._tick(envelope))
             else:
                 self.control.apply(event)
+                self._shelf.use(self.control.catalogue)
         return effects
 
     def _tick(self, envelope: Envelope) -> list[Effect]:
@@ -247,7 +250,15 @@ class Pipeline:
                 self._shelf.drop(patient)
                 continue
             self._shelf.open(patient)
-            cause = Envelope(content_id("tick", patient, str(now)), patient, now, now, (), message_id="tick")
+            cause = Envelope(
+                content_id("tick", patient, str(now)),
+                patient,
+                now,
+                now,
+                (),
+                message_id="tick",
+                encounter=record.book.subject.encounter,
+            )
             fired: list[Effect] = []
             if record.book.idle:
                 record.deadline = None

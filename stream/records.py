@@ -7,6 +7,7 @@ a patient's clinical content, nor which store holds it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from zlib import crc32
 
 import msgspec
 
@@ -29,37 +30,63 @@ class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
     book: bytes
     deadline: Millis | None
     heard: Millis
+    scale_2: bool
+    checksum: int
+    """CRC-32 of state and book: a damaged store is found when it is opened, not in the middle of a night."""
 
 
 class UnreadableRecordError(ValueError):
-    """A stored record is of another schema: the partition must be refolded from the log."""
+    """A stored record is damaged or of another schema: the states must be refolded from the log."""
 
 
 class PatientRecord:
     """All that is kept of one patient: what we know, and what was said."""
 
-    __slots__ = ("book", "deadline", "heard", "state")
+    __slots__ = ("book", "deadline", "heard", "scale_2", "state")
 
-    def __init__(self, state: PatientState, book: AlertBook, deadline: Millis | None = None, heard: Millis = 0) -> None:
+    def __init__(
+        self,
+        state: PatientState,
+        book: AlertBook,
+        deadline: Millis | None = None,
+        heard: Millis = 0,
+        *,
+        scale_2: bool = False,
+    ) -> None:
         self.state = state
         self.book = book
         self.deadline = deadline
         self.heard = heard
+        self.scale_2 = scale_2
+        """Whether a record merged into this one was on NEWS2's second scale: the decision follows the person."""
 
     def encode(self) -> bytes:
         """Encode the record for the store."""
+        state, book = self.state.encode(), self.book.encode()
+        checksum = crc32(book, crc32(state))
         return msgspec.msgpack.encode(
-            StoredRecord(RECORD_SCHEMA, self.state.encode(), self.book.encode(), self.deadline, self.heard)
+            StoredRecord(RECORD_SCHEMA, state, book, self.deadline, self.heard, self.scale_2, checksum)
         )
 
     @classmethod
     def decode(cls, data: bytes, catalogue: Catalogue) -> PatientRecord:
-        """Decode what `encode` wrote; raises `UnreadableRecordError` for any other schema."""
-        stored = msgspec.msgpack.decode(data, type=StoredRecord)
-        if stored.schema != RECORD_SCHEMA:
-            raise UnreadableRecordError(f"record schema {stored.schema}, this release reads {RECORD_SCHEMA}")
+        """Decode what `encode` wrote; raises `UnreadableRecordError` for damage or any other schema."""
+        stored = read_stored(data)
         state = PatientState.decode(stored.state, catalogue)
-        return cls(state, AlertBook.decode(stored.book), stored.deadline, stored.heard)
+        return cls(state, AlertBook.decode(stored.book), stored.deadline, stored.heard, scale_2=stored.scale_2)
+
+
+def read_stored(data: bytes) -> StoredRecord:
+    """Read a record's outer form and check it; raises `UnreadableRecordError`, whose text holds nothing of the data."""
+    try:
+        stored = msgspec.msgpack.decode(data, type=StoredRecord)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableRecordError(type(error).__name__) from None
+    if stored.schema != RECORD_SCHEMA:
+        raise UnreadableRecordError(f"record schema {stored.schema}, this release reads {RECORD_SCHEMA}")
+    if crc32(stored.book, crc32(stored.state)) != stored.checksum:
+        raise UnreadableRecordError("a record's checksum is wrong")
+    return stored
 
 
 class RecordShelf:
@@ -71,7 +98,8 @@ class RecordShelf:
         self._live: OrderedDict[str, PatientRecord] = OrderedDict()
         self._changed: dict[str, bytes | None] = {}
         self._dirty: set[str] = set()
-        self._live_max = live_max
+        # A merge holds two records at once.
+        self._live_max = max(live_max, 2)
 
     def find(self, patient: str) -> PatientRecord | None:
         """Give a patient's record, or None where there is none."""
@@ -96,6 +124,16 @@ class RecordShelf:
         self._dirty.add(patient)
         return record
 
+    def use(self, catalogue: Catalogue) -> None:
+        """Read every record by another catalogue from here on (a configuration brought other local codes)."""
+        if catalogue is self._catalogue:
+            return
+        for patient in sorted(self._dirty):
+            self._changed[patient] = self._live[patient].encode()
+        self._dirty.clear()
+        self._live.clear()
+        self._catalogue = catalogue
+
     def drop(self, patient: str) -> None:
         """Forget a patient."""
         self._live.pop(patient, None)
@@ -111,11 +149,14 @@ class RecordShelf:
         return changes
 
     def deadlines(self) -> list[tuple[Millis, str]]:
-        """Give (deadline, patient) of every stored record that waits for one: read once, when a host opens."""
+        """Give (deadline, patient) of every stored record that waits for one: read once, when a host opens.
+
+        Checks every record on the way; raises `UnreadableRecordError`.
+        """
         waiting = []
         for patient, data in self._store.items():
             if patient:
-                stored = msgspec.msgpack.decode(data, type=StoredRecord)
+                stored = read_stored(data)
                 if stored.deadline is not None:
                     waiting.append((stored.deadline, patient))
         return waiting

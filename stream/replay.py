@@ -15,14 +15,13 @@ import msgspec
 from connectors.decoded import Identifier
 from connectors.memory import MemoryJournal
 from connectors.sources.arrival import Arrival
-from events import CodeVersion, Configuration, Envelope, Promotion
+from events import CodeVersion, Configuration, Envelope, Millis, Promotion
 from features.store import MemoryStateStore
 from models.version import ModelVersion
-from stream.catalogues import catalogue_for
 from stream.host import EmbeddedHost, Release
 from stream.identity import IdentityMap, Pseudonyms
 from stream.outputs import FileOutputs
-from stream.parse import Parser, RecentMessages
+from stream.parse import DeadLetter, Parser, RecentMessages
 from stream.scoring import Learner
 from stream.tally import Tally
 
@@ -53,12 +52,13 @@ class Replay:
         pseudonyms: Pseudonyms | None = None,
         identified: bool = False,
         fhir: bool = False,
+        since: Millis = 0,
         on_progress: Callable[[int], None] = lambda _done: None,
         learner: Learner | None = None,
     ) -> None:
         names: dict[str, Identifier] = {}
         self.identity = IdentityMap(pseudonyms or Pseudonyms(), names=names if identified else None)
-        self.outputs = FileOutputs(folder, names if identified else None, fhir=fhir)
+        self.outputs = FileOutputs(folder, names if identified else None, fhir=fhir, since=since)
         self._folder = folder
         self._release = release
         self._on_progress = on_progress
@@ -67,7 +67,6 @@ class Replay:
             self._journal,
             MemoryStateStore(),
             Parser(self.identity, RecentMessages()),
-            catalogue=catalogue_for(release.settings),
             versions=versions,
             carry_out=self.outputs.carry_out,
             refuse=self.outputs.refuse,
@@ -98,12 +97,18 @@ class Replay:
             done += len(batch)
             self._on_progress(done)
 
+    def dead_letters(self, letters: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Write the dead letters that a journal holds."""
+        for letter, data in letters:
+            self.outputs.refuse(msgspec.json.decode(letter, type=DeadLetter), data)
+
     def finish(self, wall_s: float) -> ReplayResult:
         """Write `summary.json` and `digest.txt`; give both."""
         with self.outputs:
             digest = self.outputs.digest.hexdigest()
         control = self._host.pipeline.control
         summary = summarise(self._journal.counts(), self._host.pipeline.tally)
+        summary["identity_conflicts"] = self.identity.conflicts
         summary["wall_s"] = round(wall_s, 3)
         summary["digest"] = digest
         summary["versions"] = {
@@ -145,6 +150,7 @@ def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:
         "patients": tally.patients,
         "patient_days": round(days, 3),
         "scores": tally.scores,
+        "unfoldable": tally.unfoldable,
         "alerts": alerts,
         "alerts_per_patient_day": round(raised / days, 4) if days else None,
         "verdicts": tally.verdict_counts(),

@@ -15,7 +15,7 @@ from features import PatientState, Reading
 from features.intake import Intake
 from guardrails.candidate import Candidate
 from guardrails.chain import judge
-from guardrails.floor import applicability, floor_verdict
+from guardrails.floor import Applicability, applicability, floor_verdict
 from guardrails.verdict import Verdict
 from models.inputs import clinical_vector
 from models.news2 import News2, news2_evidence, score_news2
@@ -45,12 +45,15 @@ def score_patient(
     control: Control,
     tally: Tally,
     learner: Learner | None,
-) -> tuple[Score, ScoredContext]:
-    """Score a patient as of the cause's received time; give the score to publish and the moment for the book."""
+) -> tuple[Score, ScoredContext | None]:
+    """Score a patient as of the cause's received time; give the score to publish and the moment for the book.
+
+    There is no moment where the book has nothing open and nothing to open.
+    """
     state, book = record.state, record.book
-    stay = state.stay
+    stay, model_open = state.stay, book.model.open is not None
     at = cause.received_time
-    news2 = score_news2(state, at, control.scale(cause.patient))
+    news2 = score_news2(state, at, control.scale_for(cause.patient, merged=record.scale_2))
     prediction, vector = _predict(cause.patient, state, at, news2, control, learner)
     age_years = state.age_years(at)
     applies = applicability(age_years, deceased=stay.deceased)
@@ -68,13 +71,10 @@ def score_patient(
             stay.admitted,
             stay.discharged_time,
             stay.deceased,
-            book.model.open is not None,
+            model_open,
             book.told,
         )
     )
-    if book.model.open is not None or verdicts[-1].reason != "below_threshold":
-        # An alert that is open, or may open, says why; of all other scores nobody asks.
-        prediction = _explained(prediction, vector, control)
     _count(tally, verdicts)
     score = Score(
         cause.envelope_id,
@@ -89,14 +89,37 @@ def score_patient(
         (floor_verdict(applies), *verdicts) if applies else verdicts,
         prediction.version,
     )
-    moment = ScoredContext(
+    if book.is_still(news2, verdicts):
+        return score, None
+    if model_open or verdicts[-1].reason != "below_threshold":
+        # A model alert that is open, or may open, says why; of all other scores nobody asks.
+        prediction = _explained(prediction, vector, control)
+    return score, _moment(
+        cause, state, score, prediction, verdicts, applies, control, departed=_departed(cause, state, intakes)
+    )
+
+
+def _moment(
+    cause: Envelope,
+    state: PatientState,
+    score: Score,
+    prediction: Prediction,
+    verdicts: tuple[Verdict, ...],
+    applies: Applicability,
+    control: Control,
+    *,
+    departed: bool,
+) -> ScoredContext:
+    """Put together what the alert book needs to know of a score."""
+    at, settings = score.received_time, control.guardrails
+    return ScoredContext(
         cause.patient,
         cause.encounter,
-        stay.location,
+        state.stay.location,
         cause.envelope_id,
         at,
         cause.event_time,
-        news2,
+        score.news2,
         prediction,
         verdicts,
         control.settings.alerts,
@@ -106,8 +129,16 @@ def score_patient(
         settings.shadow,
         settings.kill_switch,
         applies,
+        departed=departed,
     )
-    return score, moment
+
+
+def _departed(cause: Envelope, state: PatientState, intakes: tuple[Intake, ...]) -> bool:
+    """Say whether the patient had left before everything that came in: readings of a later time show presence."""
+    discharged = state.stay.discharged_time
+    if discharged is None:
+        return False
+    return max((intake.event_time for intake in intakes), default=cause.event_time) <= discharged
 
 
 def _predict(

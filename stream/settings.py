@@ -60,7 +60,7 @@ def configuration_hash(settings: Settings) -> str:
     return sha256(configuration_text(settings).encode()).hexdigest()[:16]
 
 
-def parse_toml(text: str) -> Settings:
+def parse_toml(text: str, name: str = "wardstream.toml") -> Settings:
     r"""Read `wardstream.toml`; raises `ConfigurationError` naming the line or the key at fault.
 
     >>> parse_toml("").codes
@@ -71,11 +71,11 @@ def parse_toml(text: str) -> Settings:
     stream.settings.ConfigurationError: wardstream.toml: Object contains unknown field `raise_it` - at `$.guardrails`
     """
     if len(text) > CONFIGURATION_BYTES_MAX:
-        raise ConfigurationError(f"wardstream.toml: longer than {CONFIGURATION_BYTES_MAX} characters")
+        raise ConfigurationError(f"{name}: longer than {CONFIGURATION_BYTES_MAX} characters")
     try:
         return msgspec.convert(tomllib.loads(text), Settings)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
-        raise ConfigurationError(f"wardstream.toml: {error}") from None
+        raise ConfigurationError(f"{name}: {error}") from None
 
 
 def parse_json(text: str) -> Settings:

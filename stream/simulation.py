@@ -11,8 +11,7 @@ from typing import Literal
 from connectors.fhir.codec import decode as decode_fhir
 from connectors.hl7v2.codec import decode as decode_hl7
 from connectors.hospital import Hospital, as_fhir, as_hl7
-from connectors.sources import Arrival
-from connectors.sources.grouping import group_arrivals
+from connectors.sources import Arrival, group_arrivals
 from events import Millis
 from stream.settings import Settings
 
@@ -35,11 +34,13 @@ def hospital_stream(*, seed: int, beds: int, hours: float, wire: Wire = "hl7v2")
 
 def arrivals_of(messages: Iterable[tuple[Millis, bytes]], settings: Settings) -> Iterator[Arrival]:
     """Decode HL7 v2 or FHIR messages as they would arrive at their sent times."""
+    return group_arrivals(_decoded(messages, settings))
+
+
+def _decoded(messages: Iterable[tuple[Millis, bytes]], settings: Settings) -> Iterator[Arrival]:
     for number, (sent, data) in enumerate(messages, start=1):
         if data[:1] == b"{":
-            entries = (
-                Arrival(f"hospital#{number}", sent, data, "fhir", one) for one in decode_fhir(data, settings.fhir)
-            )
-            yield from group_arrivals(entries)
+            for one in decode_fhir(data, settings.fhir):
+                yield Arrival(f"hospital#{number}", sent, data, "fhir", one)
         else:
             yield Arrival(f"hospital#{number}", sent, data, "hl7v2", decode_hl7(data, settings.hl7))

@@ -31,6 +31,7 @@ class Tally:
         "patients",
         "quarantined",
         "scores",
+        "unfoldable",
         "unmapped",
         "verdicts",
     )
@@ -39,6 +40,7 @@ class Tally:
         self.events = 0
         self.observations = 0
         self.scores = 0
+        self.unfoldable = 0
         self.patients = 0
         self.patient_millis = 0
         self.intakes: Counter[str] = Counter()

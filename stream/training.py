@@ -12,7 +12,6 @@ from itertools import islice
 from connectors.hospital.hospital import START_TIME
 from connectors.hospital.wards import CRITICAL_CARE_WARD
 from connectors.memory import MemoryJournal
-from features.catalogue import default_catalogue
 from features.store import MemoryStateStore
 from models.training import finish
 from models.version import Lineage, ModelVersion
@@ -37,7 +36,6 @@ def train_on_hospital(
         MemoryJournal(),
         MemoryStateStore(),
         Parser(IdentityMap(Pseudonyms()), RecentMessages()),
-        catalogue=default_catalogue(),
         versions={},
         carry_out=lambda _effects: None,
         learner=fold,

@@ -20,10 +20,8 @@ def load_versions(folder: Path | None = None) -> tuple[dict[str, ModelVersion], 
     """Load the versions that ship and those in `folder`; give them by id, and what was wrong with the others."""
     found: dict[str, ModelVersion] = {}
     wrong: list[str] = []
-    shipped = resources.files("models") / "shipped"
-    files = list(shipped.iterdir()) if shipped.is_dir() else []
-    texts = sorted((file.name, file.read_bytes()) for file in files if file.name.endswith(".json"))
-    if folder is not None and folder.is_dir():
+    texts = _shipped()
+    if folder is not None:
         for path in sorted(folder.glob("*.json")):
             if path.stat().st_size > VERSION_BYTES_MAX:
                 wrong.append(f"{path.name}: longer than {VERSION_BYTES_MAX} bytes")
@@ -37,6 +35,18 @@ def load_versions(folder: Path | None = None) -> tuple[dict[str, ModelVersion], 
         else:
             found[version.version] = version
     return found, wrong
+
+
+def shipped_version(versions: dict[str, ModelVersion]) -> str:
+    """Give the id of the version that ships, or nothing where it did not load: then NEWS2 runs alone."""
+    names = [name.removesuffix(".json") for name, _text in _shipped()]
+    return next((name for name in names if name in versions), "")
+
+
+def _shipped() -> list[tuple[str, bytes]]:
+    folder = resources.files("models") / "shipped"
+    files = list(folder.iterdir()) if folder.is_dir() else []
+    return sorted((file.name, file.read_bytes()) for file in files if file.name.endswith(".json"))
 
 
 def choose_version(name: str, versions: dict[str, ModelVersion]) -> str:

@@ -6,9 +6,11 @@ come in any order, is copied once to a temporary file and then read by offset. M
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,7 +92,7 @@ def _read_archives(paths: list[Path], wanted: re.Pattern[str], progress: Progres
                         content = archive.extractfile(member)
                         data = content.read() if content is not None else b""
                         index.append((name, spool.tell(), spool.write(data)))
-            except (tarfile.TarError, EOFError, OSError) as error:
+            except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
                 raise DatasetError(f"{path}: not a readable tar archive ({type(error).__name__})") from None
         progress.bytes_total = spool.tell()
         for name, offset, length in sorted(index):

@@ -17,7 +17,7 @@ import msgspec
 from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.fhir import wire
 from connectors.fhir.faults import Fault
-from connectors.fhir.message import Piece, message_id
+from connectors.fhir.message import Piece, message_id, patient_message_id
 from connectors.fhir.parse import UNDECODABLE, kind_of, parse, refuse_undecodable
 from connectors.fhir.references import Surroundings, base_of, foreign_base, identifiers_of, local_name
 from connectors.fhir.settings import BUNDLE_ENTRIES_MAX, FhirSettings
@@ -124,10 +124,13 @@ def _open(data: msgspec.Raw, position: str, settings: FhirSettings) -> Opened:
 def _nothing(data: bytes, request: wire.Request | None, note: str, settings: FhirSettings) -> Decoded:
     piece = Piece("Bundle.entry", data, Surroundings(settings))
     url = (request.url if request is not None else None) or None
+    content_hash = piece.hashed()
+    if url is not None and "Patient" in url:  # `Patient/1`, `Observation?subject=Patient/1`: it names a person
+        url = patient_message_id(content_hash)
     return Decoded(
         feed=settings.server,
         message_id=message_id("Bundle.entry", url, None),
-        content_hash=piece.hashed(),
+        content_hash=content_hash,
         sent_time=None,
         event_time=None,
         subject=(),

@@ -20,7 +20,7 @@ from connectors.fhir import wire
 from connectors.fhir.bundle import index, open_entries, pieces
 from connectors.fhir.encounter import read_encounter
 from connectors.fhir.faults import Fault
-from connectors.fhir.message import Piece, message_id
+from connectors.fhir.message import Piece, message_id, patient_message_id
 from connectors.fhir.observation import read_observation
 from connectors.fhir.parse import kind_of, parse
 from connectors.fhir.patient import read_patient
@@ -41,7 +41,7 @@ def decode(data: bytes, settings: FhirSettings) -> list[Decoded | Refusal]:
     ...     b'"subject":{"reference":"Patient/p1"},"code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},"issued":"1970-01-01T00:00:01Z",'
     ...     b'"valueQuantity":{"value":72,"unit":"bpm","system":"http://unitsofmeasure.org","code":"/min"}}', settings)
     >>> result.events[0].value, result.events[0].unit, result.subject
-    (72.0, '/min', (Identifier(authority='ehr/Patient', value='p1'),))
+    (72.0, '/min', (Identifier('ehr/Patient', …),))
     >>> decode(b'{"resourceType":"Observation","status":"fnial"}', settings)[0].position
     '$.status'
     """
@@ -101,11 +101,13 @@ def _resource(found: wire.Resource | wire.Header, piece: Piece, position: str) -
         if isinstance(found, wire.Encounter):
             return read_encounter(found, piece)
     except Fault as fault:
+        is_patient = isinstance(found, wire.Patient)
+        named = patient_message_id(piece.hashed()) if is_patient else message_id(piece.kind, found.id, found.meta)
         return Refusal(
             reason=fault.reason,
             position=position + fault.path,
             detail=fault.detail,
-            message_id=message_id(piece.kind, found.id, found.meta),
+            message_id=named,
             feed=piece.around.settings.server,
             sent_time=_sent(found, piece),
         )

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from connectors.decoded import EVENTS_PER_MESSAGE_MAX, Decoded, Refusal
+from connectors.decoded import Decoded, Refusal
 from events import Correction, Event, Observation
 
 CONTENT_HASH_BYTES = 16
@@ -39,35 +39,45 @@ def belong_together(first: Decoded | Refusal, second: Decoded | Refusal) -> bool
 def combine(parts: Sequence[Decoded]) -> Decoded:
     """Make one of results that belong together; each observation keeps the id of the resource it came in.
 
-    `parts` of the result counts the resources, for the accounting.
+    `parts` of the result counts the resources, for the accounting; `members` holds them, so that those which came
+    before can be taken out again (`drop_parts`). What was joined already may be joined again, to the same result.
 
     >>> one = Decoded("f", "Observation/1", b"1", 5, 5, (), (), kind="Observation")
-    >>> combine([one, one]).parts
-    2
+    >>> combine([one, one]).parts, combine([combine([one, one]), one]) == combine([one, one, one])
+    (2, True)
     """
-    first = parts[0]
-    if len(parts) == 1:
+    members = tuple(member for part in parts for member in part.members or (part,))
+    first = members[0]
+    if len(members) == 1:
         return first
-    events = tuple(_named(event, part.message_id) for part in parts for event in part.events)
-    content = blake2b(b"".join([part.content_hash for part in parts]), digest_size=CONTENT_HASH_BYTES).digest()
-    times = [part.event_time for part in parts if part.event_time is not None]
+    content = blake2b(b"".join([member.content_hash for member in members]), digest_size=CONTENT_HASH_BYTES).digest()
+    times = [member.event_time for member in members if member.event_time is not None]
     return msgspec.structs.replace(
         first,
         content_hash=content,
         event_time=max(times, default=None),
-        events=events,
-        parts=len(parts),
-        notes=tuple(note for part in parts for note in part.notes),
+        events=tuple(_named(event, member.message_id) for member in members for event in member.events),
+        parts=len(members),
+        members=members,
+        notes=tuple(note for member in members for note in member.notes),
     )
 
 
-def is_full(parts: Sequence[Decoded]) -> bool:
-    """Say whether a moment has as many events as one message may.
+def drop_parts(decoded: Decoded, drop: Sequence[bool]) -> Decoded | None:
+    """Take out the parts for which `drop` is true (those accepted before); None where nothing is left.
 
-    >>> is_full([])
-    False
+    `drop` has an entry for each part, also of a single message. What is left is as if the others had never come: one
+    part left is that message alone, with its own hash.
+
+    >>> one = Decoded("f", "Observation/1", b"1", 5, 5, (), (), kind="Observation")
+    >>> drop_parts(combine([one, one]), [False, True]) == one, drop_parts(one, [True]) is None
+    (True, True)
     """
-    return sum(len(part.events) for part in parts) >= EVENTS_PER_MESSAGE_MAX
+    members = decoded.members or (decoded,)
+    kept = [member for member, dropped in zip(members, drop, strict=True) if not dropped]
+    if len(kept) == len(members):
+        return decoded
+    return combine(kept) if kept else None
 
 
 def _named(event: Event, resource: str) -> Event:

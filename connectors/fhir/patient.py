@@ -9,9 +9,9 @@ from __future__ import annotations
 from connectors.decoded import Decoded, Identifier, RefusalReason
 from connectors.fhir import wire
 from connectors.fhir.faults import Fault
-from connectors.fhir.message import Piece, message_id
+from connectors.fhir.message import Piece, patient_message_id
 from connectors.fhir.references import identifiers_of, subject_of
-from connectors.fhir.times import is_date, read_time
+from connectors.fhir.times import is_credible, is_date, read_time
 from events import Demographics, Event, Merge, Millis
 
 TIME_UNSTATED: Millis = 0
@@ -40,10 +40,11 @@ def read_patient(patient: wire.Patient, piece: Piece) -> Decoded:
         events.extend(_demographics(patient, at, piece, notes))
     if retired:
         events.append(Merge(event_time=at, retired=PENDING))
+    content_hash = piece.hashed(subject)
     return Decoded(
         feed=piece.around.settings.server,
-        message_id=message_id("Patient", patient.id, patient.meta),
-        content_hash=piece.hashed(subject),
+        message_id=patient_message_id(content_hash),
+        content_hash=content_hash,
         sent_time=sent,
         event_time=sent,
         subject=subject,
@@ -62,6 +63,10 @@ def _demographics(patient: wire.Patient, at: Millis, piece: Piece, notes: list[s
         notes.append("birth_date_with_time")
     if birth_date is not None and not is_date(birth_date):
         raise Fault(RefusalReason.INVALID_VALUE, ".birthDate", "not a FHIR date")
+    if birth_date is not None and not is_credible(birth_date):
+        # As in HL7 v2 it costs only itself: who this is must not be lost with a placeholder.
+        birth_date = None
+        notes.append("birth_date_unreadable")
     stated = [Demographics(at, birth_date=birth_date, sex=patient.gender, deceased=patient.deceasedBoolean)]
     if patient.deceasedDateTime is not None:
         died = read_time(patient.deceasedDateTime, piece.around.settings, ".deceasedDateTime", notes)

@@ -47,8 +47,8 @@ class Surroundings(msgspec.Struct, frozen=True):
 def local_identifier(server: str, resource_id: str) -> Identifier:
     """Name a patient by the id it has on a server.
 
-    >>> local_identifier("ehr", "1")
-    Identifier(authority='ehr/Patient', value='1')
+    >>> local_identifier("ehr", "1").authority, local_identifier("ehr", "1").value
+    ('ehr/Patient', '1')
     """
     return Identifier(f"{server}/Patient", resource_id)
 

@@ -1,11 +1,13 @@
 """What the codec must be told about a FHIR feed, and the limits it keeps.
 
-Owns `FhirSettings` and the limits. Must not know where the settings are kept.
+Owns `FhirSettings`, its validation and the limits. Must not know where the settings are kept.
 """
 
 from __future__ import annotations
 
 import msgspec
+
+from connectors.zones import check_zone
 
 BUNDLE_BYTES_MAX = 64 * 1024 * 1024
 """A longer Bundle is refused: the largest shared patient record is 3 MiB; a search page is far smaller."""
@@ -19,14 +21,17 @@ TEXT_CHARS_MAX = 200
 """As much of a textual value as an event carries."""
 
 
-class FhirSettings(msgspec.Struct, frozen=True):
+class FhirSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One FHIR feed.
 
     >>> FhirSettings(server="ehr").zone
     'UTC'
+    >>> FhirSettings(zone_for_zoneless="Mars/Olympus")
+    Traceback (most recent call last):
+    ValueError: zone_for_zoneless: unknown time zone 'Mars/Olympus'; expected an IANA name such as 'Europe/London'
     """
 
-    server: str
+    server: str = "fhir"
     """The feed's configured name; also the authority of its ids: `ehr/Patient` and `123` name a patient."""
     zone: str = "UTC"
     """IANA zone in which a date without a time begins (`effectiveDateTime: 2020-01-01` is midnight there)."""
@@ -37,3 +42,16 @@ class FhirSettings(msgspec.Struct, frozen=True):
     own. Given: a reference to another base gets that base as authority, and never meets our Patient of the same id."""
     authorities: dict[str, str] = {}
     """Identifier.system to the assigning authority that HL7 v2 feeds use for the same numbers (PID-3.4)."""
+
+    def __post_init__(self) -> None:
+        if not self.server.strip():
+            raise ValueError("server: empty; expected a name for the feed, such as 'ehr'")
+        check_zone("zone", self.zone)
+        if self.zone_for_zoneless is not None:
+            check_zone("zone_for_zoneless", self.zone_for_zoneless)
+        for base in self.bases:
+            # With a slash at its end it would match no reference, and the feed's own patients would count as foreign.
+            if not base.startswith(("http://", "https://")) or base.endswith("/"):
+                raise ValueError(
+                    f"bases: {base!r}; expected a URL without a slash at its end, such as 'http://ehr/fhir'"
+                )

@@ -1,7 +1,8 @@
 """FHIR date, dateTime and instant to milliseconds.
 
 Owns R4's own narrow syntax (https://hl7.org/fhir/R4/datatypes.html#dateTime) and the declared rules for what is less
-than an instant. Must not know the current time.
+than an instant. Must not know the current time. Years outside 1850 to 2200 are refused, as in HL7 v2: they stand for
+"unknown", and would be a time nobody meant.
 
 A date alone is the start of its day in the feed's zone (`date_only`): the oldest instant it can mean, so that a value
 never looks fresher than it is. A year or a month is the start of that. A date-time without an offset is no FHIR; it is
@@ -19,6 +20,7 @@ from connectors.decoded import RefusalReason
 from connectors.fhir.faults import Fault
 from connectors.fhir.settings import FhirSettings
 from events import MILLIS_PER_SECOND, Millis, from_iso
+from events.times import INSTANT_MAX, INSTANT_MIN, YEAR_MAX, YEAR_MIN
 
 ZONES_CACHED_MAX = 64
 """Zones in use at once: one or two a feed."""
@@ -58,10 +60,14 @@ def read_time(text: str, settings: FhirSettings, path: str, notes: list[str]) ->
         and (text[-1] == "Z" or text[-6] in "+-")
     ):
         try:
-            return from_iso(text)
+            instant = from_iso(text)
         except ValueError:
-            pass
-    return _read_slowly(text, settings, path, notes)
+            instant = _read_slowly(text, settings, path, notes)
+    else:
+        instant = _read_slowly(text, settings, path, notes)
+    if INSTANT_MIN <= instant <= INSTANT_MAX:
+        return instant
+    raise Fault(RefusalReason.INVALID_TIME, path, f"not within the years {YEAR_MIN} to {YEAR_MAX}")
 
 
 def _read_slowly(text: str, settings: FhirSettings, path: str, notes: list[str]) -> Millis:
@@ -96,6 +102,15 @@ def _local(text: str, zone: str, notes: list[str]) -> Millis:
         notes.append("local_time_ambiguous" if before > after else "local_time_nonexistent")
     offset = before or timedelta()
     return from_iso(moment.replace(tzinfo=None).isoformat() + "Z") - offset // timedelta(milliseconds=1)
+
+
+def is_credible(date: str) -> bool:
+    """Tell whether a date's year is one that is meant; 0001 and 9999 stand for "unknown".
+
+    >>> is_credible("1942-09"), is_credible("0001-01-01")
+    (True, False)
+    """
+    return YEAR_MIN <= int(date[:4]) <= YEAR_MAX
 
 
 def is_date(text: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from connectors.decoded import Identifier, RefusalReason
 from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
 from connectors.hl7v2.faults import Fault
-from connectors.hl7v2.header import Header, read_instant
+from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
 from connectors.hl7v2.settings import Hl7Settings
 from events import Admission, Cancellation, Demographics, Discharge, Event, Merge, Millis, Transfer
 
@@ -52,13 +52,18 @@ def says_who(patient: Patient) -> bool:
     return patient.birth_date is not None or patient.sex is not None or patient.deceased is not None
 
 
-def location_event(visit: Visit, event_time: Millis, settings: Hl7Settings) -> Transfer | None:
-    """Tell a patient's place from a message about something else; None where it is not known or no longer true."""
+def location_event(
+    visit: Visit, event_time: Millis, settings: Hl7Settings, *, incidental: bool = False
+) -> Transfer | None:
+    """Tell a patient's place from a message about something else; None where it is not known or no longer true.
+
+    `incidental` is for what is no ADT message: a laboratory may know last week's ward.
+    """
     if not settings.location_from_results or not visit.location.ward:
         return None
     if visit.discharged or visit.patient_class == PREADMITTED:
         return None
-    return Transfer(event_time, visit.location)
+    return Transfer(event_time, visit.location, incidental)
 
 
 def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tuple[list[Event], Millis, list[str]]:
@@ -102,7 +107,8 @@ def retired_identifiers(header: Header, mrg: str, settings: Hl7Settings) -> tupl
     if not mrg:
         raise Fault(RefusalReason.MISSING_SEGMENT, "MRG", "a merge needs an MRG segment")
     field = header.dialect.split(mrg, 2)[1]
-    retired = header.dialect.identifiers(field, settings.authorities.get(header.feed, ""), header.feed)
+    assumed = settings.authorities.get(header.feed, "")
+    retired = header.dialect.identifiers(field, assumed, header.facility or header.feed)
     if not retired:
         raise Fault(RefusalReason.MISSING_IDENTIFIER, "MRG-1", "a merge needs the retired identifier")
     return retired
@@ -129,7 +135,7 @@ def _occurred(header: Header, segments: AdtSegments, meaning: str) -> tuple[Mill
             return instant.millis, notes + ([instant.note] if instant.note else [])
     if header.sent is None:
         raise Fault(RefusalReason.MISSING_FIELD, "MSH-7", "the message says nowhere when it happened")
-    return header.sent.millis, [*notes, "time_from_message"]
+    return header.sent.millis, [*notes, TIME_FROM_MESSAGE]
 
 
 NO_SEGMENTS = AdtSegments(Patient((), None, None, None, (), True, ""), NO_VISIT, "", "")

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+import msgspec
+
 from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
 from connectors.hl7v2 import adt
 from connectors.hl7v2.charset import declared, to_text
 from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
 from connectors.hl7v2.faults import Fault
-from connectors.hl7v2.header import Header, check_header, open_header
+from connectors.hl7v2.framing import Framed
+from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, check_header, open_header
 from connectors.hl7v2.oru import Results
 from connectors.hl7v2.settings import Hl7Settings
 from events import Event, Millis
@@ -30,6 +33,8 @@ _FRAME = b"\x0b\x1c\r\n\t \x00"
 """What may stand around a message: MLLP's marks, line ends, blanks."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HASH_BYTES = 16
+_OBX_MARKS_MIN = 11
+"""An OBX with fewer delimiters lacks OBX-11, which is required (chapter 7, section 7.4.2)."""
 _HEADER_MARKS_MIN = 10
 """An only segment with fewer delimiters than up to MSH-11 is the beginning of a message, not a message."""
 
@@ -74,11 +79,48 @@ def decode(data: bytes, settings: Hl7Settings) -> Decoded | Refusal:
         )
 
 
+def decode_piece(piece: Framed, settings: Hl7Settings) -> Decoded | Refusal:
+    r"""Decode a piece of a source; one that was cut off is refused (`truncated`): its last value may be half of one.
+
+    Cut off is a message whose frame was opened and not closed, and one without a frame that ends, without a line end,
+    within an OBX before OBX-11. The end of a source tells no more than that: many files lack their last line end.
+
+    >>> from connectors.hl7v2.framing import split
+    >>> message = b"MSH|^~\\&|LAB|MAIN|||20260101120000||ORU^R01|7|P|2.5\rPID|1||42^^^HOSP^MR\rOBR|1||F1\r"
+    >>> [piece] = split(message + b"OBX|1|NM|8867-4^Heart rate^LN||15")
+    >>> decode_piece(piece, Hl7Settings()).reason.value
+    'truncated'
+    """
+    result = decode(piece.data, settings)
+    if piece.kind == "truncated":
+        detail = "the MLLP frame is not closed"
+    elif piece.open_ended and type(result) is Decoded and result.kind == "ORU^R01" and _ends_within_obx(piece.data):
+        detail = "ends within an OBX segment"
+    elif piece.notes and type(result) is Decoded:
+        return msgspec.structs.replace(result, notes=result.notes + piece.notes)
+    else:
+        return result
+    return Refusal(
+        RefusalReason.TRUNCATED,
+        f"byte {len(piece.data)}",
+        detail,
+        message_id=result.message_id,
+        feed=result.feed,
+        sent_time=result.sent_time,
+    )
+
+
+def _ends_within_obx(data: bytes) -> bool:
+    last = data[max(data.rfind(b"\r"), data.rfind(b"\n")) + 1 :]
+    return last[:3].upper() == b"OBX" and last.count(data[3:4]) < _OBX_MARKS_MIN
+
+
 def _check(header: Header, lines: list[str], settings: Hl7Settings) -> None:
     """Check the header before anything else is read; raises `Fault`."""
     if len(lines) == 1 and lines[0].count(header.dialect.delimiters.field) < _HEADER_MARKS_MIN:
         raise Fault(RefusalReason.TRUNCATED, f"byte {len(lines[0])}", "ends within the MSH segment")
-    declared(lines[0])
+    if header.fields[17]:
+        declared(lines[0])
     check_header(header, settings, KINDS)
 
 
@@ -93,7 +135,7 @@ def _trimmed(data: bytes, settings: Hl7Settings) -> bytes:
         raise Fault(RefusalReason.GARBAGE, "byte 1", "no content")
     if b"\n" in body:
         body = body.replace(b"\r\n", b"\r").replace(b"\n", b"\r")
-    if b"\x0bMSH" in body:
+    if b"\x0b" in body and b"\x0bMSH" in body:
         raise Fault(RefusalReason.GARBAGE, "MSH[2]", "a second message begins inside the first")
     start = body[:3]
     if start == b"MSH" or start.upper() == b"MSH":
@@ -109,8 +151,9 @@ def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Setting
     """Read ORU^R01 (chapter 7, section 7.3.1)."""
     results = Results(header, settings)
     separator = header.dialect.delimiters.field
+    result, obx = results.result, f"OBX{separator}"
     readers = {
-        f"OBX{separator}": results.result,
+        obx: result,
         f"OBR{separator}": results.order,
         f"ORC{separator}": results.common_order,
         f"SPM{separator}": results.specimen,
@@ -118,6 +161,9 @@ def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Setting
     pid = pv1 = ""
     for line in lines[1:]:
         name = line[:4]
+        if name == obx:
+            result(line)
+            continue
         reader = readers.get(name) or readers.get(name.upper())
         if reader is not None:
             reader(line)
@@ -148,7 +194,7 @@ def _about(patient: Patient, visit: Visit, when: Millis, settings: Hl7Settings) 
     about: list[Event] = []
     if adt.says_who(patient):
         about.append(adt.demographics(patient, when))
-    move = adt.location_event(visit, when, settings)
+    move = adt.location_event(visit, when, settings, incidental=True)
     if move is not None:
         about.append(move)
     return about
@@ -210,30 +256,38 @@ def _decoded(
     subject = patient.identifiers
     if not patient.complete:
         assumed = settings.authorities.get(header.feed, "")
-        subject = header.dialect.identifiers(patient.field, assumed, header.feed)
+        subject = header.dialect.identifiers(patient.field, assumed, header.facility or header.feed)
     if notes or header.notes or patient.notes:
         told = tuple(dict.fromkeys((*header.notes, *patient.notes, *notes)))
     else:
         told = ()
     return Decoded(
-        feed=header.feed,
-        message_id=header.control_id,
-        content_hash=_content_hash(header, body),
-        sent_time=None if header.sent is None else header.sent.millis,
-        event_time=event_time,
-        subject=subject,
-        events=tuple(events),
-        encounter=visit.encounter,
-        retired=retired,
-        kind=header.kind,
+        header.feed,
+        header.control_id,
+        _content_hash(header, body, timed=TIME_FROM_MESSAGE not in notes),
+        None if header.sent is None else header.sent.millis,
+        event_time,
+        subject,
+        tuple(events),
+        visit.encounter,
+        retired,
+        header.kind,
         notes=told,
     )
 
 
-def _content_hash(header: Header, body: bytes) -> bytes:
+def _content_hash(header: Header, body: bytes, *, timed: bool) -> bytes:
     """Hash what makes the message this message: sender, type, control id, and all after MSH, whatever the line ends
     were.
+
+    MSH-7 is left out, for a repeat may be stamped anew; but where the contents state no time (`timed` is false) it is
+    what tells today's emergency from yesterday's equal one of a sender that uses one control id for all.
     """
-    start = f"{header.feed}\x1f{header.kind}\x1f{header.control_id}\x1f".encode()
+    name = f"{header.feed}\x1f{header.kind}\x1f{header.control_id}\x1f"
+    if not timed and header.sent is not None:
+        name = f"{name}{header.sent.millis}\x1f"
+    digest = blake2b(name.encode(), digest_size=_HASH_BYTES)
     end = body.find(b"\r")
-    return blake2b(start + (body[end:] if end >= 0 else b""), digest_size=_HASH_BYTES).digest()
+    if end >= 0:
+        digest.update(memoryview(body)[end:])
+    return digest.digest()

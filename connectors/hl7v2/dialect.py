@@ -118,6 +118,7 @@ class Dialect:
         self.patients: Memo[Patient] = Memo(self._patient, limit=SEGMENTS_MAX)
         self.visits: Memo[Visit] = Memo(self._visit, limit=SEGMENTS_MAX)
         self.firsts: Memo[str] = Memo(self.first, limit=NAMES_MAX)
+        self.kinds: Memo[str] = Memo(self._kind, limit=NAMES_MAX)
         self.sub_keys: Memo[int] = Memo(lambda text: key_of("sub-id", text), limit=NAMES_MAX)
 
     def leaf(self, text: str) -> str:
@@ -149,7 +150,8 @@ class Dialect:
     def identifiers(self, field: str, authority: str = "", fallback: str = "") -> tuple[Identifier, ...]:
         """Read the repetitions of a CX (PID-3, MRG-1): the preferred types first, else in the order sent.
 
-        The authority is CX.4 (namespace, else universal id), else `authority`, else the type CX.5, else `fallback`.
+        The authority is CX.4 (namespace, else universal id), else `authority`, else `fallback` with the type CX.5: a
+        type alone is no authority, for every hospital has a patient 42 of type MR.
         """
         best: list[Identifier] = []
         rest: list[Identifier] = []
@@ -161,15 +163,20 @@ class Dialect:
             kind = self.leaf(parts[4]) if len(parts) > 4 else ""
             assigner = parts[3].split(self.delimiters.subcomponent) if len(parts) > 3 else [""]
             named = next((name for part in assigner[:2] if (name := self.leaf(part))), "")
-            (best if kind in PREFERRED_TYPES else rest).append(
-                Identifier(named or authority or kind or fallback, value)
-            )
+            named = named or authority or (f"{fallback}^{kind}" if kind else fallback)
+            (best if kind in PREFERRED_TYPES else rest).append(Identifier(named, value))
         return tuple(dict.fromkeys(best + rest))
 
     def split(self, line: str, length: int) -> list[str]:
         """Split a line into fields, blank ones added up to `length`."""
         fields = line.split(self.delimiters.field)
         return fields + [""] * (length - len(fields))
+
+    def _kind(self, field: str) -> str:
+        """Read MSH-9's type and trigger, `ORU^R01`; empty where one is missing."""
+        parts = field.split(self.delimiters.component, 2)
+        kind, trigger = self.first(parts[0]), self.first(parts[1]) if len(parts) > 1 else ""
+        return f"{kind}^{trigger}" if kind and trigger else ""
 
     def _code(self, field: str) -> Code:
         codings = self.codings(field)

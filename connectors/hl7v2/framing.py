@@ -27,9 +27,13 @@ CARRIAGE_RETURN = b"\r"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n\x0b\x1c\x00"
 _LINE_END = re.compile(rb"\x1c[\r\n]*|[\r\n]+")
+_FRAME_WITHIN = re.compile(rb"(?=\x0b(?:\xef\xbb\xbf)?MSH)", re.IGNORECASE)
+"""A frame that begins within a line: the message before it was cut off."""
+_LINE_ENDS = frozenset({b"\r", b"\n", END_BLOCK})
 _BATCH = frozenset({b"FHS", b"BHS", b"BTS", b"FTS"})
 
-Kind = Literal["message", "garbage", "oversized"]
+Kind = Literal["message", "garbage", "oversized", "truncated"]
+"""`truncated`: a message whose frame was opened and never closed."""
 
 
 class Framed(msgspec.Struct, frozen=True):
@@ -40,6 +44,8 @@ class Framed(msgspec.Struct, frozen=True):
     data: bytes
     """The bytes. Of an oversized piece, one byte more than the limit, so that the codec refuses it for its length."""
     kind: Kind = "message"
+    open_ended: bool = False
+    """Whether its last line has no end: it may have been cut off there, and `codec.decode_piece` looks closer."""
     notes: tuple[str, ...] = ()
     """`batch_count_mismatch` at the last message of a batch whose BTS-1 counts other than what was there."""
 
@@ -64,33 +70,46 @@ def split(source: bytes | BinaryIO, *, message_bytes_max: int = MESSAGE_BYTES_MA
     """
     splitter = _Splitter(message_bytes_max)
     for line in _lines(source, message_bytes_max):
-        yield from splitter.line(line)
+        if line.find(START_BLOCK, 1) < 0:
+            yield from splitter.line(line)
+            continue
+        for part in _FRAME_WITHIN.split(line):
+            if part:
+                yield from splitter.line(part)
     yield from splitter.end()
 
 
 def _lines(source: bytes | BinaryIO, limit: int) -> Iterator[bytes]:
-    """Give the lines with their ends; of a line past `limit`, parts."""
-    rest = b""
+    """Give the lines with their ends; of a line past `limit`, parts. Every byte is looked at once.
+
+    A line end that two chunks share gives a line of its remainder, which is blank and changes nothing.
+    """
+    parts: list[bytes] = []
+    size = 0
     for chunk in [source] if isinstance(source, bytes) else iter(lambda: source.read(CHUNK_BYTES), b""):
-        rest += chunk
         at = 0
-        for match in _LINE_END.finditer(rest):
-            if match.end() == len(rest):
-                break  # the line's end may go on in the next chunk
-            yield rest[at : match.end()]
+        for match in _LINE_END.finditer(chunk):
+            line = chunk[at : match.end()]
             at = match.end()
-        rest = rest[at:]
-        if len(rest) > limit + CHUNK_BYTES:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
+            if parts:
+                parts.append(line)
+                line = b"".join(parts)
+                parts, size = [], 0
+            yield line
+        if at < len(chunk):
+            parts.append(chunk[at:])
+            size += len(chunk) - at
+            if size > limit + CHUNK_BYTES:
+                yield b"".join(parts)
+                parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
 
 
 class _Splitter:
     """Gathers lines into pieces. One finished piece is held back, so that a batch trailer can leave its note on it."""
 
-    __slots__ = ("_batch", "_held", "_in_message", "_limit", "_number", "_parts", "_size")
+    __slots__ = ("_batch", "_framed", "_held", "_in_message", "_limit", "_number", "_open_ended", "_parts", "_size")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -98,30 +117,39 @@ class _Splitter:
         self._parts: list[bytes] = []
         self._size = 0
         self._in_message = False
+        self._framed = False
+        self._open_ended = False
         self._held: Framed | None = None
         self._batch = 0
 
     def line(self, line: bytes) -> Iterator[Framed]:
         plain = line.lstrip(_BLANK)
+        opens = START_BLOCK in line[: len(line) - len(plain)]
         if plain[:3] == _BYTE_ORDER_MARK:
             plain = plain[3:]
         name = plain[:3].upper()
         if not plain[3:4].isalnum() and (name == b"MSH" or name in _BATCH):
-            yield from self._close()
+            yield from self._close(cut=opens and self._framed)
+            self._framed = opens or self._framed
             if name == b"MSH":
                 self._in_message = True
                 self._batch += 1
             else:
                 yield from self._wrapper(name, plain)
                 return
-        elif not self._in_message and not plain:
-            return
+        elif not self._in_message:
+            self._framed = opens or self._framed
+            if not plain:
+                self._framed = self._framed and END_BLOCK not in line
+                return
         self._add(plain if not self._parts else line)
+        self._open_ended = line[-1:] not in _LINE_ENDS
         if END_BLOCK in line:
             yield from self._close()
+            self._framed = False
 
     def end(self) -> Iterator[Framed]:
-        yield from self._close()
+        yield from self._close(cut=self._framed)
         if self._held is not None:
             yield self._held
             self._held = None
@@ -132,11 +160,12 @@ class _Splitter:
             self._parts.append(line[:room])
             self._size += min(room, len(line))
 
-    def _close(self) -> Iterator[Framed]:
+    def _close(self, *, cut: bool = False) -> Iterator[Framed]:
         """Finish the piece in hand, if any, and let go of the one before it."""
         data = b"".join(self._parts)
         over = self._size > self._limit
-        kind: Kind = "oversized" if over else "message" if self._in_message else "garbage"
+        told: Kind = "truncated" if cut else "message"
+        kind: Kind = "oversized" if over else told if self._in_message else "garbage"
         self._parts, self._size, self._in_message = [], 0, False
         if not over:
             data = data.rstrip(_BLANK)
@@ -144,7 +173,7 @@ class _Splitter:
             if self._held is not None:
                 yield self._held
             self._number += 1
-            self._held = Framed(self._number, data, kind)
+            self._held = Framed(self._number, data, kind, open_ended=self._open_ended)
 
     def _wrapper(self, name: bytes, line: bytes) -> Iterator[Framed]:
         """Take a batch segment: it is no message, but its count is checked."""
@@ -155,7 +184,7 @@ class _Splitter:
             if counted.isdigit() and counted.lstrip(b"0") != str(self._batch).encode().lstrip(b"0"):
                 if self._held is None:
                     self._number += 1
-                    yield Framed(self._number, line.rstrip(_BLANK), "garbage", ("batch_count_mismatch",))
+                    yield Framed(self._number, line.rstrip(_BLANK), "garbage", notes=("batch_count_mismatch",))
                 else:
                     self._held = msgspec.structs.replace(self._held, notes=("batch_count_mismatch",))
             self._batch = 0

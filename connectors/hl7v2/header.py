@@ -17,6 +17,8 @@ LENGTH_MIN = 8
 r"""`MSH|^~\&` is the shortest beginning of a header."""
 FIELDS = 19
 """We read up to MSH-18."""
+TIME_FROM_MESSAGE = "time_from_message"
+"""The note of a message whose contents state no time of their own: MSH-7 is then part of what it says."""
 
 
 class Header(msgspec.Struct):
@@ -26,6 +28,8 @@ class Header(msgspec.Struct):
     fields: list[str]
     feed: str
     control_id: str
+    facility: str = ""
+    """MSH-4, its first component: by whose numbers a patient goes who is given without an authority."""
     kind: str = ""
     clock: Clock = UTC_CLOCK
     sent: Instant | None = None
@@ -45,19 +49,17 @@ def open_header(line: str) -> Header:
     dialect = dialect_of(separator + fields[1])
     fields += [""] * (FIELDS - len(fields))
     # MSH-1 is the separator itself, so that fields[n] holds MSH-(n+1).
-    feed = f"{dialect.firsts[fields[2]]}|{dialect.firsts[fields[3]]}"
-    return Header(dialect, fields, feed, dialect.leaf(fields[9]))
+    facility = dialect.firsts[fields[3]]
+    return Header(dialect, fields, f"{dialect.firsts[fields[2]]}|{facility}", dialect.leaf(fields[9]), facility)
 
 
 def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -> None:
     """Fill in type, time and clock; raises `Fault` where one is missing or not accepted."""
     fields, dialect = header.fields, header.dialect
-    parts = fields[8].split(dialect.delimiters.component, 2)
-    kind, trigger = dialect.firsts[parts[0]], dialect.firsts[parts[1]] if len(parts) > 1 else ""
-    if not kind or not trigger:
+    header.kind = kind = dialect.kinds[fields[8]]
+    if not kind:
         raise Fault(RefusalReason.MISSING_FIELD, "MSH-9", "needs a message type and a trigger event")
-    header.kind = f"{kind}^{trigger}"
-    if header.kind not in kinds:
+    if kind not in kinds:
         raise Fault(RefusalReason.UNSUPPORTED_TYPE, "MSH-9", "a message type that is not for us")
     version = dialect.firsts[fields[11]]
     if not version:

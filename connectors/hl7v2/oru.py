@@ -5,9 +5,10 @@ Owns statuses, times and identities of results. Must not know what a code means,
 **Identity.** A result is named by feed, order, code, sub-id and stated time, so that a correction names what it
 corrects. The order is the filler's number (OBR-3, else ORC-3), else the placer's (OBR-2, else ORC-2), else OBR-4. The
 stated time is OBX-14, else OBR-7; it belongs to the identity because vital-sign feeds reuse one order number for
-days, and a new value taken for a repeat of the old one is a deterioration missed. MSH-7 is no stated time: it enters
-only where there is no order number. The price: a correction that moves OBX-14 matches nothing, and shows as an
-unmatched correction. The parts are hashed apart and combined by exclusive or, one hash an order and one a code.
+days, and a new value taken for a repeat of the old one is a deterioration missed. Where none is stated MSH-7 stands
+for it, here as for the time itself: a well value two hours later must not replace the sick one. The price: a
+correction that moves OBX-14, or one without times, matches nothing, and shows as an unmatched correction. The parts
+are hashed apart and combined by exclusive or, one hash an order and one a code.
 
 **Statuses** (OBX-11, HL7 table 0085) are the table `STATUSES`. An unknown status is read as preliminary and noted:
 the value still counts, unverified, for hiding it could hide a deterioration.
@@ -18,9 +19,10 @@ from __future__ import annotations
 import msgspec
 
 from connectors.decoded import RefusalReason
-from connectors.hl7v2.dialect import Code, key_of
+from connectors.hl7v2.dialect import NAMES_MAX, Code, key_of
 from connectors.hl7v2.faults import Fault
-from connectors.hl7v2.header import Header, read_instant
+from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
+from connectors.hl7v2.memo import Memo
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.hl7v2.values import ENCAPSULATED, NUMERIC, Value, numbers, read_values
 from events import Coding, Correction, Event, Millis, Observation
@@ -56,24 +58,31 @@ UNKNOWN_STATUS: tuple[ObservationStatus, str] = ("preliminary", "")
 NOT_ASKED = Value(absent_reason="not-asked")
 
 
+_feed_keys: Memo[int] = Memo(lambda feed: key_of("feed", feed), limit=NAMES_MAX)
+
+
 class Results:
     """Collects the observations of one ORU message, line by line, in the order sent."""
 
     __slots__ = (
         "_clock",
+        "_codes",
         "_dialect",
+        "_firsts",
         "_group_from",
         "_group_key",
         "_group_time",
         "_header",
         "_limit",
         "_number",
-        "_numbered",
         "_orc",
         "_orders",
         "_qualifiers",
         "_seen",
         "_separator",
+        "_spread",
+        "_stated",
+        "_stated_field",
         "events",
         "latest",
         "notes",
@@ -82,6 +91,8 @@ class Results:
     def __init__(self, header: Header, settings: Hl7Settings) -> None:
         self._header = header
         self._dialect = header.dialect
+        self._codes = header.dialect.codes
+        self._firsts = header.dialect.firsts
         self._clock = header.clock
         self._separator = header.dialect.delimiters.field
         self._limit = settings.events_max
@@ -91,9 +102,11 @@ class Results:
         self._seen: dict[int, Observation] = {}
         self._qualifiers: tuple[Coding, ...] = ()
         self._group_from = 0
-        self._group_key = key_of("feed", header.feed)
+        self._group_key = _feed_keys[header.feed]
         self._group_time: Millis | None = None
-        self._numbered = False
+        self._stated_field = ""
+        self._stated: Millis | None = None
+        self._spread = 0
         self.events: list[Event] = []
         self.latest: Millis | None = None
         self.notes: list[str] = []
@@ -116,7 +129,6 @@ class Results:
         self._orc = ""
         domain = "order" if order else "panel"
         self._group_key = key_of(domain, f"{self._header.feed}\x1f{order or fields[4]}")
-        self._numbered = bool(order)
         self._qualifiers = self._specimen(fields[15]) if fields[15] else ()
         self._group_from = len(self.events)
 
@@ -138,39 +150,44 @@ class Results:
         self._number += 1
         fields = line.split(self._separator)
         fields += _BLANKS
-        code = self._dialect.codes[fields[3]]
-        if not code.codings:
+        code = self._codes[fields[3]]
+        codings = code.codings
+        if not codings:
             self.notes.append("obx3_missing")
             return
-        stated = self._instant(fields[14], "OBX", self._number, 14) if fields[14] else None
-        if stated is None:
-            stated = self._group_time
+        field = fields[14]
+        if field and field == self._stated_field:  # the same time as the OBX before, as nearly always
+            stated, spread = self._stated, self._spread
+        else:
+            own = self._instant(field, "OBX", self._number, 14) if field else None
+            stated = self._group_time if own is None else own
+            spread = 0 if stated is None else (stated * _SPREAD) & _MASK
+            if own is not None and not self.notes:  # what is odd about a time is noted of each OBX
+                self._stated_field, self._stated, self._spread = field, own, spread
         key = self._group_key ^ code.key
         if fields[4]:
             key ^= self._dialect.sub_keys[fields[4].strip()]
         if stated is None:
             event_time = self._message_time()
-            self.notes.append("time_from_message")
-            if not self._numbered:
-                key ^= (event_time * _SPREAD) & _MASK
+            self.notes.append(TIME_FROM_MESSAGE)
+            key ^= (event_time * _SPREAD) & _MASK
         else:
             event_time = stated
-            key ^= (stated * _SPREAD) & _MASK
-        if self.latest is None or event_time > self.latest:
+            key ^= spread
+        latest = self.latest
+        if latest is None or event_time > latest:
             self.latest = event_time
-        raw, status = fields[5], fields[11]
-        kind = fields[2]
-        number = numbers[raw] if kind == "NM" else None
+        status = fields[11]
+        number = numbers[fields[5]] if fields[2] == "NM" else None
         if number is None or (status and status != "F") or fields[17] or fields[20]:
             self._unusual(fields, code, key, event_time)
             return
-        unit = self._dialect.firsts[fields[6]] if fields[6] else ""
-        observation = Observation(key, code.codings, number, unit, event_time, qualifiers=self._qualifiers)
-        if key in self._seen:
-            self._repeated(observation)
-        else:
-            self._seen[key] = observation
+        unit = self._firsts[fields[6]] if fields[6] else ""
+        observation = Observation(key, codings, number, unit, event_time, "final", "", (), "", "", self._qualifiers)
+        if self._seen.setdefault(key, observation) is observation:
             self.events.append(observation)
+        else:
+            self._repeated(observation)
 
     def _unusual(self, fields: list[str], code: Code, key: int, event_time: Millis) -> None:
         """Add an OBX that is anything but a plain final number."""

@@ -7,11 +7,11 @@ never in the middle of a message. Must not know where settings are stored.
 from __future__ import annotations
 
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from connectors.decoded import EVENTS_PER_MESSAGE_MAX, MESSAGE_BYTES_MAX
+from connectors.zones import check_zone
 
 VERSIONS = frozenset({"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"})
 """MSH-12 that we read. 2.1 and 2.2 lay out identifiers differently; 2.9 and later have not been tried."""
@@ -20,14 +20,20 @@ EXPIRED_DISPOSITIONS = frozenset({"20", "40", "41", "42"})
 """PV1-36 that mean death (HL7 table 0112; 40 to 42: at home, in a facility, place unknown)."""
 
 
-class Hl7Settings(msgspec.Struct, frozen=True):
+MESSAGE_BYTES_LIMIT = 64 * 1024 * 1024
+"""As far as `message_bytes_max` may be raised: a message is held in memory whole, several times over."""
+EVENTS_LIMIT = 100_000
+"""As far as `events_max` may be raised: some 50 MB of events in one message."""
+
+
+class Hl7Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to read a feed's messages; a feed is named `MSH-3|MSH-4`, the first components.
 
     >>> Hl7Settings(zones={"SIMHOSP|SFAC": "Europe/London"}).zone
     'UTC'
     >>> Hl7Settings(zone="Mars/Olympus")
     Traceback (most recent call last):
-    ValueError: unknown time zone 'Mars/Olympus'
+    ValueError: zone: unknown time zone 'Mars/Olympus'; expected an IANA name such as 'Europe/London'
     """
 
     zone: str = "UTC"
@@ -37,7 +43,7 @@ class Hl7Settings(msgspec.Struct, frozen=True):
     ambiguous_hour: Literal["earlier", "later"] = "earlier"
     """Which of the two instants a local time in the repeated autumn hour means. The earlier one never lies ahead."""
     authorities: dict[str, str] = {}
-    """Assigning authority by feed, for identifiers that name none in PID-3.4."""
+    """Assigning authority by feed, for identifiers that name none in PID-3.4; else it is MSH-4 with PID-3.5."""
     accepted_versions: frozenset[str] = VERSIONS
     message_bytes_max: int = MESSAGE_BYTES_MAX
     events_max: int = EVENTS_PER_MESSAGE_MAX
@@ -47,8 +53,12 @@ class Hl7Settings(msgspec.Struct, frozen=True):
     then."""
 
     def __post_init__(self) -> None:
-        for name in (self.zone, *self.zones.values()):
-            try:
-                ZoneInfo(name)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                raise ValueError(f"unknown time zone {name!r}") from None
+        check_zone("zone", self.zone)
+        for feed, name in self.zones.items():
+            check_zone(f'zones."{feed}"', name)
+        if not 0 < self.message_bytes_max <= MESSAGE_BYTES_LIMIT:
+            raise ValueError(f"message_bytes_max: {self.message_bytes_max}; expected 1 to {MESSAGE_BYTES_LIMIT} bytes")
+        if not 0 < self.events_max <= EVENTS_LIMIT:
+            raise ValueError(f"events_max: {self.events_max}; expected 1 to {EVENTS_LIMIT} events a message")
+        if not self.accepted_versions:
+            raise ValueError("accepted_versions: empty; expected at least one version of MSH-12, such as '2.5.1'")

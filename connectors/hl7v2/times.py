@@ -15,6 +15,7 @@ import msgspec
 
 from connectors.hl7v2.memo import Memo
 from events import MILLIS_PER_MINUTE, MILLIS_PER_SECOND, Millis
+from events.times import YEAR_MAX, YEAR_MIN
 
 INSTANTS_MAX = 8_192
 """Times remembered per zone: an ORU names the same one in each OBX, and a round charts a ward at the same minutes."""
@@ -24,8 +25,6 @@ CLOCKS_MAX = 64
 """Zones and fixed offsets remembered: more than one hospital group's feeds."""
 OFFSET_MINUTES_MAX = 14 * 60
 """No place is further from UTC (Kiribati)."""
-YEAR_MIN, YEAR_MAX = 1850, 2200
-"""Years outside were never meant: no living patient was born before 1850."""
 
 _PATTERN = re.compile(
     r"(?P<year>\d{4})(?:-?(?P<month>\d\d)(?:-?(?P<day>\d\d)"

@@ -42,7 +42,7 @@ def place_critical_care(number: int) -> Location:
 def identify(number: int, prefix: str = "S") -> Identifier:
     """Give a fictional medical record number.
 
-    >>> identify(7)
-    Identifier(authority='WARDSIM', value='S000007')
+    >>> identify(7).authority, identify(7).value
+    ('WARDSIM', 'S000007')
     """
     return Identifier(AUTHORITY, f"{prefix}{number:06d}")

@@ -4,6 +4,7 @@ Owns the reading of whatever `replay` and `evaluate` are pointed at. Must not kn
 """
 
 from connectors.sources.arrival import Arrival, Source, SourceError, SourceSettings
+from connectors.sources.grouping import group_arrivals
 from connectors.sources.opening import open_source
 
-__all__ = ["Arrival", "Source", "SourceError", "SourceSettings", "open_source"]
+__all__ = ["Arrival", "Source", "SourceError", "SourceSettings", "group_arrivals", "open_source"]

@@ -43,6 +43,17 @@ class Arrival(msgspec.Struct, frozen=True):
     format: Format
     decoded: Decoded | Refusal
 
+    def __repr__(self) -> str:
+        """Say what came and how much of it: its bytes and its file's name may name a patient.
+
+        >>> Arrival("Doe_John.hl7#1", 0, b"MSH|", "hl7v2", Refusal("garbage", "byte 0", "empty", "", "", 0))
+        Arrival(hl7v2, 4 bytes, garbage at byte 0)
+        """
+        what = repr(self.decoded)
+        if isinstance(self.decoded, Refusal):
+            what = f"{self.decoded.reason} at {self.decoded.position}"
+        return f"Arrival({self.format}, {len(self.data or b'')} bytes, {what})"
+
 
 class SourceSettings(msgspec.Struct, frozen=True):
     """How to read sources: the codecs' settings, and the bounds of the external sort.

@@ -1,5 +1,6 @@
-"""Arrivals that are one moment: adjacent FHIR Observations of one patient, joined after sorting.
+"""Arrivals that are one moment: adjacent FHIR Observations of one patient, joined after sorting and merging.
 
+Joined last, so that it does not matter into how many files one moment was written, nor in how many Bundles it came.
 Owns the joining of arrivals. Must not know which resources belong together: the FHIR codec's grouping says so.
 """
 
@@ -7,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from connectors.decoded import Decoded
-from connectors.fhir.grouping import belong_together, combine, is_full
+from connectors.decoded import EVENTS_PER_MESSAGE_MAX, Decoded
+from connectors.fhir.grouping import belong_together, combine
 from connectors.sources.arrival import Arrival
 
 
@@ -19,12 +20,14 @@ def group_arrivals(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
     []
     """
     held: list[Arrival] = []
+    events = 0
     for arrival in arrivals:
-        if held and not (_joins(held[-1], arrival) and not is_full(_decoded(held))):
+        if held and (events >= EVENTS_PER_MESSAGE_MAX or not _joins(held[-1], arrival)):
             yield _join(held)
-            held = []
+            held, events = [], 0
         if arrival.format == "fhir":
             held.append(arrival)
+            events += len(arrival.decoded.events) if type(arrival.decoded) is Decoded else 0
         else:
             yield arrival
     if held:
@@ -43,5 +46,10 @@ def _join(arrivals: list[Arrival]) -> Arrival:
     first = arrivals[0]
     if len(arrivals) == 1:
         return first
-    data = b"\n".join(arrival.data for arrival in arrivals if arrival.data is not None)
-    return Arrival(first.position, first.received_time, data, first.format, combine(_decoded(arrivals)))
+    pieces: list[bytes] = []
+    for arrival in arrivals:
+        if arrival.data is not None and not (
+            pieces and arrival.data is pieces[-1]
+        ):  # a Bundle's bytes once, not N times
+            pieces.append(arrival.data)
+    return Arrival(first.position, first.received_time, b"\n".join(pieces), first.format, combine(_decoded(arrivals)))

@@ -14,7 +14,6 @@ from connectors.datasets.archive import DatasetError, Progress
 from connectors.decoded import Decoded, Refusal
 from connectors.sources.arrival import Arrival, Source, SourceError, SourceSettings
 from connectors.sources.files import FileSet
-from connectors.sources.grouping import group_arrivals
 from connectors.sources.reading import read_messages
 from connectors.sources.sorting import sort_arrivals
 
@@ -73,9 +72,9 @@ class FileSource:
         return self._files.bytes_read
 
     def __iter__(self) -> Iterator[Arrival]:
-        """Read and sort."""
+        """Read and sort. Nothing is joined: one moment may lie in two SOURCEs; `group_arrivals` follows their merge."""
         settings = self._settings
-        return group_arrivals(sort_arrivals(self._read(), settings.records_in_memory, settings.bytes_in_memory))
+        return sort_arrivals(self._read(), settings.records_in_memory, settings.bytes_in_memory)
 
     def _read(self) -> Iterator[Arrival]:
         for name, kind, stream in self._files.read():

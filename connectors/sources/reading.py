@@ -18,7 +18,7 @@ from connectors.hl7v2 import codec as hl7v2
 from connectors.hl7v2 import framing
 from connectors.sources.arrival import Arrival, Format, SourceSettings
 from connectors.sources.files import Kind
-from connectors.sources.unpacking import Unpacking
+from connectors.sources.unpacking import BREAKS_OFF, Guarded, Unpacking
 from events import Millis
 
 UNTIMED_MAX = 1_000
@@ -72,24 +72,28 @@ def read_messages(name: str, kind: Kind, stream: IO[bytes], settings: SourceSett
 
 
 def _told(read: Iterable[_Read], stream: IO[bytes]) -> Iterator[_Read]:
-    """Add to what was read the refusal of what could not be unpacked."""
+    """Add to what was read the refusal of what could not be read or unpacked."""
     yield from read
+    fault = _fault(stream)
+    if fault:
+        reason = RefusalReason.TRUNCATED if fault == BREAKS_OFF else RefusalReason.GARBAGE
+        yield None, Refusal(reason, "file", f"the file {fault}")
+
+
+def _fault(stream: IO[bytes]) -> str:
     raw = getattr(stream, "raw", None)
-    if isinstance(raw, Unpacking) and raw.fault:
-        reason = RefusalReason.TRUNCATED if raw.fault == "breaks off" else RefusalReason.GARBAGE
-        yield None, Refusal(reason, "gzip", f"the packed file {raw.fault}")
+    return raw.fault if isinstance(raw, Unpacking | Guarded) else ""
 
 
 def _read_hl7(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]:
     for piece in framing.split(cast("BinaryIO", stream), message_bytes_max=settings.hl7.message_bytes_max):
-        decoded = hl7v2.decode(piece.data, settings.hl7)
-        if piece.notes and isinstance(decoded, Decoded):
-            decoded = msgspec.structs.replace(decoded, notes=decoded.notes + piece.notes)
-        yield piece.data, decoded
+        yield piece.data, hl7v2.decode_piece(piece, settings.hl7)
 
 
 def _read_json(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]:
     data = stream.read(BUNDLE_BYTES_MAX + 1)
+    if not data and _fault(stream):
+        return iter(())  # nothing of it could be read: that is one refusal, not two
     return _with_bytes(data, fhir.decode(data, settings.fhir))
 
 

@@ -6,11 +6,15 @@ know what an event means or what an output says: an output is bytes under an id 
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
+from connectors.sqlite.files import make_private
 from events import Envelope, decode_envelope, encode_envelope
 
 SCHEMA_VERSION = 1
@@ -36,16 +40,13 @@ class JournalError(RuntimeError):
     """The journal cannot be used as it is: the operator's to mend; the text says how."""
 
 
-class DivergedOutputError(RuntimeError):
-    """A repeat of work gave other bytes under the same id: our bug, and never written over."""
-
-
 class LogRecord(NamedTuple):
-    """One record of the log, ready to be appended, with the message it was made of (None for control events)."""
+    """One record of the log, ready to be appended, with the message it was made of (none for control events)."""
 
     envelope: Envelope
-    message_hash: bytes | None
-    message: bytes | None
+    message_hashes: tuple[bytes, ...] = ()
+    """The content hashes by which the message, or each of its joined parts, is known again."""
+    message: bytes | None = None
 
 
 class DeadLetterRow(NamedTuple):
@@ -62,23 +63,58 @@ class SqliteJournal:
     Raises `JournalError` where the file is of another schema or no database.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Open or make the journal of `folder`; `read_only` opens one that is there and changes nothing."""
         self.path = folder / "journal.db"
         try:
-            self._db = sqlite3.connect(self.path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            if read_only:
+                self._db = sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True, isolation_level=None)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                make_private(self.path)
+                self._db = sqlite3.connect(self.path, isolation_level=None)
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_SCHEMA)
+                self._introduce()
             self._check_schema()
+        except sqlite3.OperationalError as error:
+            raise JournalError(f"{self.path}: {error}; check that it is there, readable and not locked") from None
         except sqlite3.DatabaseError as error:
             raise JournalError(f"{self.path.name} is no journal of ours ({error}); choose another folder") from None
 
+    def _introduce(self) -> None:
+        """Write the schema's number, and a name by which stored states know their journal."""
+        rows = [("schema", str(SCHEMA_VERSION)), ("journal", secrets.token_hex(16))]
+        self._db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", rows)
+
     def _check_schema(self) -> None:
-        self._db.execute("INSERT OR IGNORE INTO about VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
-        (found,) = self._db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+        found = self._about("schema")
         if found != str(SCHEMA_VERSION):
             raise JournalError(f"the journal has schema {found}, this release reads {SCHEMA_VERSION}")
+
+    def _about(self, name: str) -> str:
+        row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    @property
+    def name(self) -> str:
+        """The journal's own random name, given when it was made."""
+        return self._about("journal")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Do all of a block or nothing of it; the error that stopped it is the one that is raised."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            # SQLite may have rolled back by itself (a full disk): rolling back again would hide the reason.
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
 
     def append(
         self,
@@ -88,10 +124,8 @@ class SqliteJournal:
         counts: dict[str, int],
     ) -> int:
         """Store a batch in one transaction, durable on return; give the log's end offset."""
-        db = self._db
-        end = self.end()
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction() as db:
+            end = self.end()
             for record in records:
                 end += 1
                 envelope = record.envelope
@@ -99,8 +133,8 @@ class SqliteJournal:
                     "INSERT INTO events VALUES (?, ?, ?, ?)",
                     (end, envelope.envelope_id, envelope.received_time, encode_envelope(envelope)),
                 )
-                if record.message_hash is not None:
-                    db.execute("INSERT INTO messages VALUES (?, ?, ?)", (record.message_hash, end, record.message))
+                messages = [(content_hash, end, record.message) for content_hash in record.message_hashes]
+                db.executemany("INSERT OR IGNORE INTO messages VALUES (?, ?, ?)", messages)
             db.executemany(
                 "INSERT INTO dead_letters (received_time, letter, bytes) VALUES (?, ?, ?)",
                 dead_letters,
@@ -110,32 +144,27 @@ class SqliteJournal:
                 "INSERT INTO counts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
                 sorted(counts.items()),
             )
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
         return end
 
-    def append_outputs(self, outputs: Sequence[tuple[str, str, bytes]]) -> None:
-        """Store (kind, id, content) durably; the same again is no change, other bytes raise `DivergedOutputError`."""
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
+    def append_outputs(self, outputs: Sequence[tuple[str, str, bytes]]) -> list[str]:
+        """Store (kind, id, content) durably; the same again is no change.
+
+        What was said stands: a repeat that gives other bytes changes nothing either, and its `kind id` is given back,
+        for the operator to hear of. It happens where a log is folded again by another release, or without a model.
+        """
+        diverged: list[str] = []
+        with self._transaction() as db:
             for kind, name, content in outputs:
                 added = db.execute(
                     "INSERT OR IGNORE INTO outputs (kind, id, content) VALUES (?, ?, ?)", (kind, name, content)
                 ).rowcount
-                if not added:
-                    self._check_same(kind, name, content)
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
+                if not added and not self._is_stored(kind, name, content):
+                    diverged.append(f"{kind} {name}")
+        return diverged
 
-    def _check_same(self, kind: str, name: str, content: bytes) -> None:
+    def _is_stored(self, kind: str, name: str, content: bytes) -> bool:
         (stored,) = self._db.execute("SELECT content FROM outputs WHERE kind = ? AND id = ?", (kind, name)).fetchone()
-        if stored != content:
-            raise DivergedOutputError(f"{kind} {name}: a repeat gave other content")
+        return bool(stored == content)
 
     def end(self) -> int:
         """Give the offset of the last record, 0 where there is none."""
@@ -155,8 +184,10 @@ class SqliteJournal:
             if not page:
                 return
             for offset, data in page:
+                if offset != after + 1:
+                    raise JournalError(f"the log has a gap: record {after + 1} is missing; restore it from a backup")
                 yield offset, decode_envelope(data)
-            after = page[-1][0]
+                after = offset
 
     def identities(self) -> Iterator[tuple[str, str, str]]:
         """Give every stored (authority, value, patient)."""

@@ -11,13 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
+from connectors.sqlite.files import make_private
 from features.store import FencedError, WatermarkError
 
 KEYS_PER_QUERY_MAX = 500
 """SQLite builds have allowed no more than 999 parameters in one statement; half of it leaves room."""
 BUSY_TIMEOUT_S = 5.0
 """How long a commit waits for another process (`features PATIENT`, a backup) to let the file go."""
+
+NO_EPOCH = 0
+"""The epoch of a reader: every commit under it is fenced."""
 
 _SCHEMA = """
 create table if not exists patient_state (key text primary key, state blob not null) without rowid;
@@ -38,8 +43,15 @@ class SqliteStateStore:
     ({'p': b'state'}, 0)
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        """Open or make the store; `read_only` opens one that is there, and no commit to it is possible."""
         self.path = path
+        self._read_only = read_only
+        if read_only:
+            self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+            return
+        if isinstance(path, Path):
+            make_private(path)
         self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = full")
@@ -47,6 +59,8 @@ class SqliteStateStore:
 
     def acquire_epoch(self) -> int:
         """Take a new epoch, one higher than any before, also across processes."""
+        if self._read_only:
+            return NO_EPOCH
         row = self._connection.execute("update state_log set epoch = epoch + 1 returning epoch").fetchone()
         return int(row[0])
 

@@ -21,7 +21,7 @@ from connectors.sources import Arrival
 from stream.board import Board
 from stream.cli import EXIT_DONE
 from stream.cli.board_view import render_board
-from stream.cli.options import make_release, read_pseudonyms
+from stream.cli.options import make_release, read_pseudonyms, warn
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
@@ -30,7 +30,19 @@ BATCH = 50
 VIEW_S = 0.25
 
 
-@click.command("demo")
+HELP = """Show a simulated hospital through the whole service: HL7 v2 in, alerts out, the journal on disk.
+
+The model is enabled here and nowhere else. Kill it at any moment: with --data-dir, the same command goes on where
+it was, and ends with the same digest.
+
+\b
+Examples:
+  wardstream demo
+  wardstream demo --once --data-dir ward/
+"""
+
+
+@click.command("demo", help=HELP)
 @click.option("--once", is_flag=True, help="Run fast to the end, print the board and the summary, exit 0.")
 @click.option(
     "--speed",
@@ -51,25 +63,22 @@ VIEW_S = 0.25
 def command(
     *, once: bool, speed: float, seed: int, beds: int, hours: int, data_dir: Path | None, picture: Path | None
 ) -> int:
-    """Show a simulated hospital through the whole service: HL7 v2 in, alerts out, the journal on disk.
-
-    The model is enabled here and nowhere else. Kill it at any moment: with --data-dir, the same command goes on where
-    it was, and ends with the same digest.
-    """
+    """Run the demo."""
     release, versions = make_release(Settings(), None, None, enabled=True)
     with tempfile.TemporaryDirectory(prefix="wardstream-demo-") as scratch:
-        service = EmbeddedService(data_dir or Path(scratch), release, versions, read_pseudonyms())
+        service = EmbeddedService(data_dir or Path(scratch), release, versions, read_pseudonyms(), warn=warn)
         board = Board(service.host.shelf)
-        board.take(service.take_effects())
+        service.listen = board.take
         messages = list(hospital_stream(seed=seed, beds=beds, hours=hours))
         began = time.perf_counter()
         if once:
-            _run_fast(service, board, messages)
+            _run_fast(service, messages)
         else:
             _run_live(service, board, messages, speed)
         console = Console(record=picture is not None, width=118 if picture is not None else None)
         console.print(render_board(board))
         console.print(_summary(service, time.perf_counter() - began))
+        console.print(f"digest {service.digest()}", soft_wrap=True, highlight=False)
         if picture is not None:
             svg = console.export_svg(title="wardstream demo --once", unique_id="demo")
             # Rich's fonts come from a public server; a picture in a hospital's README asks nobody for anything.
@@ -78,7 +87,7 @@ def command(
     return EXIT_DONE
 
 
-def _run_fast(service: EmbeddedService, board: Board, messages: list[tuple[int, bytes]]) -> None:
+def _run_fast(service: EmbeddedService, messages: list[tuple[int, bytes]]) -> None:
     with Progress(
         TextColumn("a ward's traffic"), BarColumn(), TextColumn("{task.completed} messages"), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True,
@@ -87,7 +96,6 @@ def _run_fast(service: EmbeddedService, board: Board, messages: list[tuple[int, 
         arrivals = arrivals_of(messages, service.settings)
         while batch := list(islice(arrivals, BATCH)):
             service.accept(batch)
-            board.take(service.take_effects())
             progress.advance(task, len(batch))
 
 
@@ -105,7 +113,6 @@ def _run_live(service: EmbeddedService, board: Board, messages: list[tuple[int, 
                 pending = next(arrivals, None)
             if batch:
                 service.accept(batch)
-                board.take(service.take_effects())
                 live.update(render_board(board))
             else:
                 time.sleep(VIEW_S)
@@ -125,5 +132,4 @@ def _summary(service: EmbeddedService, wall_s: float) -> Table:
     table.add_row("scores", f"{tally.scores:,}")
     table.add_row("alerts", ", ".join(f"{name} {count}" for name, count in sorted(tally.alerts.items())) or "0")
     table.add_row("wall", f"{wall_s:.1f} s")
-    table.add_row("digest", service.digest())
     return table

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from connectors.sqlite.journal import JournalError, SqliteJournal
 from connectors.sqlite.state_store import SqliteStateStore
+from stream.catalogues import catalogue_for
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import config_option, read_settings
 from stream.service import STATE_FILE
@@ -33,11 +34,19 @@ Finding = tuple[bool, str, str]
 """(well, what was looked at, what to do if not well)."""
 
 
-@click.command("doctor")
+HELP = """Check versions, configuration, model versions and a data folder; exit 1 where something is wrong.
+
+\b
+Example:
+  wardstream doctor --config wardstream.toml --data-dir /var/lib/wardstream
+"""
+
+
+@click.command("doctor", help=HELP)
 @config_option
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="A data folder to look at.")
 def command(config_path: Path | None, data_dir: Path | None) -> int:
-    """Check versions, configuration, model versions and a data folder; exit 1 where something is wrong."""
+    """Run the checks; exit 1 where something is wrong."""
     console = Console()
     findings = [*_packages(), *_configuration(config_path), *_versions(), *(_data_folder(data_dir) if data_dir else ())]
     for well, subject, remedy in findings:
@@ -64,8 +73,8 @@ def _packages() -> Iterator[Finding]:
 def _configuration(path: Path | None) -> Iterator[Finding]:
     name = "configuration: the defaults" if path is None else f"configuration {path.name}"
     try:
-        read_settings(path)
-    except (ConfigurationError, UnicodeDecodeError) as error:
+        catalogue_for(read_settings(path))
+    except ConfigurationError as error:
         yield False, name, str(error)
     else:
         yield True, name, ""
@@ -98,8 +107,8 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
         yield True, "no journal yet", ""
         return
     try:
-        journal = SqliteJournal(folder)
-        end, watermark = journal.end(), SqliteStateStore(folder / STATE_FILE).watermark()
+        journal = SqliteJournal(folder, read_only=True)
+        end, watermark = journal.end(), SqliteStateStore(folder / STATE_FILE, read_only=True).watermark()
     except (JournalError, sqlite3.DatabaseError) as error:
         yield False, "journal", str(error)
         return

@@ -13,17 +13,26 @@ from rich.table import Table
 
 from connectors.decoded import Identifier
 from connectors.sqlite.journal import SqliteJournal
-from connectors.sqlite.state_store import SqliteStateStore
-from events import MILLIS_PER_MINUTE, Millis, from_iso, to_iso
-from features.catalogue import default_catalogue
+from events import MILLIS_PER_MINUTE, Millis, to_iso
 from models.news2 import score_news2
 from stream.cli import EXIT_DONE, EXIT_FAILED
-from stream.records import PatientRecord, RecordShelf
+from stream.cli.options import read_instant
+from stream.records import PatientRecord
 from stream.scoring import readings_now
-from stream.service import STATE_FILE
+from stream.service import open_for_reading
+from stream.versions import load_versions
+
+HELP = """Show PATIENT's current features with the age of each.
+
+PATIENT is the pseudonymous key (as in scores.ndjson) or AUTHORITY|VALUE, the source's own identifier.
+
+\b
+Example:
+  wardstream features "MRN|4711" --data-dir /var/lib/wardstream --at 2026-03-03T12:00:00Z
+"""
 
 
-@click.command("features")
+@click.command("features", help=HELP)
 @click.argument("patient")
 @click.option(
     "--data-dir",
@@ -32,20 +41,21 @@ from stream.service import STATE_FILE
     help="The data folder of an embedded service.",
 )
 @click.option(
-    "--at", default=None, metavar="TIME", help="Ages as of this instant. Default: when the patient was last heard of."
+    "--at",
+    default=None,
+    callback=read_instant,
+    metavar="TIME",
+    help="Ages as of this instant. Default: when the patient was last heard of.",
 )
-def command(patient: str, data_dir: Path, at: str | None) -> int:
-    """Show PATIENT's current features with the age of each.
-
-    PATIENT is the pseudonymous key (as in scores.ndjson) or AUTHORITY|VALUE, the source's own identifier.
-    """
-    store = SqliteStateStore(data_dir / STATE_FILE)
+def command(patient: str, data_dir: Path, at: Millis | None) -> int:
+    """Show them."""
+    host = open_for_reading(data_dir, load_versions()[0])
     key = _resolve(patient, data_dir)
-    record = RecordShelf(store, default_catalogue()).find(key) if key else None
+    record = host.shelf.find(key) if key else None
     if record is None:
         click.echo("Error: no such patient here. Give the key from scores.ndjson, or AUTHORITY|VALUE.", err=True)
         return EXIT_FAILED
-    _show(record, from_iso(at) if at else record.heard)
+    _show(record, record.heard if at is None else at)
     return EXIT_DONE
 
 
@@ -55,7 +65,7 @@ def _resolve(patient: str, folder: Path) -> str:
         return patient
     authority, _, value = patient.rpartition("|")
     wanted = Identifier(authority, value)
-    journal = SqliteJournal(folder)
+    journal = SqliteJournal(folder, read_only=True)
     for known_authority, known_value, key in journal.identities():
         if Identifier(known_authority, known_value) == wanted:
             return key

@@ -13,16 +13,25 @@ from rich.table import Table
 
 from stream.cli import EXIT_DONE
 from stream.cli.options import code_version
-from stream.versions import choose_version, load_versions
+from stream.versions import NoSuchVersionError, choose_version, load_versions
 
 _folder = click.option(
     "--models-dir", type=click.Path(file_okay=False, path_type=Path), help="A folder of further versions."
 )
 
 
-@click.group("models")
+HELP = """List, show and train model versions. A version is immutable and named by the hash of its content.
+
+\b
+Examples:
+  wardstream models list
+  wardstream models train --out versions/ --seed 3
+"""
+
+
+@click.group("models", help=HELP)
 def command() -> None:
-    """List, show and train model versions. A version is immutable and named by the hash of its content."""
+    """Group the commands."""
 
 
 @command.command("list")
@@ -57,7 +66,10 @@ def show(version: str, models_dir: Path | None) -> int:
     from models.card import model_card
 
     versions, _wrong = load_versions(models_dir)
-    click.echo(model_card(versions[choose_version(version, versions)]))
+    chosen = choose_version(version, versions)
+    if not chosen:
+        raise NoSuchVersionError(f"{version!r} is NEWS2 alone and has no card; known: {', '.join(sorted(versions))}")
+    click.echo(model_card(versions[chosen]))
     return EXIT_DONE
 
 

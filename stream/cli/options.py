@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
 
 import click
 
+from events import Millis, from_iso
 from models.version import ModelVersion
 from stream.host import Release
 from stream.identity import Pseudonyms
-from stream.settings import Settings, parse_toml
-from stream.versions import choose_version, load_versions
+from stream.settings import ConfigurationError, Settings, parse_toml
+from stream.versions import choose_version, load_versions, shipped_version
 
 PSEUDONYM_KEY_VARIABLE = "WARDSTREAM_PSEUDONYM_KEY"
 
@@ -35,14 +35,30 @@ model_option = click.option(
 )
 models_folder_option = click.option(
     "--models-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder of further versions (*.json).",
 )
 
 
 def read_settings(path: Path | None) -> Settings:
-    """Read the configuration, or give the defaults."""
-    return Settings() if path is None else parse_toml(path.read_text())
+    """Read the configuration, or give the defaults; raises `ConfigurationError`."""
+    if path is None:
+        return Settings()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path.name}: not UTF-8, as TOML has to be") from None
+    return parse_toml(text, path.name)
+
+
+def read_instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Millis | None:
+    """Read an option that is an instant; click's callback."""
+    if text is None:
+        return None
+    try:
+        return from_iso(text)
+    except ValueError:
+        raise click.BadParameter("an ISO 8601 instant with its zone, such as 2026-03-03T00:00:00Z") from None
 
 
 def read_pseudonyms() -> Pseudonyms:
@@ -62,13 +78,11 @@ def make_release(
     """Give the release to run and the versions at hand; warns of version files that do not load."""
     versions, wrong = load_versions(models_folder)
     for line in wrong:
-        click.echo(f"Warning: left out {line}", err=True)
-    chosen = choose_version(model_name or "", versions) if (model_name or versions) else ""
+        warn(f"left out {line}")
+    chosen = shipped_version(versions) if model_name is None else choose_version(model_name, versions)
     return Release(settings, code_version(), chosen, enabled), versions
 
 
-def apply_options(command: Any, options: list[Any]) -> Any:
-    """Put several options on a command."""
-    for option in reversed(options):
-        command = option(command)
-    return command
+def warn(text: str) -> None:
+    """Tell the operator something on standard error."""
+    click.echo(f"Warning: {text}", err=True)

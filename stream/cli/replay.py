@@ -9,20 +9,22 @@ import heapq
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from connectors.sources import Arrival, Source, SourceSettings, open_source
+from connectors.sources import Arrival, Source, SourceSettings, group_arrivals, open_source
 from connectors.sqlite.journal import SqliteJournal
-from events import Millis, from_iso
+from events import Envelope, Millis
 from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
 from stream.cli.options import (
     config_option,
     make_release,
     model_option,
     models_folder_option,
+    read_instant,
     read_pseudonyms,
     read_settings,
 )
@@ -42,22 +44,14 @@ SOURCE is one of
 
 \b
 DIR gets scores.ndjson, alerts.ndjson, suppressed.ndjson, dead_letters.ndjson, summary.json, digest.txt.
-The same source gives the same digest, always. Patients are pseudonyms unless --identified.
+The same source gives the same digest, always. Patients are pseudonyms unless --identified. With --from, what came
+before is folded too, so that a stretch says what it said then; it is only not written.
 
 \b
 Examples:
   wardstream replay feed.hl7 --out out/
   wardstream replay journal:/var/lib/wardstream --out tuesday/ --from 2026-03-03T00:00:00Z --to 2026-03-04T00:00:00Z
 """
-
-
-def _instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Millis | None:
-    if text is None:
-        return None
-    try:
-        return from_iso(text)
-    except ValueError:
-        raise click.BadParameter("an ISO 8601 instant with its zone, such as 2026-03-03T00:00:00Z") from None
 
 
 @click.command("replay", help=HELP)
@@ -68,8 +62,8 @@ def _instant(_context: click.Context, _parameter: click.Parameter, text: str | N
 @config_option
 @model_option
 @models_folder_option
-@click.option("--from", "start", callback=_instant, metavar="TIME", help="Leave out what was received before.")
-@click.option("--to", "end", callback=_instant, metavar="TIME", help="Leave out what was received at or after.")
+@click.option("--from", "start", callback=read_instant, metavar="TIME", help="Write only what was said from then on.")
+@click.option("--to", "end", callback=read_instant, metavar="TIME", help="Stop at what was received then or later.")
 @click.option("--speed", type=click.FloatRange(min=0), default=0, help="Times real time; 0 is as fast as it goes.")
 @click.option("--identified", is_flag=True, help="Keep the source's identifiers in the output. Handle it as records.")
 @click.option("--enabled", is_flag=True, help="Let the model's alerts be told, as if a promotion had been signed.")
@@ -106,33 +100,27 @@ def command(
             pseudonyms=read_pseudonyms(),
             identified=identified,
             fhir=fhir,
+            since=start or 0,
             on_progress=advance,
         )
         if journals:
             what_if = bool(config_path or model_name or enabled)
-            _replay_journal(replay, Path(journals[0].partition(":")[2]), start, end, what_if=what_if)
+            _replay_journal(replay, Path(journals[0].partition(":")[2]), end, speed, what_if=what_if)
         else:
-            replay.messages(_paced(_between(merge_sources(opened), start, end), speed))
+            replay.messages(_paced(_until(merge_sources(opened), end), speed))
     result = replay.finish(time.perf_counter() - began)
     if not quiet:
         _show(Console(), result.summary, folder)
     return EXIT_REFUSED_IN_PART if result.summary["dead_letters"] else EXIT_DONE
 
 
-def _replay_journal(replay: Replay, folder: Path, start: Millis | None, end: Millis | None, *, what_if: bool) -> None:
+def _replay_journal(replay: Replay, folder: Path, end: Millis | None, speed: float, *, what_if: bool) -> None:
     if not (folder / "journal.db").exists():
         raise click.UsageError(f"no journal.db in {folder}: give the --data-dir of an embedded service")
-    journal = SqliteJournal(folder)
-    replay.log(
-        (
-            envelope
-            for _offset, envelope in journal.read()
-            if (start is None or envelope.received_time >= start or not envelope.patient)
-            and (end is None or envelope.received_time < end)
-        ),
-        counts=journal.counts(),
-        what_if=what_if,
-    )
+    journal = SqliteJournal(folder, read_only=True)
+    envelopes = (envelope for _offset, envelope in journal.read() if end is None or envelope.received_time < end)
+    replay.log(_paced(envelopes, speed), counts=journal.counts(), what_if=what_if)
+    replay.dead_letters(journal.dead_letters())
     journal.close()
 
 
@@ -145,35 +133,32 @@ def open_sources(specs: Sequence[str], settings: Settings, *, every: int = 1) ->
 def merge_sources(opened: Sequence[Source]) -> Iterator[Arrival]:
     """Give several sources as one, in order of received time; of equal times the earlier source first.
 
+    What is one moment of a patient is joined here, where all of it has come together, however it was cut into files.
     Files that are left out by their names are told on standard error once all is read.
     """
-    yield from heapq.merge(*opened, key=lambda arrival: arrival.received_time or 0)
+    yield from group_arrivals(heapq.merge(*opened, key=lambda arrival: arrival.received_time or 0))
     for source in opened:
         for name in source.skipped:
             click.echo(f"left out {name}: not a kind of file that replay reads", err=True)
 
 
-def _between(arrivals: Iterable[Arrival], start: Millis | None, end: Millis | None) -> Iterator[Arrival]:
-    for arrival in arrivals:
-        received = arrival.received_time or 0
-        if (start is None or received >= start) and (end is None or received < end):
-            yield arrival
+def _until(arrivals: Iterable[Arrival], end: Millis | None) -> Iterator[Arrival]:
+    return (arrival for arrival in arrivals if end is None or (arrival.received_time or 0) < end)
 
 
-def _paced(arrivals: Iterable[Arrival], speed: float) -> Iterator[Arrival]:
-    """Give arrivals at a multiple of the speed they were received at."""
-    if not speed:
-        yield from arrivals
-        return
+Received = TypeVar("Received", Arrival, Envelope)
+
+
+def _paced(received: Iterable[Received], speed: float) -> Iterator[Received]:
+    """Give what was received at a multiple of the speed it was received at; 0 is as fast as it goes."""
     began = time.monotonic()
     first: Millis | None = None
-    for arrival in arrivals:
-        received = arrival.received_time or 0
-        first = received if first is None else first
-        wait_s = (received - first) / 1000 / speed - (time.monotonic() - began)
-        if wait_s > 0:
-            time.sleep(wait_s)
-        yield arrival
+    for one in received:
+        at = one.received_time or 0
+        if speed and at:
+            first = at if first is None else first
+            time.sleep(max(0.0, (at - first) / 1000 / speed - (time.monotonic() - began)))
+        yield one
 
 
 def _show(console: Console, summary: dict[str, object], folder: Path) -> None:
@@ -191,7 +176,8 @@ def _show(console: Console, summary: dict[str, object], folder: Path) -> None:
         "alerts",
         "alerts_per_patient_day",
         "wall_s",
-        "digest",
     ):
         table.add_row(name, str(summary[name]))
     console.print(table)
+    # Beside the table, which is cut to the screen's width: a digest that is cut compares with nothing.
+    console.print(f"digest {summary['digest']}", soft_wrap=True, highlight=False)

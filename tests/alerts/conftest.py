@@ -55,18 +55,22 @@ class Bed:
         *,
         age: int = 0,
         envelope_id: str = "",
+        quarantined: tuple[str, ...] = (),
         **changes: Any,
     ) -> list[AlertEvent]:
-        """Score the patient and let the book say what it has to; `changes` go to the scored context."""
-        news2 = self.news2(points)
+        """Score the patient and let the book say what it has to; `changes` go to the scored context.
+
+        Every parameter has a reading of its own, whose observation id is its place among `PARAMETERS`, from 1.
+        """
+        news2 = self.news2(points, quarantined)
         prediction = Prediction(probability, (("lactate.last", 0.7),), "v1")
         told, model_open = self.book.told, self.book.model.open is not None
         candidate = Candidate(
             at, at, "W1", news2, prediction, self.guardrails, age_years=70.0, model_alert_open=model_open, told=told
         )
         readings = tuple(
-            Reading(SOURCES[name][0], 1.0, at - age, at, 7, "m1")
-            for name, value in zip(PARAMETERS, points, strict=True)
+            Reading(SOURCES[name][0], 1.0, at - age, at, number, "m1")
+            for number, (name, value) in enumerate(zip(PARAMETERS, points, strict=True), start=1)
             if value is not None
         )
         scored = ScoredContext(

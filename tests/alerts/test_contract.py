@@ -19,6 +19,8 @@ def a_full_story(bed: Any) -> list[AlertEvent]:
     bed.score(HOUR, (None, 2, 2, 0, 0, 0, 0), None)
     bed.keep(bed.book.tick(2 * HOUR))
     bed.keep(bed.book.discharged(3 * HOUR))
+    bed.score(20 * HOUR, (0, 0, 0, None, None, None, None), quarantined=("respiration_rate", "spo2"))
+    bed.score(21 * HOUR)
     return list(bed.said)
 
 
@@ -32,7 +34,7 @@ def test_every_event_of_a_story_keeps_to_the_schema(bed: Any) -> None:
     """Raised, updated, escalated and ended events validate against the published schema."""
     validator = jsonschema.Draft202012Validator(alert_schema())
     events = a_full_story(bed)
-    assert len(events) >= 7
+    assert len(events) >= 9
     for event in events:
         validator.validate(json.loads(to_json(event)))
 
@@ -43,5 +45,5 @@ def test_the_json_is_canonical(bed: Any) -> None:
     document = json.loads(to_json(event))
     assert list(document) == sorted(AlertEvent.__struct_fields__)
     assert document["received_time"] == "1970-01-01T00:00:00Z"
-    assert document["evidence"][0]["observation_id"] == "7"
+    assert document["evidence"][0]["observation_id"] == "1"
     assert to_json(event) == to_json(event)

@@ -13,18 +13,22 @@ from hypothesis import strategies as st
 from alerts.contract import AlertEvent, to_json
 from alerts.lifecycle import TERMINAL, may_follow
 from events import Acknowledgement, Location
+from models.news2 import PARAMETERS
 
 HOUR, MINUTE = 3_600_000, 60_000
 
 POINTS = st.tuples(*[st.sampled_from([None, 0, 0, 1, 2, 3])] * 7)
 RISK = st.sampled_from([None, 0.0, 0.2, 0.4, 0.6, 0.7, 0.95, float("nan")])
+QUARANTINED = st.sampled_from([(), (), ("spo2",), ("temperature",), ("respiration_rate", "spo2", "pulse"), PARAMETERS])
+DEPARTED = st.sampled_from([False, False, False, True])
+CHANGED = st.frozensets(st.integers(1, 9), max_size=4)
 STEP = st.one_of(
-    st.tuples(st.just("score"), POINTS, RISK),
-    st.tuples(st.just("score"), POINTS, RISK),
+    st.tuples(st.just("score"), POINTS, RISK, QUARANTINED, DEPARTED),
+    st.tuples(st.just("score"), POINTS, RISK, QUARANTINED, DEPARTED),
     st.tuples(st.just("tick")),
     st.tuples(st.just("acknowledge"), st.sampled_from(["news2_floor", "model"])),
-    st.tuples(st.just("correct"), POINTS, POINTS),
-    st.tuples(st.just("correct_model"), RISK),
+    st.tuples(st.just("correct"), POINTS, POINTS, CHANGED),
+    st.tuples(st.just("correct_model"), RISK, CHANGED),
     st.tuples(st.just("transfer"), st.sampled_from(["W1", "W2"])),
     st.tuples(st.just("end"), st.sampled_from(["discharged", "admission_cancelled", "merged"])),
     st.tuples(st.just("kill_switch"), st.booleans()),
@@ -39,7 +43,8 @@ def play(bed: Any, story: list[Any]) -> int:
         at += pause
         book, killed = bed.book, bed.guardrails.kill_switch
         if act == "score":
-            bed.score(at, *details, envelope_id=f"e{number // 4}")
+            *scores, quarantined, departed = details
+            bed.score(at, *scores, envelope_id=f"e{at}-{number // 4}", quarantined=quarantined, departed=departed)
         elif act == "tick":
             bed.keep(book.tick(at, kill_switch=killed))
         elif act == "acknowledge":
@@ -50,9 +55,13 @@ def play(bed: Any, story: list[Any]) -> int:
                 )
             )
         elif act == "correct":
-            bed.keep(book.correct_floor(at, now=bed.news2(details[0]), then=bed.news2(details[1])))
+            now, then, changed = details
+            bed.keep(book.correct_floor(at, now=bed.news2(now), then=bed.news2(then), changed=changed))
         elif act == "correct_model":
-            bed.keep(book.correct_model(at, probability_then=details[0], threshold=0.5, kill_switch=killed))
+            probability, changed = details
+            bed.keep(
+                book.correct_model(at, probability_then=probability, threshold=0.5, changed=changed, kill_switch=killed)
+            )
         elif act == "transfer":
             bed.keep(book.transferred(at, Location(ward=details[0]), kill_switch=killed))
         elif act == "end":
@@ -113,7 +122,7 @@ def test_the_floor_is_the_same_bytes_whatever_the_model_does(
         .with_shadow(shadow=switches[1])
     )
     retold = [
-        (pause, ("score", step[1], risk) if step[0] == "score" else step)
+        (pause, (*step[:2], risk, *step[3:]) if step[0] == "score" else step)
         for (pause, step), risk in zip(story, risks, strict=False)
     ]
     play(plain, story)

@@ -134,4 +134,4 @@ def test_the_cache_of_resolutions_is_bounded(monkeypatch):
     catalogue = Catalogue(CATALOGUE.features)
     for number in range(100):
         catalogue.resolution((("loinc", "8867-4"),), f"unit {number}", ())
-    assert len(catalogue._resolutions) <= 8
+    assert len(catalogue.resolutions) <= 8

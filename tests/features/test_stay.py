@@ -85,3 +85,127 @@ def test_a_merge_takes_the_newer_of_each_group():
     theirs.apply(Demographics(5, sex="female", birth_date="1950"), 3_000)
     ours.absorb(theirs)
     assert (ours.location, ours.admitted_time, ours.sex, ours.birth_date) == (ICU, 10, "male", "1950")
+
+
+ED, OTHER_WARD = Location(ward="ED"), Location(ward="8A")
+LATE = 10_000
+
+
+def told(*events_of_encounters) -> Stay:
+    """Fold (event, encounter) pairs, each received long after it happened."""
+    state = PatientState()
+    for event, encounter in events_of_encounters:
+        state.apply(event, LATE, encounter)
+    return state.stay
+
+
+def test_the_end_of_another_encounter_leaves_the_stay_alone():
+    """The emergency department's A03 after the ward's A01 does not end the stay; nor does its A11, A12 or A13."""
+    begun = ((Admission(10, ED, "E"), "V0"), (Admission(20, WARD, "I"), "V1"))
+    for event in (Discharge(30), Discharge(30, "20", deceased=True), *(Cancellation(30, what) for what in
+                  ("admission", "transfer", "discharge"))):  # fmt: skip
+        stay = told(*begun, (event, "V0"))
+        assert (stay.admitted, stay.admitted_time, stay.location, stay.encounter) == (True, 20, WARD, "V1")
+        assert not stay.deceased
+    ended = told(*begun, (Discharge(30), "V1"), (Cancellation(40, "discharge"), "V0"))
+    assert (ended.admitted, ended.discharged_time) == (False, 30)
+
+
+@pytest.mark.parametrize("ending", ["V1", ""])
+def test_the_end_of_this_or_an_unnamed_encounter_ends_the_stay(ending):
+    """A discharge that names the stay's own encounter, or none, ends it."""
+    stay = told((Admission(10, ED), "V0"), (Admission(20, WARD), "V1"), (Discharge(30), ending))
+    assert (stay.admitted, stay.discharged_time) == (False, 30)
+
+
+def test_another_encounter_begins_a_stay_although_it_is_dated_before_the_last_discharge():
+    """An inpatient A01 of 20 told after the emergency department's A03 of 30 begins a stay, where it says."""
+    stay = told((Admission(10, ED), "V0"), (Transfer(25, ED), "V0"), (Discharge(30), "V0"), (Admission(20, WARD), "V1"))
+    assert (stay.admitted, stay.admitted_time, stay.discharged_time, stay.location) == (True, 20, None, WARD)
+    same = told((Admission(10, ED), "V0"), (Discharge(30), "V0"), (Admission(20, WARD), "V0"))
+    assert not same.admitted
+
+
+def test_an_older_encounter_told_again_does_not_close_the_open_one():
+    """A finished encounter that is sent again whole, while a newer one is open, leaves the patient in hospital."""
+    finished = ((Admission(10, ED), "V0"), (Discharge(15), "V0"))
+    stay = told((Admission(20, WARD), "V1"), *finished)
+    assert (stay.admitted, stay.encounter, stay.location, stay.also_open) == (True, "V1", WARD, "")
+    stay = told((Admission(20, ED), "V0"), (Admission(10, WARD), "V1"), (Discharge(30), "V0"))
+    assert (stay.admitted, stay.encounter) == (True, "V1")
+
+
+def test_a_transfer_of_a_new_encounter_after_a_discharge_opens_a_stay():
+    """An A02 of an encounter whose A01 was lost says that the patient is in hospital."""
+    stay = told((Admission(10, ED), "V0"), (Discharge(30), "V0"), (Transfer(40, WARD), "V1"))
+    assert (stay.admitted, stay.location, stay.encounter) == (True, WARD, "V1")
+    stay = told((Admission(10, ED), "V0"), (Discharge(30), "V0"), (Transfer(40, WARD), "V0"))
+    assert not stay.admitted
+
+
+def test_a_death_told_with_a_discharge_is_taken_back_with_it():
+    """PID-30 = Y beside an A03, and repeated since, is undone by its A13; a death told before, or by it, stays."""
+    dead = Demographics(20, deceased=True)
+    for more in ((), (Demographics(25, deceased=True),)):
+        for discharge in (Discharge(20), Discharge(20, "20", deceased=True)):
+            stay = applied(Admission(10, WARD), dead, discharge, *more, Cancellation(30, "discharge")).stay
+            assert (stay.admitted, stay.deceased) == (True, False)
+    assert not applied(Admission(10, WARD), dead, Discharge(20), Cancellation(20, "discharge")).deceased
+    before = (Admission(10, WARD), Demographics(15, deceased=True), Discharge(20, "20", deceased=True))
+    assert applied(*before, Cancellation(30, "discharge")).deceased
+    with_it = (Demographics(30, deceased=True), Cancellation(30, "discharge"))
+    assert applied(Admission(10, WARD), dead, Discharge(20), *with_it).deceased
+
+
+@pytest.mark.parametrize("birth_date", ["2062-06-01", "1970-01-02", "1839-12-31", "1840-01-01", "0001"])
+def test_a_birth_date_that_cannot_be_true_is_an_unknown_age(birth_date):
+    """One in the future would make a child of an adult, and nobody is older than 130: both are unknown."""
+    assert Stay(birth_date=birth_date).age_years(0) is None
+
+
+def test_the_oldest_age_is_below_130():
+    """A hundred and thirtieth birthday is a slip, the day before it is not."""
+    assert Stay(birth_date="1840-01-02").age_years(0) > 129.9
+    assert Stay(birth_date="1840-01-01").age_years(0) is None
+
+
+def test_an_event_dated_ahead_counts_as_of_its_receipt():
+    """A transfer, admission, discharge or PID dated next year does not keep what comes after it from counting."""
+    year = 365 * MILLIS_PER_DAY
+    state = applied(Admission(10 + year, WARD), Transfer(year, ICU), Demographics(year, "1900", "male"))
+    assert (state.admitted_time, state.stay.location_time) == (1_000, 1_001)
+    for event in (Transfer(2_000, WARD), Demographics(2_000, "1950", "female"), Discharge(2_000)):
+        state.apply(event, 2_000)
+    assert (state.location, state.birth_date, state.sex) == (WARD, "1950", "female")
+    assert (state.admitted, state.discharged_time) == (False, 2_000)
+
+
+def test_a_place_told_in_passing_moves_nobody_whom_an_adt_message_placed():
+    """The ward in a laboratory's PV1-3 counts only while no ADT message has said where the patient is."""
+    passing = Transfer(30, WARD, incidental=True)
+    assert applied(passing).location == WARD
+    assert applied(passing).admitted
+    assert applied(passing, Transfer(40, OTHER_WARD, incidental=True)).location == OTHER_WARD
+    for by_adt in (Admission(10, ICU), Transfer(10, ICU)):
+        assert applied(by_adt, passing).location == ICU
+        assert applied(passing, by_adt).location == ICU
+    assert applied(Admission(10, Location()), passing).location == WARD
+    assert applied(Admission(10, ICU), Cancellation(20, "admission"), passing).location == WARD
+
+
+def test_a_merge_prefers_the_place_an_adt_message_told():
+    """A newer place told in passing to either record does not move the merged one."""
+    ours, theirs = applied(Admission(10, ICU)), applied(Transfer(30, WARD, incidental=True))
+    ours.absorb(theirs)
+    assert ours.location == ICU
+    theirs.absorb(applied(Admission(10, ICU)))
+    assert theirs.location == ICU
+
+
+def test_the_encounter_is_kept_with_the_state():
+    """A discharge of another encounter leaves the stay alone after a restart too."""
+    state = PatientState()
+    state.apply(Admission(10, WARD), LATE, "V1")
+    again = PatientState.decode(state.encode())
+    again.apply(Discharge(30), LATE, "V0")
+    assert again.admitted

@@ -215,11 +215,52 @@ def test_lateness_is_that_of_the_reading_that_came_late() -> None:
 
 
 def test_a_correction_may_lower_what_expiry_may_not() -> None:
-    """A withdrawn value's points are not carried; those of a value that had expired before still are."""
+    """The points of a withdrawn value are not carried, those of a corrected one are the new; no others change."""
     memory = moment(NO_MEMORY, (3, 3, 2, 0, 0, 0, 0), 0).memory
-    assert corrected(memory, news2_of((None, 3, 2, 0, 0, 0, 0)), HOUR).rank == 2
+    assert corrected(memory, {"respiration_rate": None}, HOUR).rank == 2
+    assert corrected(memory, {"respiration_rate": 2}, HOUR).rank == 3
+    assert corrected(memory, {"temperature": None}, HOUR).rank == 3
     expired = moment(memory, (None, 3, 2, 0, 0, 0, 0), HOUR).memory
-    assert corrected(expired, news2_of((None, 3, 2, 0, 0, 0, 0)), HOUR).rank == 3
+    assert corrected(expired, {}, HOUR).rank == 3
+
+
+def test_quarantined_inputs_open_a_watch() -> None:
+    """The board's with four usable parameters, the ward's with three; an input good but in doubt is not usable."""
+    four, three = PARAMETERS[:3], PARAMETERS[:4]
+    assert moment(NO_MEMORY, WELL, 0, quarantined=four).priority == "board"
+    assert moment(NO_MEMORY, WELL, 0, quarantined=three).priority == "notify"
+    few: Points = (0, 0, 0, None, None, None, None)
+    assert moment(NO_MEMORY, few, 0, quarantined=("temperature",)).priority == "notify"
+
+
+def test_a_watch_names_each_input_once_and_ends_when_all_are_good() -> None:
+    """The same artefact again is silence; gone without a value is not yet good; good values end it."""
+    first = moment(NO_MEMORY, (None, 0, 0, 0, 0, 0, 0), 0, quarantined=("respiration_rate",))
+    assert (first.change, first.parameters) == ("input_quarantined", ("respiration_rate",))
+    again = moment(first.memory, (None, 0, 0, 0, 0, 0, 0), MINUTE, quarantined=("respiration_rate",))
+    assert (again.change, again.memory) == ("", first.memory)
+    gone = moment(again.memory, (None, 0, 0, 0, 0, 0, 0), HOUR)
+    assert gone.change == ""
+    good = moment(gone.memory, WELL, HOUR)
+    assert (good.change, good.memory) == ("inputs_usable", NO_MEMORY)
+
+
+@given(first=PARTIAL, then=PARTIAL, doubt=st.sets(st.sampled_from(PARAMETERS), min_size=1))
+def test_a_watch_hides_no_rank(first: Points, then: Points, doubt: set[str]) -> None:
+    """Whatever is watched, a score with a rank is told at that rank's priority."""
+    names = tuple(name for name in PARAMETERS if name in doubt)
+    watched = moment(NO_MEMORY, first, 0, quarantined=names)
+    finding = moment(watched.memory, then, HOUR, quarantined=names)
+    rank = rank_of(sum(value for value in then if value), red=3 in then)
+    if not watched.memory.rank and rank:
+        assert finding.change in ("band_rise", "new_red")
+        assert finding.priority == ("interrupt" if rank == 3 else "notify")
+        assert finding.memory.watch == 0
+
+
+def test_an_input_that_expires_opens_no_watch() -> None:
+    """Missing is the board's to show."""
+    assert moment(NO_MEMORY, (None, None, None, 0, 0, 0, 0), HOUR) == QUIET
 
 
 def test_only_an_unexpired_limit_changes_what_is_told() -> None:

@@ -94,6 +94,77 @@ def test_bounds_hold_the_truth(values, scale):
     assert part.red == any(getattr(part, name) == 3 for name in PARAMETERS)
 
 
+VITALS = {
+    "respiration_rate": st.integers(5, 30),
+    "spo2": st.integers(80, 100),
+    "fio2": st.sampled_from([21, 40]),
+    "systolic_bp": st.integers(70, 230),
+    "heart_rate": st.integers(35, 140),
+    "gcs_total": st.integers(12, 15),
+    "temperature": st.integers(340, 400).map(lambda tenths: tenths / 10),
+}
+
+
+@given(
+    st.fixed_dictionaries(VITALS),
+    st.fixed_dictionaries(VITALS),
+    st.sets(st.sampled_from(sorted(VITALS))),
+    st.sets(st.sampled_from(sorted(VITALS))),
+    st.sampled_from([1, 2]),
+)
+def test_bounds_hold_the_truth_of_what_is_missing_or_quarantined(charted, truth, gone, impossible, scale):
+    """Whatever the missing and the quarantined values are in truth, the total lies within the bounds."""
+    state = patient(**{name: value for name, value in charted.items() if name not in gone})
+    for name in impossible:
+        chart(state, name, 99_999.0, NOW + 1, quarantined=True)
+    part = score_news2(state, NOW + 1, scale)
+    real = {name: truth[name] if name in gone | impossible else charted[name] for name in charted}
+    whole = score_news2(patient(**real), NOW, scale)
+    assert part.low <= whole.total <= part.high
+    assert part.low <= part.total <= part.high
+
+
+def test_the_lower_bound_is_reached_on_scale_2():
+    """With oxygen quarantined on scale 2, a saturation of 97 is from 0 (air) to 5 (oxygen), whatever was charted."""
+    for fio2 in (21.0, 40.0):
+        state = patient(**{**WELL, "fio2": fio2})
+        chart(state, "fio2", 9_999.0, NOW + 1, quarantined=True)
+        score = score_news2(state, NOW + 1, scale=2)
+        assert (score.total, score.low, score.high) == (0 if fio2 == 21.0 else 5, 0, 5)
+
+
+CONFLICTS = [
+    ("respiration_rate", 30.0, 16.0, 3), ("respiration_rate", 8.0, 16.0, 3), ("spo2", 82.0, 98.0, 3),
+    ("systolic_bp", 85.0, 120.0, 3), ("heart_rate", 135.0, 70.0, 3), ("temperature", 34.9, 37.0, 3),
+    ("fio2", 40.0, 21.0, 2), ("gcs_total", 13.0, 15.0, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "worse", "better", "expected"), CONFLICTS)
+def test_of_two_values_of_one_time_the_one_with_most_points_counts(name, worse, better, expected):
+    """Neither the order of ids nor that of arrival decides between two newest readings; the evidence says which did."""
+    for values in ((worse, better), (better, worse), (better, worse, better)):
+        state = patient(**{name: 50.0 if name == "fio2" else better}, at=NOW - 1)
+        for value in values:
+            chart(state, name, value)
+        for again in (state, PatientState.decode(state.encode())):
+            assert score_news2(again, NOW).total == expected
+            assert [reading.value for reading in news2_evidence(again, NOW)] == [worse]
+        chart(state, name, better, NOW + 1)
+        assert score_news2(state, NOW + 1).total == 0
+        assert score_news2(state, NOW).total == expected
+
+
+def test_of_two_saturations_of_one_time_scale_2_takes_the_worse_on_that_scale():
+    """On oxygen, scale 2 has 97 % worse than 90 %; on air the other way round is not so."""
+    for fio2, expected in ((40.0, 5), (21.0, 0)):
+        for values in ((97.0, 90.0), (90.0, 97.0)):
+            state = patient(fio2=fio2)
+            for value in values:
+                chart(state, "spo2", value)
+            assert score_news2(state, NOW, scale=2).total == expected
+
+
 @given(
     st.integers(60, 100),
     st.sampled_from([1, 2]),
@@ -177,12 +248,12 @@ def test_sedation_excludes_consciousness():
     assert (score.total, score.high, score.red, score.missing) == (0, 3, False, ("consciousness",))
 
 
-def test_quarantine_keeps_the_last_good_value_and_opens_above():
-    """An impossible newer value does not erase a fresh good one: it is named, and the upper bound opens."""
+def test_quarantine_keeps_the_last_good_value_and_opens_both_ways():
+    """An impossible newer value does not erase a fresh good one: it is named, and both bounds open."""
     state = patient(**{**WELL, "temperature": 38.5})
     chart(state, "temperature", 6932.0, NOW + 1, quarantined=True)
     score = score_news2(state, NOW + 1)
-    assert (score.temperature, score.total, score.low, score.high) == (1, 1, 1, 3)
+    assert (score.temperature, score.total, score.low, score.high) == (1, 1, 0, 3)
     assert (score.quarantined, score.missing) == (("temperature",), ())
 
 

@@ -108,7 +108,7 @@ MIXES = st.lists(st.tuples(st.sampled_from(sorted(KINDS)), st.integers(1, 5)), m
 @settings(max_examples=60)
 @given(mix=MIXES, batch=st.integers(1, 7))
 def test_the_service_accounts_for_any_mix(mix, batch):
-    """Any mix in any batches balances in SQLite, says for each message what became of it, and keeps each dead letter."""
+    """Any mix in any batches balances in SQLite; each message is told what became of it, each dead letter is kept."""
     messages = arrivals([KINDS[kind](number) for kind, number in mix])
     with tempfile.TemporaryDirectory() as folder:
         service = EmbeddedService(Path(folder), RELEASE, {})

@@ -65,12 +65,20 @@ def test_a_cancelled_admission_retracts(ward):
 
 
 def test_a_discharge_ends_the_alert(ward):
-    """A03 ends the open alert as expired, not as resolved, and results of after the discharge raise nothing."""
+    """A03 ends the open alert as expired, not as resolved."""
     ward.admit("1")
     ward.chart("1", 10, ward.SICK)
     ward.adt("A03", "1", 20)
-    ward.chart("1", 40, ward.SICK)
     assert ward.story("1") == ["raised band_rise", "expired discharged"]
+
+
+def test_readings_of_after_a_discharge_are_told(ward):
+    """Vital signs true of a time after A03 show that somebody lies there: a discharge sent in error silences nobody."""
+    ward.admit("1")
+    ward.chart("1", 10, ward.WELL)
+    ward.adt("A03", "1", 20)
+    ward.chart("1", 40, ward.SICK)
+    assert ward.story("1") == ["raised band_rise"]
 
 
 def test_a_death_ends_the_alert_as_one(ward):
@@ -92,13 +100,12 @@ def test_a_transfer_moves_the_open_alert(ward):
 
 
 def test_a_cancelled_discharge_restores_scoring(ward):
-    """After A13 a sick patient is told of again, in the same episode; between A03 and A13 nothing was said."""
+    """After A13 a sick patient is told of again, in the same episode."""
     ward.admit("1")
     ward.chart("1", 10, ward.SICK)
     ward.adt("A03", "1", 20)
-    ward.chart("1", 30, ward.SICK)
-    ward.adt("A13", "1", 40)
-    ward.chart("1", 50, ward.SICK)
+    ward.adt("A13", "1", 30)
+    ward.chart("1", 40, ward.SICK)
     assert ward.story("1") == ["raised band_rise", "expired discharged", "raised band_rise"]
     first, *_, last = ward.alerts("1")
     assert first["episode_id"] == last["episode_id"]
@@ -212,6 +219,18 @@ def test_an_unanswered_emergency_escalates_after_a_quarter_of_an_hour(ward):
     ward.pass_time(60)
     assert ward.story("1") == ["raised band_rise", "escalated unanswered"]
     assert ward.alerts("1")[-1]["received_time"] == "2026-01-01T00:25:00Z"
+
+
+def test_what_time_alone_says_names_the_same_visit(ward):
+    """Escalation and expiry carry the encounter of the alert they speak of."""
+    ward.admit("1")
+    ward.chart("1", 10, ward.SICK)
+    ward.pass_time(40)
+    ward.pass_time(2 * HALF_DAY)
+    alerts = ward.alerts("1")
+    assert [alert["state"] for alert in alerts] == ["raised", "escalated", "updated", "expired"]
+    assert len({alert["encounter"] for alert in alerts}) == 1
+    assert alerts[0]["encounter"]
 
 
 def test_an_acknowledged_emergency_does_not_escalate(ward):

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from alerts.contract import AlertEvent
 from connectors.decoded import Identifier
 from events import KillSwitch, Promotion
 from guardrails.configuration import GuardrailSettings
 from models.version import ModelVersion
+from stream.effects import Effect
 from stream.host import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
@@ -89,9 +91,10 @@ def test_seq_is_gapless_for_each_alert(new_ward, constant_version):
 def test_seq_is_gapless_in_a_whole_hospital(tmp_path, shipped):
     """A day and a half of a simulated hospital: each alert counts without a gap and nothing follows its end."""
     release = Release(Settings(), "test", shipped.version, enabled=True)
-    service = EmbeddedService(tmp_path, release, {shipped.version: shipped})
+    heard: list[Effect] = []
+    service = EmbeddedService(tmp_path, release, {shipped.version: shipped}, listen=heard.extend)
     service.accept(list(arrivals_of(hospital_stream(seed=11, beds=60, hours=36), Settings())))
-    alerts = [effect for effect in service.take_effects() if hasattr(effect, "seq")]
+    alerts = [effect for effect in heard if isinstance(effect, AlertEvent)]
     numbers: dict[str, int] = {}
     ended: set[str] = set()
     for alert in alerts:

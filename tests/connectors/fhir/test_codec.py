@@ -190,7 +190,7 @@ def test_byte_order_mark() -> None:
 def test_last_of_a_repeated_key_counts() -> None:
     """A key that stands twice counts as it stands last."""
     [result] = decode(b'{"resourceType":"Patient","id":"1","id":"2"}', SETTINGS)
-    assert result.message_id == "Patient/2"
+    assert [identifier.value for identifier in result.subject] == ["2"]
 
 
 def test_oversized(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,3 +108,25 @@ def test_demographics_without_a_time_are_the_oldest() -> None:
     result = read(meta=None, gender="male")
     assert (result.sent_time, result.event_time) == (None, None)
     assert result.events == (Demographics(0, sex="male"),)
+
+
+def test_a_message_id_names_nobody() -> None:
+    """Neither an accepted nor a refused Patient, nor a deletion of one, is called by its id: only by its content."""
+    accepted, again, other = read(), read(), read(gender="male")
+    refused = decode_one(birthDate="never")
+    assert isinstance(refused, Refusal)
+    deletion = {"request": {"method": "DELETE", "url": "Patient/p1"}}
+    bundle = {"resourceType": "Bundle", "type": "history", "entry": [deletion]}
+    [gone] = decode(msgspec.json.encode(bundle), SETTINGS)
+    for result in (accepted, refused, gone):
+        assert "p1" not in result.message_id
+        assert "Patient/" in result.message_id
+    assert accepted.message_id == again.message_id != other.message_id
+
+
+def test_what_is_shown_names_nobody() -> None:
+    """Neither a result nor an identifier shows a number when it is printed."""
+    result = read(identifier=[{"type": MR, "system": "urn:mrn", "value": "4711"}])
+    for shown in (repr(result), str(result), repr(result.subject), f"{result.subject[0]}"):
+        assert "4711" not in shown
+        assert "p1" not in shown

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.decoded import RefusalReason
 from connectors.fhir.faults import Fault
 from connectors.fhir.settings import FhirSettings
 from connectors.fhir.times import is_date, read_time
+from events import to_iso
 
 LONDON = FhirSettings(server="s", zone="Europe/London", zone_for_zoneless="Europe/London")
 STRICT = FhirSettings(server="s")
@@ -75,6 +77,33 @@ def test_no_times(text: str) -> None:
         read(text)
     assert caught.value.path == ".at"
     assert not text or text not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "9999-12-31T23:59:60Z",
+        "0001-01-01T00:00:00",
+        "9999-12-31T23:59:59",
+        "0001-01-01",
+        "9999",
+        "1849-12-31T23:59:59Z",
+        "2201-01-01T00:00:00Z",
+    ],
+)
+def test_years_nobody_meant(text: str) -> None:
+    """A year outside 1850 to 2200 is no time, however it is written: it is what systems fill in for `unknown`."""
+    with pytest.raises(Fault) as caught:
+        read(text, LONDON)
+    assert (caught.value.reason, caught.value.path) == (RefusalReason.INVALID_TIME, ".at")
+
+
+@pytest.mark.parametrize("text", ["1850-01-01T00:00:00Z", "2200-12-31T23:59:59.999Z"])
+def test_the_first_and_the_last_instant(text: str) -> None:
+    """The bounds themselves are times, and can be written out again."""
+    assert to_iso(read(text)[0]) == text
 
 
 @pytest.mark.parametrize(

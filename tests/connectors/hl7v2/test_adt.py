@@ -137,11 +137,35 @@ def test_identifier_of_2_3() -> None:
 
 
 def test_authority_defaults() -> None:
-    """An identifier that names no authority takes the feed's configured one, else its type, else the feed."""
+    """An identifier that names no authority takes the feed's configured one, else its hospital's (MSH-4) and type."""
     configured = Hl7Settings(authorities={"EPIC|MAIN": "TRUST"})
     assert read(adt("A01", pid="PID|1||7^^^^MR"), configured).subject == (Identifier("TRUST", "7"),)
-    assert read(adt("A01", pid="PID|1||7^^^^MR")).subject == (Identifier("MR", "7"),)
-    assert read(adt("A01", pid="PID|1||7")).subject == (Identifier("EPIC|MAIN", "7"),)
+    assert read(adt("A01", pid="PID|1||7^^^^MR")).subject == (Identifier("MAIN^MR", "7"),)
+    assert read(adt("A01", pid="PID|1||7")).subject == (Identifier("MAIN", "7"),)
+    nameless = adt("A01", pid="PID|1||7").replace(b"|EPIC|MAIN|", b"|EPIC||")
+    assert read(nameless).subject == (Identifier("EPIC|", "7"),)
+
+
+@pytest.mark.parametrize("pid", ["PID|1||42^^^^MR", "PID|1||42", "PID|1||42^^^^PI~9^^^NHS^NH"])
+def test_two_hospitals_do_not_share_a_patient(pid: str) -> None:
+    """The same number without an authority from two hospitals is two people, from two systems of one it is one."""
+    here = adt("A01", pid=pid)
+    there, beside = here.replace(b"|EPIC|MAIN|", b"|EPIC|OTHER|"), here.replace(b"|EPIC|MAIN|", b"|LAB|MAIN|")
+    own = {name for name in read(here).subject if name.value == "42"}
+    assert own.isdisjoint(read(there).subject)
+    assert own <= set(read(beside).subject)
+
+
+def test_a_retired_number_goes_by_the_same_authority() -> None:
+    """MRG-1 without an authority means the same hospital's numbers as PID-3 does."""
+    decoded = read(adt("A40", pid="PID|1||42^^^^MR", more="MRG|43^^^^MR"))
+    assert (decoded.subject, decoded.retired) == ((Identifier("MAIN^MR", "42"),), (Identifier("MAIN^MR", "43"),))
+
+
+def test_a_place_from_adt_is_told_not_passed_on() -> None:
+    """The ward of an A08 is ADT's own word, not a result's."""
+    decoded = read(adt("A08"))
+    assert [event.incidental for event in decoded.events if isinstance(event, Transfer)] == [False]
 
 
 def test_visit_number() -> None:

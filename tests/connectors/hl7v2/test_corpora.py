@@ -12,7 +12,7 @@ import hl7
 import pytest
 
 from connectors.decoded import Decoded, Refusal
-from connectors.hl7v2.codec import decode
+from connectors.hl7v2.codec import decode, decode_piece
 from connectors.hl7v2.framing import Framed, split
 from connectors.hl7v2.settings import Hl7Settings
 from events import Correction, Observation
@@ -39,7 +39,7 @@ def test_every_message_is_accounted_for(shared_data: Path, corpus: str) -> None:
     """Each piece of a corpus is decoded or refused with a reason and a place."""
     counts: Counter[str] = Counter()
     for piece in messages(shared_data / "hl7v2" / corpus):
-        result = decode(piece.data, SETTINGS)
+        result = decode_piece(piece, SETTINGS)
         assert isinstance(result, Decoded | Refusal)
         counts["decoded" if isinstance(result, Decoded) else result.reason.value] += 1
     assert counts["decoded"] > 0

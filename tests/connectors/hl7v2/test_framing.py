@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.decoded import Refusal, RefusalReason
-from connectors.hl7v2.codec import decode
+from connectors.hl7v2 import framing
+from connectors.hl7v2.codec import decode, decode_piece
 from connectors.hl7v2.framing import Framed, MllpReader, frame, split
 from connectors.hl7v2.settings import Hl7Settings
+from events import Observation
 
 A = b"MSH|^~\\&|A\rPID|1"
 B = b"MSH|^~\\&|B\rPID|2"
+LINE_END = framing._LINE_END
 
 
 def pieces(data: bytes, **more: int) -> list[tuple[bytes, str]]:
@@ -75,7 +80,7 @@ def test_batch_count(trailer: bytes, notes: tuple[str, ...]) -> None:
 
 def test_empty_batch_that_counts() -> None:
     """A batch that promises messages and holds none is a piece of its own."""
-    assert list(split(b"BHS|^~\\&\rBTS|2\r")) == [Framed(1, b"BTS|2", "garbage", ("batch_count_mismatch",))]
+    assert list(split(b"BHS|^~\\&\rBTS|2\r")) == [Framed(1, b"BTS|2", "garbage", notes=("batch_count_mismatch",))]
 
 
 def test_oversized_is_cut_and_refused() -> None:
@@ -100,6 +105,103 @@ class Endless(io.RawIOBase):
         """Give one more chunk without a line end."""
         self.chunks -= 1
         return b"x" * size if self.chunks >= 0 else b""
+
+
+CUT = A + b"\rOBX|1|NM|8867-4^^LN||15"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x0b" + CUT,
+        b"\x0b" + CUT + b"\r",
+        b"\x0b\r\n" + CUT,
+        frame(B) + b"\x0b" + CUT,
+        b"\x0b" + CUT + frame(B),
+        b"\x0b" + CUT + b"\r" + frame(B),
+        b"\x0b" + CUT + b"\x0b\xef\xbb\xbf" + B + b"\x1c",
+    ],
+)
+def test_a_frame_that_is_not_closed_is_truncated(data: bytes) -> None:
+    """A frame that another one or the end of the source cuts off is told as truncated, bytes and all; others stand."""
+    found = pieces(data)
+    assert (CUT, "truncated") in found
+    assert [piece for piece in found if piece[1] != "truncated"] == [(B, "message")] * (B in data)
+
+
+RESULT = b"MSH|^~\\&|L|M|||20260301120000||ORU^R01|1|P|2.5\rPID|1||1^^^H\rOBR|1||F1|||20260301120000\r"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (RESULT + b"OBX|1|NM|8867-4^^LN||15", "truncated"),
+        (RESULT + b"OBX|1|NM|8867-4^^LN||150|/min", "truncated"),
+        (RESULT + b"OBX|1|NM|8867-4^^LN||150|/min\r", 150.0),
+        (RESULT + b"OBX|1|NM|8867-4^^LN||150|/min|||||F", 150.0),
+        (RESULT.replace(b"\r", b"\n") + b"obx|1|NM|8867-4^^LN||15", "truncated"),
+        (b"\x0b" + RESULT + b"OBX|1|NM|8867-4^^LN||150|/min|||||F\r", "truncated"),
+        (b"\x0b" + RESULT + b"OBX|1|NM|8867-4^^LN||150\x1c", 150.0),
+        (b"\x0b" + RESULT[:70], "truncated"),
+    ],
+)
+def test_what_was_cut_off_gives_no_value(data: bytes, expected: str | float) -> None:
+    """An open frame, or a file that ends within an OBX before OBX-11, is refused under its id; all else is read."""
+    [piece] = split(data)
+    result = decode_piece(piece, Hl7Settings())
+    assert result.message_id == "1"
+    if isinstance(result, Refusal):
+        assert (result.reason.value, result.position) == (expected, f"byte {len(piece.data)}")
+    else:
+        assert [event.value for event in result.events if isinstance(event, Observation)] == [expected]
+
+
+def test_a_frame_may_hold_a_batch() -> None:
+    """Messages that share one frame end where the next begins; only the last of an open frame is cut."""
+    inside = b"\x0bBHS|^~\\&\r" + A + b"\r" + B + b"\rBTS|2"
+    assert pieces(inside + b"\x1c\r") == [(A, "message"), (B, "message")]
+    assert pieces(b"\x0b" + A + b"\r" + B) == [(A, "message"), (B, "truncated")]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (A + b"\r" + B, [False, True]),
+        (A + b"\r" + B + b"\r", [False, False]),
+        (A + b"\r" + B + b"\n", [False, False]),
+        (frame(A), [False]),
+        (A + frame(B), [True, False]),
+        (A + b"\r" + B + b"\rBTS|2", [False, False]),
+    ],
+)
+def test_a_last_line_without_end_is_told(data: bytes, expected: list[bool]) -> None:
+    """A message that ends within its last line says so, in a file and before a frame that breaks in."""
+    pieces(data)
+    assert [piece.open_ended for piece in split(data)] == expected
+
+
+class Counted:
+    """Counts the bytes that are searched for line ends."""
+
+    def __init__(self) -> None:
+        self.searched = 0
+
+    def finditer(self, data: bytes) -> Iterator[re.Match[bytes]]:
+        """Search, and count."""
+        self.searched += len(data)
+        return LINE_END.finditer(data)
+
+
+@pytest.mark.parametrize("limit", [1_000, 64 * 1024 * 1024])
+@pytest.mark.parametrize("content", [b"x", b"\r", b"MSH|\r", b"\x0bMSH"])
+def test_every_byte_is_searched_once(monkeypatch: pytest.MonkeyPatch, content: bytes, limit: int) -> None:
+    """Work grows with the length of the source, not with its square, whatever it is made of."""
+    counted = Counted()
+    monkeypatch.setattr(framing, "_LINE_END", counted)
+    data = content * (2_000_000 // len(content))
+    for _ in split(io.BytesIO(data), message_bytes_max=limit):
+        pass
+    assert counted.searched == len(data)
 
 
 def test_endless_line_is_bounded() -> None:

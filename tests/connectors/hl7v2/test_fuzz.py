@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.decoded import Decoded, Identifier, Refusal
-from connectors.hl7v2.codec import decode
+from connectors.hl7v2.codec import decode, decode_piece
 from connectors.hl7v2.framing import split
 from connectors.hl7v2.render import Result, render_adt, render_oru
 from connectors.hl7v2.settings import Hl7Settings
@@ -58,9 +58,16 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 def check(data: bytes) -> None:
-    """Check what holds of any bytes."""
+    """Check what holds of any bytes, as one message and as pieces of a source."""
     result = decode(data, SETTINGS)
     assert result == decode(data, SETTINGS)
+    check_result(result)
+    for piece in split(data):
+        check_result(decode_piece(piece, SETTINGS))
+
+
+def check_result(result: Decoded | Refusal) -> None:
+    """Check what holds of any result."""
     if isinstance(result, Refusal):
         assert result.reason
         assert result.position
@@ -84,5 +91,3 @@ def test_random_bytes(data: bytes) -> None:
 def test_damaged_messages(data: bytes) -> None:
     """Damaged messages are decoded or refused, one by one and through the framing."""
     check(data)
-    for piece in split(data):
-        check(piece.data)

@@ -11,6 +11,7 @@ from events import Correction, Demographics, Location, Observation, Transfer, fr
 
 SETTINGS = Hl7Settings()
 NOON = from_iso("2026-04-19T12:00:00Z")
+W1 = Location("W1", "R", "B", "H")
 OBR = "OBR|1|P1|F1|VITALS|||20260419115000"
 
 
@@ -188,16 +189,20 @@ def test_identity_tells_results_apart(other: bytes) -> None:
     assert event.observation_id != one("OBX|1|NM|8867-4^^LN||72").observation_id
 
 
-def test_identity_without_times_rests_on_the_order() -> None:
-    """Where a result states no time, its order and code name it, whenever the message was sent."""
-    again = one("OBX|1|NM|8867-4^^LN||72", obr="OBR|1||F1", sent="20260419180000")
-    assert again.observation_id == one("OBX|1|NM|8867-4^^LN||72", obr="OBR|1||F1").observation_id
+@pytest.mark.parametrize("obr", ["OBR|1||F1", "OBR|1||||"])
+def test_identity_without_times_rests_on_the_message(obr: str) -> None:
+    """Where results state no time, those of two messages are two results, one order number or none: never an update."""
+    first, again, later = (one("OBX|1|NM|8867-4^^LN||72", obr=obr, sent=f"20260419{hour}0000") for hour in (12, 12, 18))
+    assert first.observation_id == again.observation_id != later.observation_id
 
 
-def test_identity_without_order_and_times_rests_on_the_message() -> None:
-    """With neither order number nor time, values of two messages are two results."""
-    again = one("OBX|1|NM|8867-4^^LN||72", obr="OBR|1||||", sent="20260419180000")
-    assert again.observation_id != one("OBX|1|NM|8867-4^^LN||72", obr="OBR|1||||").observation_id
+@pytest.mark.parametrize("obr", ["OBR|1||F1", "OBR|1||||"])
+def test_one_control_id_for_all_loses_no_emergency(obr: str) -> None:
+    """Equal results without times under one control id are two messages where MSH-7 differs, one where it does not."""
+    first, again, later = (
+        read(oru("OBX|1|NM|8867-4^^LN||150", obr=obr, control="1", sent=f"20260419{hour}0000")) for hour in (12, 12, 18)
+    )
+    assert first.content_hash == again.content_hash != later.content_hash
 
 
 def test_order_number_from_orc() -> None:
@@ -244,11 +249,11 @@ def test_specimen_stays_in_its_group() -> None:
 
 
 def test_person_and_place() -> None:
-    """PID-7/8 and PV1-3 of a result are told once, before the values, as of MSH-7."""
+    """PID-7/8 and PV1-3 of a result are told once, before the values, as of MSH-7; the place as told in passing."""
     decoded = read(
         oru("PV1|1|I|W1^R^B^H||||||||||||||||V7", "OBX|1|NM|8867-4^^LN||72", pid="PID|1||42^^^H^MR||||1950|F")
     )
-    assert decoded.events[:2] == (Demographics(NOON, "1950", "female"), Transfer(NOON, Location("W1", "R", "B", "H")))
+    assert decoded.events[:2] == (Demographics(NOON, "1950", "female"), Transfer(NOON, W1, incidental=True))
     assert decoded.encounter == "V7"
 
 

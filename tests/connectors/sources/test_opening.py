@@ -13,7 +13,7 @@ import pytest
 
 from connectors.decoded import Decoded
 from connectors.hospital import Hospital, as_fhir, as_hl7
-from connectors.sources import SourceError, SourceSettings, open_source
+from connectors.sources import SourceError, SourceSettings, group_arrivals, open_source
 
 
 def patient(second: int) -> bytes:
@@ -81,6 +81,34 @@ def test_a_shuffled_hospital_comes_back_in_order(tmp_path: Path, records_in_memo
     assert len(arrivals) == len(messages) > 30
     assert all(isinstance(a.decoded, Decoded) for a in arrivals)
     assert all((a.received_time or 0) <= (b.received_time or 0) for a, b in pairwise(arrivals))
+
+
+def observation(number: int) -> bytes:
+    return json.dumps(
+        {
+            "resourceType": "Observation",
+            "id": f"o{number}",
+            "status": "final",
+            "subject": {"reference": "Patient/p"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": f"{number}-1"}]},
+            "issued": "2026-03-01T12:00:00Z",
+            "valueQuantity": {"value": number},
+        }
+    ).encode()
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_one_moment_is_joined_however_it_is_cut_into_files(tmp_path: Path, cut: int) -> None:
+    """Observations of one moment in two SOURCEs become one once those are merged; a SOURCE by itself joins nothing."""
+    lines = [observation(number) + b"\n" for number in range(3)]
+    for name, part in (("a", lines[:cut]), ("b", lines[cut:])):
+        (tmp_path / f"{name}.ndjson").write_bytes(b"".join(part))
+    sources = [open_source(str(tmp_path / f"{name}.ndjson")) for name in ("a", "b")]
+    assert sum(len(list(source)) for source in sources) == 3
+    [joined] = group_arrivals(arrival for source in sources for arrival in source)
+    assert isinstance(joined.decoded, Decoded)
+    assert (joined.decoded.parts, len(joined.decoded.events)) == (3, 3)
+    assert joined.data == b"\n".join(line.strip() for line in lines)
 
 
 def test_shared_messages_are_all_accounted_for(shared_data: Path) -> None:

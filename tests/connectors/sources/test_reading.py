@@ -92,3 +92,13 @@ def test_a_gzip_stream_that_breaks_off_loses_nothing_before_the_break() -> None:
     last = found[-1].decoded
     assert isinstance(last, Refusal)
     assert last.reason is RefusalReason.TRUNCATED
+
+
+def test_an_arrival_shows_nothing_of_whom() -> None:
+    """Printed, an arrival gives its format, its length and what became of it; no bytes, numbers, visit or file."""
+    lines = adt(1, "19700101000001+0000").replace(b"PV1|1|I|W", b"PV1|1|I|W" + b"|" * 16 + b"VISIT9")
+    for data in (lines.replace(b"7^^^H", b"4711^^^H"), lines.replace(b"7^^^H", b"^^^H4711")):
+        [arrival] = read_messages("Doe_John", "hl7", io.BytesIO(data), SourceSettings())
+        shown = repr(arrival) + str(arrival)
+        assert not any(word in shown for word in ("4711", "VISIT9", "MSH", "Doe"))
+        assert "hl7v2" in shown

@@ -1,0 +1,113 @@
+"""The ward board: who is on it, which alert a row shows, and how long a retraction stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from stream.board import RETRACTION_SHOWN_MS, Board, Row
+
+MINUTES_SHOWN = RETRACTION_SHOWN_MS // 60_000
+
+
+class Watched:
+    """A ward and its board, which hears what is carried out."""
+
+    def __init__(self, ward: Any) -> None:
+        self.ward = ward
+        self.board = Board(ward.service.host.shelf)
+        ward.service.listen = self.board.take
+
+    def row(self, mrn: str) -> Row | None:
+        """Give a patient's row, None where they are not on the board."""
+        key = self.ward.key(mrn)
+        return next((row for row in self.board.rows() if row.patient == key), None)
+
+    def take_back(self, mrn: str) -> Row:
+        """Raise an alert, and take it back with the admission."""
+        self.ward.admit(mrn)
+        self.ward.chart(mrn, 10, self.ward.SICK)
+        raised = self.row(mrn)
+        assert raised is not None
+        assert raised.alert is not None
+        assert (raised.alert.state, raised.retracted) == ("raised", ())
+        self.ward.adt("A11", mrn, 20)
+        row = self.row(mrn)
+        assert row is not None
+        return row
+
+
+@pytest.fixture
+def watched(ward: Any) -> Watched:
+    """Give an empty ward and its board."""
+    return Watched(ward)
+
+
+def test_a_retraction_stays_on_its_patient_s_row(watched: Watched) -> None:
+    """A retracted alert is shown as retracted, with its reason, hours later as well."""
+    row = watched.take_back("1")
+    assert row.alert is not None
+    assert [(event.state, event.reason) for event in row.retracted] == [("retracted", "admission_cancelled")]
+    assert row.alert == row.retracted[0]
+    watched.ward.pass_time(20 + MINUTES_SHOWN)
+    later = watched.row("1")
+    assert later is not None
+    assert later.retracted == row.retracted
+
+
+def test_a_retraction_goes_when_it_has_been_shown_for_long_enough(watched: Watched) -> None:
+    """After RETRACTION_SHOWN_MS of stream time it is taken off."""
+    watched.take_back("1")
+    watched.ward.pass_time(21 + MINUTES_SHOWN)
+    row = watched.row("1")
+    assert row is not None
+    assert (row.alert, row.retracted) == (None, ())
+
+
+def test_a_retraction_goes_when_somebody_has_seen_it(watched: Watched) -> None:
+    """Acknowledged, it is gone; another alert's id changes nothing."""
+    row = watched.take_back("1")
+    watched.board.seen(["another"])
+    assert watched.row("1") == row
+    watched.board.seen([event.alert_id for event in row.retracted])
+    after = watched.row("1")
+    assert after is not None
+    assert (after.alert, after.retracted) == (None, ())
+
+
+def test_an_open_alert_stands_before_a_retraction(watched: Watched) -> None:
+    """What is true now is the row's alert; the retraction stays beside it."""
+    watched.take_back("1")
+    watched.ward.admit("1", 30)
+    watched.ward.chart("1", 40, watched.ward.SICK)
+    row = watched.row("1")
+    assert row is not None
+    assert row.alert is not None
+    assert row.alert.state == "raised"
+    assert [event.state for event in row.retracted] == ["retracted"]
+
+
+def test_a_patient_who_leaves_takes_the_retraction_along(watched: Watched) -> None:
+    """Discharged, the patient is off the board, and back again comes without the old retraction."""
+    watched.take_back("1")
+    watched.ward.admit("1", 30)
+    watched.ward.adt("A03", "1", 40)
+    assert watched.row("1") is None
+    watched.ward.adt("A13", "1", 50)
+    watched.ward.chart("1", 60, watched.ward.WELL)
+    row = watched.row("1")
+    assert row is not None
+    assert row.retracted == ()
+
+
+@pytest.mark.parametrize("disposition", ["held", "shadow"])
+def test_what_nobody_saw_is_not_taken_back_before_everybody(watched: Watched, disposition: Any) -> None:
+    """The retraction of an alert that was only held or in shadow is not shown."""
+    row = watched.take_back("1")
+    watched.board.seen([row.retracted[0].alert_id])
+    watched.board.take([msgspec.structs.replace(row.retracted[0], disposition=disposition)])
+    again = watched.row("1")
+    assert again is not None
+    assert again.retracted == ()

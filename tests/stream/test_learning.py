@@ -1,0 +1,121 @@
+"""The learner's fold: what is evaluated was said before anything of its outcome was known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from events import (
+    MILLIS_PER_HOUR,
+    Acknowledgement,
+    Admission,
+    Demographics,
+    Discharge,
+    Envelope,
+    Location,
+    Merge,
+    Outcome,
+    Transfer,
+)
+from models.inputs import CLINICAL_INPUTS
+from stream.learning import LearnerFold, OutcomeDefinition
+from stream.training import train_on_hospital
+
+WIDTH = len(CLINICAL_INPUTS.names)
+HOUR = MILLIS_PER_HOUR
+ICU = OutcomeDefinition(critical_care_wards=frozenset({"ICU"}))
+
+
+def record(patient: str, at: int, *events: object) -> Envelope:
+    return Envelope(f"{patient}{at}", patient, at, at, tuple(events))  # type: ignore[arg-type]
+
+
+def noise(seed: int, rows: int, patients: int) -> LearnerFold:
+    """Feed vectors of pure noise; a tenth of the patients die."""
+    random = np.random.default_rng(seed)
+    fold = LearnerFold(OutcomeDefinition())
+    for number in range(patients):
+        start = number * 40 * HOUR
+        offset = 3 * random.normal(size=WIDTH)
+        for row in range(rows):
+            fold.scored(f"p{number}", start + row * HOUR, list(offset + random.normal(size=WIDTH)))
+        end = start + rows * HOUR
+        if number % 10 == 0:
+            fold.happened(record(f"p{number}", end, Outcome(end, "death")))
+        fold.happened(record(f"p{number}", end + 20 * HOUR, Discharge(end + 20 * HOUR)))
+    fold.finish()
+    return fold
+
+
+def test_noise_is_not_learned_from_its_own_outcome():
+    """Rows of one patient mature together; none of them is predicted by what the others taught: noise stays noise."""
+    fold = noise(seed=3, rows=10, patients=600)
+    figures = fold.prequential.accumulator.figures()
+    assert figures.positives > 400
+    assert abs(figures.auroc - 0.5) < 0.1
+
+
+def labels_of(fold: LearnerFold) -> tuple[int, int]:
+    fold.finish()
+    counts = fold.joiner.counts
+    return counts.positives, counts.negatives
+
+
+def test_a_transfer_to_critical_care_is_an_outcome_and_a_ward_told_in_passing_is_none():
+    """An A02 to a critical-care ward labels the scores before it; a result's PV1-3 does not."""
+    for incidental, positives in ((False, 1), (True, 0)):
+        fold = LearnerFold(ICU)
+        fold.scored("p", 0, [1.0] * WIDTH)
+        fold.happened(record("p", HOUR, Transfer(HOUR, Location("ICU"), incidental)))
+        assert labels_of(fold)[0] == positives
+
+
+def test_an_admission_straight_to_critical_care_is_no_outcome():
+    """Whoever comes to critical care from outside did not deteriorate here."""
+    fold = LearnerFold(ICU)
+    fold.happened(record("p", 0, Admission(0, Location("ICU"))))
+    fold.scored("p", HOUR, [1.0] * WIDTH)
+    assert labels_of(fold) == (0, 1)
+
+
+def test_a_death_told_by_demographics_is_an_outcome():
+    """A08 with PID-30 counts as the discharge of the deceased does."""
+    fold = LearnerFold(OutcomeDefinition())
+    fold.scored("p", 0, [1.0] * WIDTH)
+    fold.happened(record("p", HOUR, Demographics(HOUR, deceased=True)))
+    assert labels_of(fold)[0] == 1
+
+
+def test_an_outcome_after_a_merge_labels_the_scores_of_the_retired_record():
+    """What was scored under a retired number belongs to the person whose outcome came under the surviving one."""
+    fold = LearnerFold(OutcomeDefinition())
+    fold.scored("retired", 0, [1.0] * WIDTH)
+    fold.happened(record("survivor", HOUR, Merge(HOUR, "retired")))
+    fold.happened(record("survivor", 5 * HOUR, Outcome(5 * HOUR, "death")))
+    assert labels_of(fold) == (1, 0)
+
+
+def test_an_acknowledged_alert_marks_the_labels_around_it():
+    """Examples in whose window somebody acted on an alert are marked, so that learning may leave them out."""
+    fold = LearnerFold(OutcomeDefinition())
+    fold.scored("p", 0, [1.0] * WIDTH)
+    fold.happened(record("p", HOUR, Acknowledgement(HOUR, "alert")))
+    marked = fold.joiner.advance(40 * HOUR)
+    assert [example.after_action for example in marked] == [True]
+
+
+def test_hold_out_rows_are_of_patients_never_learned_from():
+    """From the border on only patients first scored from then on are evaluated, and nothing more is learned."""
+    fold = LearnerFold(OutcomeDefinition(), hold_out_from=20 * HOUR)
+    fold.scored("old", 0, [1.0] * WIDTH)
+    fold.scored("old", 21 * HOUR, [1.0] * WIDTH)
+    fold.scored("new", 22 * HOUR, [2.0] * WIDTH)
+    fold.finish()
+    assert fold.hold_out.figures().rows == 1
+    assert fold.prequential.learner.rows == 1
+
+
+def test_training_is_repeatable():
+    """The same seed, beds and days give the same version, byte for byte; another seed gives another."""
+    versions = [train_on_hospital(seed=seed, beds=60, days=8, code_version="test")[0] for seed in (5, 5, 6)]
+    assert versions[0] == versions[1]
+    assert versions[0].version != versions[2].version
