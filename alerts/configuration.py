@@ -14,8 +14,9 @@ ESCALATE_INTERRUPT_MS_DEFAULT = 15 * MILLIS_PER_MINUTE
 """NEWS2 of 7 or more asks for an emergency response; unanswered for this long, somebody else must know."""
 ESCALATE_NOTIFY_MS_DEFAULT = 60 * MILLIS_PER_MINUTE
 """NEWS2 of 5-6 or a red parameter asks for reobservation at least hourly (RCP 2017)."""
-EXPIRE_MS_DEFAULT = 12 * MILLIS_PER_HOUR
-"""The RCP's longest observation interval: an alert whose ground nobody saw for so long speaks of the past."""
+EXPIRE_MS_DEFAULT = 13 * MILLIS_PER_HOUR
+"""An hour past the RCP's longest observation interval: an alert whose ground nobody saw for so long speaks of the past,
+and the ward has heard by then that its inputs have expired."""
 EPISODE_GAP_MS_DEFAULT = 6 * MILLIS_PER_HOUR
 """An alert that follows the last one's end within this time belongs to the same episode."""
 

@@ -57,7 +57,7 @@ Reason = Literal[
 class News2Summary(msgspec.Struct, frozen=True):
     """NEWS2 (RCP 2017) as a ward is told it. A sub-score of null is missing, stale or quarantined, and said to be so.
 
-    `low` and `high` bound what the total could be once the missing is known.
+    `low` and `high` bound what the total could be once what is missing, stale or in quarantine is known.
     """
 
     total: int

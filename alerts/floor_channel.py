@@ -220,14 +220,17 @@ class FloorChannel(Channel, array_like=True):
         alert.news2 = msgspec.structs.astuple(scored.news2)
         alert.place = place(scored.location)
         alert.priority = _standing_priority(finding.memory)
-        alert.observed_time = scored.observed_time()
-        alert.late, alert.age_ms = finding.late, max(finding.age_ms, scored.at - alert.observed_time)
+        observed_time = scored.observed_time()
+        is_newer, alert.observed_time = observed_time > alert.observed_time, observed_time
+        if is_newer or finding.age_ms:
+            # Not at a timer's scoring: when that comes depends on what else is open for the patient.
+            alert.late, alert.evidence_time = finding.late, min(observed_time, scored.at - finding.age_ms)
         if readings and not finding.memory.watch:
             alert.resting = _carried_on(alert.resting, grounds_of(scored.news2, readings))
         oldest = min((reading.event_time for reading in readings), default=scored.at)
         alert.review_at = oldest + INPUT_AGE_MS_MAX + 1
-        if finding.standing:
-            # Only a score that has a rank by itself keeps an alert alive; carried points do not.
+        if finding.standing and is_newer:
+            # Only a newer reading with a rank by itself keeps an alert alive; carried points do not, nor does a timer.
             alert.expires_at = scored.at + scored.settings.expire_ms
 
 

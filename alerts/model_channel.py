@@ -191,7 +191,7 @@ class ModelChannel(Channel, array_like=True):
         alert.place = place(scored.location)
         alert.news2 = msgspec.structs.astuple(scored.news2)
         alert.observed_time = scored.observed_time()
-        alert.age_ms = max(0, scored.at - alert.observed_time)
+        alert.evidence_time = alert.observed_time
         alert.horizon_h = scored.horizon_h
         alert.indeterminate = False
         if prediction is not None:

@@ -86,7 +86,8 @@ class OpenAlert(msgspec.Struct, array_like=True):
     shadow: bool = False
     observed_time: Millis = 0
     late: bool = False
-    age_ms: int = 0
+    evidence_time: Millis = 0
+    """What the age of the evidence is counted from: the event time of the reading that made the score."""
     news2: tuple[Any, ...] | None = None
     """The fields of a `News2Summary`, in order."""
     probability: float | None = None
@@ -158,7 +159,7 @@ def say(alert: OpenAlert, subject: Subject, at: Millis, saying: Saying) -> Alert
         received_time=at,
         expires_at=alert.expires_at,
         late=alert.late,
-        age_ms=alert.age_ms,
+        age_ms=max(0, at - alert.evidence_time),
         news2=None if alert.news2 is None else News2Summary(*alert.news2),
         probability=alert.probability,
         probability_low=None,

@@ -1,9 +1,10 @@
 """The catalogue's rows: codes, unit, what is possible, how long a value counts.
 
-Owns the data. Must not know how a code is looked up or a value used. LOINC codes were checked against loinc.org's names where a stored page was to be had and
-by LOINC's check digit (a test); MDC numbers are IEEE 11073-10101 (partition * 65536 + code); SNOMED CT observables are
-those of UK feeds: CareConnect, the NHS NEWS2 guidance, and the codes most used in English primary care. Possible ranges
-are wide on purpose: impossible is not extreme. Molar masses in g/mol from the IUPAC 2021 atomic weights.
+Owns the data. Must not know how a code is looked up or a value used. LOINC codes were checked against loinc.org's
+names where a stored page was to be had and by LOINC's check digit (a test); MDC numbers are IEEE 11073-10101
+(partition * 65536 + code); SNOMED CT observables are those of UK feeds: CareConnect, the NHS NEWS2 guidance, and the
+codes most used in English primary care. Possible ranges are wide on purpose: impossible is not extreme. Molar masses
+in g/mol from the IUPAC 2021 atomic weights.
 """
 
 from __future__ import annotations
@@ -108,7 +109,10 @@ _VITALS = (
         name="gcs_total", unit="{score}", low=3, high=15, age_h=VITAL_AGE_H, unit_optional=True,
         loinc="9269-2", snomed="248241002",
     ),
-    FeatureRow(name="etco2", unit="mm[Hg]", low=0, high=150, age_h=VITAL_AGE_H, loinc="19891-1 19889-5", mdc="MDC_AWAY_CO2_ET"),
+    FeatureRow(
+        name="etco2", unit="mm[Hg]", low=0, high=150, age_h=VITAL_AGE_H,
+        loinc="19891-1 19889-5", mdc="MDC_AWAY_CO2_ET",
+    ),
     FeatureRow(
         name="urine_output", unit="mL", low=0, high=10_000, age_h=VITAL_AGE_H, loinc="9187-6", snomed="364202003",
     ),

@@ -279,7 +279,8 @@ class PatientState(Resident):
 
     def encode(self) -> bytes:
         """Encode the whole state; `decode` gives it back."""
-        features, kept = self.catalogue.features, [(i, series) for i, series in enumerate(self._series) if series]
+        features = self.catalogue.features
+        kept = [(i, series) for i, series in enumerate(self._series) if series is not None]
         return encoding.encode(
             encoding.Parts(
                 series=[(features[i].name, features[i].steps, series) for i, series in kept],

@@ -11,6 +11,7 @@ bytes, brokers, files, clocks: time is the running maximum of the received times
 from __future__ import annotations
 
 from alerts.contract import AlertEvent
+from alerts.grounds import CHANGING
 from events import (
     Acknowledgement,
     Admission,
@@ -105,7 +106,7 @@ class Pipeline:
                 intake = observe(event, received, event.resource or message_id)
                 intakes.append(intake)
                 if intake.outcome != "accepted":
-                    changed = changed or intake.outcome == "corrected"
+                    changed = changed or intake.outcome in CHANGING
                     self._count_intake(intake, event)
             elif type(event) is Correction:
                 intake = state.correct(event, received, event.observation.resource or message_id)
@@ -141,7 +142,7 @@ class Pipeline:
         received = envelope.received_time
         if type(event) is Discharge and not state.admitted:
             effects.extend(book.discharged(received, deceased=state.deceased, kill_switch=kill_switch))
-        elif type(event) is Cancellation and event.cancelled == "admission":
+        elif type(event) is Cancellation and event.cancelled == "admission" and not state.admitted:
             effects.extend(book.admission_cancelled(received, kill_switch=kill_switch))
         elif type(event) is not Demographics:
             effects.extend(book.transferred(received, state.location, kill_switch=kill_switch))

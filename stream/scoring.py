@@ -94,9 +94,7 @@ def score_patient(
     if model_open or verdicts[-1].reason != "below_threshold":
         # A model alert that is open, or may open, says why; of all other scores nobody asks.
         prediction = _explained(prediction, vector, control)
-    return score, _moment(
-        cause, state, score, prediction, verdicts, applies, control, departed=_departed(cause, state, intakes)
-    )
+    return score, _moment(cause, state, score, prediction, verdicts, applies, control, departed=_departed(state, at))
 
 
 def _moment(
@@ -123,7 +121,7 @@ def _moment(
         prediction,
         verdicts,
         control.settings.alerts,
-        partial(news2_evidence, state, at),
+        partial(news2_evidence, state, at, scale=score.news2.scale),
         control.configuration_hash,
         control.horizon_h,
         settings.shadow,
@@ -133,12 +131,10 @@ def _moment(
     )
 
 
-def _departed(cause: Envelope, state: PatientState, intakes: tuple[Intake, ...]) -> bool:
-    """Say whether the patient had left before everything that came in: readings of a later time show presence."""
+def _departed(state: PatientState, at: Millis) -> bool:
+    """Say whether the patient had left before everything the score rests on; a later reading shows presence."""
     discharged = state.stay.discharged_time
-    if discharged is None:
-        return False
-    return max((intake.event_time for intake in intakes), default=cause.event_time) <= discharged
+    return discharged is not None and not any(reading.event_time > discharged for reading in news2_evidence(state, at))
 
 
 def _predict(

@@ -72,7 +72,7 @@ class FileSource:
         return self._files.bytes_read
 
     def __iter__(self) -> Iterator[Arrival]:
-        """Read and sort. Nothing is joined: one moment may lie in two SOURCEs; `group_arrivals` follows their merge."""
+        """Read and sort. Nothing is joined: one moment may lie in two SOURCEs, and they are merged first."""
         settings = self._settings
         return sort_arrivals(self._read(), settings.records_in_memory, settings.bytes_in_memory)
 

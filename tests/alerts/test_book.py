@@ -73,7 +73,7 @@ def test_an_expired_input_updates_and_does_not_resolve(bed: Any) -> None:
 def test_an_alert_that_rests_on_nothing_fresh_expires(bed: Any) -> None:
     """Carried points keep an alert open only until its expiry; then it says so and is over."""
     bed.score(0, bed.HIGH)
-    for hour in range(1, 13):
+    for hour in range(1, 14):
         bed.score(hour * HOUR, (None, 0, 0, 0, 0, 0, 0))
     assert spoken(bed.said)[-1] == ("news2_floor", "expired", "no_fresh_evidence", "told")
     assert bed.book.idle
@@ -314,13 +314,13 @@ def test_a_quarantined_value_that_is_withdrawn_is_taken_back(bed: Any) -> None:
 
 
 def test_a_lasting_quarantine_ends_by_time_and_is_told_anew_by_new_values_only(bed: Any) -> None:
-    """After 12 h it expires; the same moment raises nothing, so that no timer runs for ever; the next envelope does."""
+    """After 13 h it expires; the same moment raises nothing, so that no timer runs for ever; the next envelope does."""
     bed.score(0, bed.WELL, quarantined=PARAMETERS)
-    assert spoken(bed.score(12 * HOUR, bed.WELL, quarantined=PARAMETERS)) == [
+    assert spoken(bed.score(13 * HOUR, bed.WELL, quarantined=PARAMETERS)) == [
         ("news2_floor", "expired", "no_fresh_evidence", "told")
     ]
     assert bed.book.next_deadline is None
-    assert spoken(bed.score(13 * HOUR, bed.WELL, quarantined=PARAMETERS))[0][:3] == (
+    assert spoken(bed.score(14 * HOUR, bed.WELL, quarantined=PARAMETERS))[0][:3] == (
         "news2_floor",
         "raised",
         "input_quarantined",

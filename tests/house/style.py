@@ -26,6 +26,8 @@ CORE = (
     "connectors/hl7v2/",
     "connectors/fhir/",
     "connectors/decoded.py",
+    "connectors/zones.py",
+    "stream/catalogues.py",
     "stream/pipeline.py",
     "stream/parse.py",
     "stream/control.py",

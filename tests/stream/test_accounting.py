@@ -154,8 +154,9 @@ def test_a_file_of_any_mix_balances(mix, noise):
         summary = replay.finish(0.0).summary
         assert balances(summary)
         good = {(kind, number) for kind, number in mix if kind in ("oru", "adt")}
-        if not noise:
-            assert summary["accepted"] >= len(good)
+        if not noise and len(good) == len(set(mix)):
+            # Garbage between unframed messages spoils the one before it: only among good ones is each sure to count.
+            assert summary["accepted"] == len(good)
 
 
 @settings(max_examples=30)

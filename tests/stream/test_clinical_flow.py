@@ -203,7 +203,7 @@ def test_silence_of_twelve_hours_is_told_and_never_resolves(ward):
     ward.pass_time(6 + HALF_DAY)
     assert ward.story("1")[-1] == "updated input_expired"
     assert set(ward.alerts("1")[-1]["news2"]["missing"]) >= {"respiration_rate", "spo2", "pulse", "systolic_bp"}
-    ward.pass_time(30 + HALF_DAY)
+    ward.pass_time(90 + HALF_DAY)
     states = [alert["state"] for alert in ward.alerts("1")]
     assert "resolved" not in states
     assert ward.story("1")[-1] == "expired no_fresh_evidence"

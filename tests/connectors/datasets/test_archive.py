@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import tarfile
 from pathlib import Path
@@ -54,3 +55,18 @@ def test_what_is_no_data_set_is_the_operators_error(tmp_path: Path) -> None:
     (tmp_path / "set.tar.xz").write_bytes(b"not a tar")
     with pytest.raises(DatasetError, match="not a readable tar archive"):
         list(read_files(tmp_path, WANTED))
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz"])
+def test_a_damaged_archive_is_the_operators_error(tmp_path: Path, mode: str) -> None:
+    """An archive whose packed bytes were changed is named, whatever its packing raises."""
+    path = tmp_path / "set.tar.xz"
+    with tarfile.open(path, mode) as archive:
+        member = tarfile.TarInfo("1.txt")
+        member.size = 50_000
+        archive.addfile(member, io.BytesIO(os.urandom(50_000)))
+    packed = bytearray(path.read_bytes())
+    packed[100:200] = bytes(100)
+    path.write_bytes(packed)
+    with pytest.raises(DatasetError, match="not a readable tar archive"):
+        list(read_files(path, re.compile(r"\d+\.txt")))

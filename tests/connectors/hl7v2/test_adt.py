@@ -193,3 +193,14 @@ def test_refusals_quote_nothing() -> None:
     assert isinstance(refusal, Refusal)
     assert "SECRET42" not in repr(refusal)
     assert "Name" not in repr(refusal)
+
+
+def test_one_control_id_for_all_loses_no_admission() -> None:
+    """Equal ADT messages that state no time are two where MSH-7 differs; with a time of their own they are one."""
+
+    def at(hour: int, evn: bytes) -> bytes:
+        text = adt("A01").replace(b"|20260419121000||||20260419120000", evn)
+        return read(text.replace(b"20260419121500", b"20260419%02d0000" % hour)).content_hash
+
+    assert at(12, b"") == at(12, b"") != at(18, b"")
+    assert at(12, b"|20260419121000") == at(18, b"|20260419121000")

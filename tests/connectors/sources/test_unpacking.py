@@ -32,3 +32,25 @@ def test_what_is_no_gzip_is_damaged() -> None:
     """Bytes that are no gzip give nothing but a fault."""
     stream = Unpacking(io.BytesIO(b"MSH|^~"))
     assert (stream.read(), stream.fault) == (b"", "is damaged")
+
+
+@given(st.binary(min_size=1, max_size=2_000), st.integers(1, 8), st.integers(1, 255))
+def test_a_wrong_checksum_costs_nothing(content: bytes, place: int, change: int) -> None:
+    """Whatever byte of checksum or length is changed, all that was packed is given, with the fault."""
+    packed = bytearray(gzip.compress(content, mtime=0))
+    packed[-place] ^= change
+    stream = Unpacking(io.BytesIO(packed))
+    assert (stream.read(), stream.fault) == (content, "is damaged")
+
+
+@given(st.binary(max_size=3_000), st.data())
+def test_any_damage_is_an_end_not_an_error(content: bytes, data: st.DataObject) -> None:
+    """A changed byte anywhere never raises, however the stream is read, and every size of reading gives the same."""
+    packed = bytearray(gzip.compress(content, mtime=0))
+    packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
+    whole = Unpacking(io.BytesIO(packed)).read()
+    small = Unpacking(io.BytesIO(packed))
+    parts = []
+    while part := small.read(7):
+        parts.append(part)
+    assert b"".join(parts) == whole
