@@ -113,6 +113,7 @@ def row(name: str, summary: dict[str, object]) -> str:
     observations = int(str(summary["observations"]))
     total = int(str(summary["accepted"])) + int(str(summary["dead_letters"])) + int(str(summary["duplicates"]))
     assert total == summary["messages"], f"{name}: {summary}"
+    assert summary["unfoldable"] == 0, f"{name}: {summary}"
     cells = [
         name,
         f"{summary['messages']:,}",

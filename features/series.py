@@ -48,7 +48,7 @@ _VALUE_MASK = (1 << 32) - 1
 _TIME_MASK = (1 << _TIME_BITS) - 1
 _RAW_LENGTH_MAX = RAW_ENTRIES_MAX * W
 _KEPT_LENGTH = KEPT_ALWAYS * W
-_ORDER = sys.byteorder
+ORDER = sys.byteorder
 ID_BYTES = 8
 
 Mark = tuple[int, int, int]
@@ -132,7 +132,7 @@ class Series:
         raw = self.raw
         result = STORED
         # A byte search over at most 1.5 kB is six times as quick as comparing boxed ids.
-        if raw and identity.to_bytes(ID_BYTES, _ORDER) in raw.tobytes():
+        if raw and identity.to_bytes(ID_BYTES, ORDER) in raw.tobytes():
             at = self._raw_index(identity)
             if at >= 0:
                 if raw[at + 1] == value and 0 <= event_time - raw[at] <= CLOCK_PLAY_MS:

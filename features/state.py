@@ -20,6 +20,7 @@ from events import (
     Correction,
     Demographics,
     Discharge,
+    Event,
     Millis,
     Observation,
     Transfer,
@@ -29,19 +30,12 @@ from features.catalogue import Catalogue, Resolution, default_catalogue
 from features.intake import Intake, Outcome
 from features.notices import Notices
 from features.reading import Reading
-from features.series import DUPLICATE, STORED, Put, Removal, Series, W
+from features.run import Odd, intake_of, take_run
+from features.series import DUPLICATE, Removal, Series, W
 from features.stay import NEVER, Resident
 from features.superseded import Deed, Superseded
 from features.value import FUTURE_TOLERANCE_MS, in_steps
 from features.vector import VectorSpec, fill, latest_in
-
-_OUTCOMES: dict[Put, tuple[Outcome, str]] = {
-    Put.STORED: ("accepted", ""),
-    Put.DUPLICATE: ("duplicate", ""),
-    Put.UPDATED: ("corrected", "updated"),
-    Put.TOO_OLD: ("too_old", ""),
-}
-
 
 Held = tuple[float, Millis, int]
 """(value, event time, observation id) of a reading."""
@@ -99,6 +93,19 @@ class PatientState(Resident):
             return self._not_taken(resolution, steps, received_time)
         # From a clock a little ahead it is true of now, not of later.
         return self._store(resolution, steps, min(event_time, received_time), identity, received_time, message_id)
+
+    def observe_run(
+        self, events: tuple[Event, ...], at: int, received_time: Millis, message_id: str
+    ) -> tuple[int, Odd]:
+        """Take in the observation at a place in `events` and those that directly follow it (hot path).
+
+        Give the place after them, and the intakes that are not `accepted`, each with its observation.
+        """
+        if received_time > self.last_received_time:  # noqa: PLR1730 -- as in observe
+            self.last_received_time = received_time
+        kept = (self._series, self._received, self._message_ids, self.catalogue.resolutions, self._quarantined,
+                self._superseded)  # fmt: skip
+        return take_run(events, at, received_time, message_id, kept, self.observe)
 
     def correct(  # noqa: PLR0911 -- one return an outcome, read from top to bottom
         self, correction: Correction, received_time: Millis, message_id: str
@@ -343,10 +350,7 @@ class PatientState(Resident):
                 self._message_ids[index] = message_id
         if self._quarantined and put is not DUPLICATE:
             self._quarantined.settle(index, event_time, identity)
-        if put is STORED:
-            return Intake("accepted", resolution.name, "", identity, event_time, steps / resolution.steps)
-        outcome, reason = _OUTCOMES[put]
-        return Intake(outcome, resolution.name, reason, identity, event_time, steps / resolution.steps)
+        return intake_of(put, resolution, identity, event_time, steps)
 
     def _remove(
         self, resolution: Resolution, identity: int, event_time: Millis, *, by_time: bool

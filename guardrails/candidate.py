@@ -38,6 +38,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     prediction: Prediction | None
     settings: GuardrailSettings
     intakes: tuple[Intake, ...] = ()
+    """Of this envelope's values: what was not simply accepted, at least."""
     age_years: float | None = None
     admitted: bool = True
     discharged_time: Millis | None = None

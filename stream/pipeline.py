@@ -75,9 +75,9 @@ class Pipeline:
             self._learner.happened(envelope)
         record = self._shelf.open(envelope.patient)
         effects: list[Effect] = []
-        intakes, rescore = self._take_in(envelope, record, effects)
+        observed, intakes, rescore = self._take_in(envelope, record, effects)
         self._note_time(record, envelope)
-        if intakes or rescore:
+        if observed or rescore:
             if rescore:
                 effects.extend(self._reconsider(envelope, record, intakes))
             self._score(envelope, record, tuple(intakes), effects)
@@ -90,25 +90,34 @@ class Pipeline:
 
     # -- intake -----------------------------------------------------------------------------------------------------
 
-    def _take_in(self, envelope: Envelope, record: PatientRecord, effects: list[Effect]) -> tuple[list[Intake], bool]:
+    def _take_in(
+        self, envelope: Envelope, record: PatientRecord, effects: list[Effect]
+    ) -> tuple[int, list[Intake], bool]:
         """Fold the events into the patient's state.
 
-        Give the observations' intakes, and whether what we knew before has changed (a correction, a merge).
+        Give how many observations there were, the intakes of those that were not simply accepted, and whether what we
+        knew before has changed (a correction, a merge).
         """
         state = record.state
-        observe = state.observe
-        received = envelope.received_time
-        message_id = envelope.message_id
+        received, message_id = envelope.received_time, envelope.message_id
+        events = envelope.events
         intakes: list[Intake] = []
         changed = False
-        for event in envelope.events:
+        at = observed = 0
+        while at < len(events):
+            event = events[at]
             if type(event) is Observation:
-                intake = observe(event, received, event.resource or message_id)
-                intakes.append(intake)
-                if intake.outcome != "accepted":
+                observed -= at
+                at, odd = state.observe_run(events, at, received, message_id)
+                observed += at
+                for intake, observation in odd:
+                    intakes.append(intake)
                     changed = changed or intake.outcome in CHANGING
-                    self._count_intake(intake, event)
-            elif type(event) is Correction:
+                    self._count_intake(intake, observation)
+                continue
+            at += 1
+            if type(event) is Correction:
+                observed += 1
                 intake = state.correct(event, received, event.observation.resource or message_id)
                 intakes.append(intake)
                 self._count_intake(intake, event.observation)
@@ -123,8 +132,8 @@ class Pipeline:
                 self._move(event, envelope, record, effects)
                 # What stood at a discharge that is taken back stands again, and nobody waits for new values to hear it.
                 changed = changed or (type(event) is Cancellation and event.cancelled == "discharge")
-        self.tally.observations += len(intakes)
-        return intakes, changed
+        self.tally.observations += observed
+        return observed, intakes, changed
 
     def _move(
         self,

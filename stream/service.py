@@ -41,6 +41,7 @@ UNUSABLE_STATES = (
     UnreadableBookError,
     CorruptStateError,
     UnknownStateVersionError,
+    UnicodeDecodeError,
     sqlite3.DatabaseError,
 )
 """What says that stored states are of no use; all of them can be remade from the log."""
@@ -106,6 +107,7 @@ class EmbeddedService:
         self.journal = SqliteJournal(folder)
         known = {Identifier(authority, value): key for authority, value, key in self.journal.identities()}
         self._seen = JournalledMessages(self.journal)
+        self._store: SqliteStateStore | None = None
         self._parser = Parser(IdentityMap(pseudonyms or Pseudonyms(), known), self._seen)
         try:
             self._open(versions, live_records_max)
@@ -118,15 +120,16 @@ class EmbeddedService:
         self.host.release(release, self.host.pipeline.control.clock + 1)
 
     def _open(self, versions: Mapping[str, ModelVersion], live_records_max: int) -> None:
-        self._store = SqliteStateStore(self._folder / STATE_FILE)
-        if self._store.watermark() > self.journal.end():
+        self._store = None
+        store = self._store = SqliteStateStore(self._folder / STATE_FILE)
+        if store.watermark() > self.journal.end():
             # Records taken in now would stand before the watermark, and never be folded: nobody would be told.
             raise JournalError(
                 f"{STATE_FILE} is ahead of the log: restore both files from one backup, or remove it to refold"
             )
         self.host = EmbeddedHost(
             self.journal,
-            self._store,
+            store,
             self._parser,
             versions=versions,
             carry_out=self._carry_out,
@@ -135,7 +138,8 @@ class EmbeddedService:
 
     def _set_states_aside(self, fault: str) -> None:
         """Move the state files out of the way; the log remakes them."""
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
         number = 1
         while (self._folder / f"{STATE_FILE}.aside-{number}").exists():
             number += 1
@@ -174,7 +178,8 @@ class EmbeddedService:
     def close(self) -> None:
         """Store the states and close both files; opening again goes on from here."""
         self.host.checkpoint()
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
         self.journal.close()
         self._lock.close()
 

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from stream import host
+from stream.effects import Unfoldable
+
 # Shared cores stall for longer than hypothesis' 200 ms; a slow example is no wrong one.
 settings.register_profile("wardstream", deadline=None)
 settings.load_profile("wardstream")
+
+
+@pytest.fixture(autouse=True)
+def nothing_unfoldable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which a host could not fold a record: the service survives that, a test must not hide it."""
+    faults: list[str] = []
+
+    def note(*fields: Any) -> Unfoldable:
+        faults.append(fields[-1])
+        return Unfoldable(*fields)
+
+    monkeypatch.setattr(host, "Unfoldable", note)
+    yield
+    assert not faults or request.node.get_closest_marker("unfoldable"), f"records that could not be folded: {faults}"
 
 
 @pytest.fixture(scope="session")

@@ -183,7 +183,17 @@ class Results:
                 if key not in seen:
                     unit = fields[6]
                     observation = Observation(
-                        key, code.codings, number, firsts[unit] if unit else "", stated, "final", "", (), "", "", qualifiers
+                        key,
+                        code.codings,
+                        number,
+                        firsts[unit] if unit else "",
+                        stated,
+                        "final",
+                        "",
+                        (),
+                        "",
+                        "",
+                        qualifiers,
                     )
                     seen[key] = observation
                     events.append(observation)

@@ -18,7 +18,7 @@ from rich.table import Table
 from connectors.sources import Arrival, Source, SourceSettings, group_arrivals, open_source
 from connectors.sqlite.journal import SqliteJournal
 from events import Envelope, Millis
-from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
+from stream.cli import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED_IN_PART
 from stream.cli.options import (
     config_option,
     make_release,
@@ -111,6 +111,9 @@ def command(
     result = replay.finish(time.perf_counter() - began)
     if not quiet:
         _show(Console(), result.summary, folder)
+    if result.summary["unfoldable"]:
+        click.echo("Error: records could not be folded; that is a fault of ours: see dead_letters.ndjson", err=True)
+        return EXIT_FAILED
     return EXIT_REFUSED_IN_PART if result.summary["dead_letters"] else EXIT_DONE
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
 from connectors.decoded import Identifier
 from connectors.hl7v2.codec import decode
-from connectors.hl7v2.render import render_adt
+from connectors.hl7v2.render import Result, render_adt, render_oru
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
-from events import Envelope, KillSwitch
+from connectors.sqlite.journal import JournalError
+from events import Envelope, KillSwitch, Location
+from stream.effects import Effect
 from stream.host import Release
+from stream.replay import Replay
 from stream.service import EmbeddedService
-from stream.settings import Settings
+from stream.settings import Settings, parse_toml
+from stream.simulation import arrivals_of, hospital_stream
 
 START = 1_767_225_600_000
 RELEASE = Release(Settings(), "test")
@@ -33,6 +38,22 @@ def admission(number: int, *others: str, mrn: str = "4711") -> Arrival:
     all_of_them = "~".join([f"{mrn}^^^MRN^MR", *others]).encode()
     data = data.replace(f"{mrn}^^^MRN^MR".encode(), all_of_them)
     return Arrival(f"x#{number}", START + number, data, "hl7v2", decode(data, Hl7Settings()))
+
+
+def oru_local(number: int) -> Arrival:
+    """An ORU whose only code is one of the sender's own."""
+    data = render_oru(
+        control_id=f"L{number}",
+        sent_time=START + number * 60_000,
+        feed="MON|MAIN",
+        patient=Identifier("MRN", "4711"),
+        encounter="V1",
+        location=Location("Ward A"),
+        observed_time=START + number * 60_000,
+        order=f"O{number}",
+        results=[Result(code="hr", system="MON", value=140.0, unit="/min")],
+    )
+    return Arrival(f"l#{number}", START + number * 60_000, data, "hl7v2", decode(data, Hl7Settings()))
 
 
 def fill_the_disk(service: EmbeddedService) -> None:
@@ -134,3 +155,129 @@ def test_the_data_folder_is_for_its_owner_only(tmp_path):
     """A folder the service makes is readable by nobody else: it holds patient identifiers."""
     EmbeddedService(tmp_path / "data", RELEASE, {})
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+def damage_header(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[:40] = b"\xff" * 40
+    path.write_bytes(data)
+
+
+def damage_everywhere(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for place in range(200, len(data), 97):
+        data[place] ^= 0x5A
+    path.write_bytes(data)
+
+
+def damage_a_record(path: Path) -> None:
+    cut = "CAST(substr(state, 1, length(state) - 3) || x'000000' AS BLOB)"
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE patient_state SET state = {cut} WHERE key <> ''")
+
+
+def damage_the_schema(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE patient_state SET state = x'93' WHERE key = ''")
+
+
+def leave_only_a_stump(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:700])
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_header, damage_everywhere, damage_a_record, damage_the_schema, leave_only_a_stump]
+)
+def test_damaged_states_are_set_aside_and_remade_from_the_log(tmp_path, damage):
+    """States that cannot be used stop nobody: they are moved away, the operator is told, the log is folded again."""
+    batch = list(arrivals_of(hospital_stream(seed=3, beds=12, hours=24), Settings()))
+    whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
+    whole.accept(batch)
+    first = EmbeddedService(tmp_path / "hurt", RELEASE, {})
+    first.accept(batch[:-5])
+    first.close()
+    damage(tmp_path / "hurt" / "state.db")
+    told: list[str] = []
+    again = EmbeddedService(tmp_path / "hurt", RELEASE, {}, warn=told.append)
+    again.accept(batch[-5:])
+    assert again.digest() == whole.digest()
+    assert len(told) == 1
+    assert (tmp_path / "hurt" / "state.db.aside-1").exists()
+
+
+def test_states_of_another_journal_are_not_taken(tmp_path):
+    """A state file put beside another journal is set aside, not believed."""
+    batch = list(arrivals_of(hospital_stream(seed=3, beds=12, hours=24), Settings()))
+    for name, part in (("one", batch), ("other", batch[:20])):
+        service = EmbeddedService(tmp_path / name, RELEASE, {})
+        service.accept(part)
+        service.close()
+    (tmp_path / "one" / "state.db").write_bytes((tmp_path / "other" / "state.db").read_bytes())
+    told: list[str] = []
+    EmbeddedService(tmp_path / "one", RELEASE, {}, warn=told.append)
+    assert ["ForeignStateError" in text for text in told] == [True]
+
+
+def test_a_folder_is_open_in_one_process_only(tmp_path):
+    """A second service on the same folder is refused; after the first has closed it is not."""
+    first = EmbeddedService(tmp_path, RELEASE, {})
+    with pytest.raises(JournalError, match="open in another process"):
+        EmbeddedService(tmp_path, RELEASE, {})
+    first.close()
+    EmbeddedService(tmp_path, RELEASE, {}).close()
+
+
+def test_what_could_not_be_put_out_is_put_out_later(tmp_path, monkeypatch):
+    """An output store that fails once loses nothing: the next call carries out what is still owed."""
+    batch = list(arrivals_of(hospital_stream(seed=3, beds=12, hours=24), Settings()))
+    whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
+    whole.accept(batch)
+    service = EmbeddedService(tmp_path / "failing", RELEASE, {})
+    store = service.journal.append_outputs
+    monkeypatch.setattr(service.journal, "append_outputs", lambda _outputs: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        service.accept(batch[:30])
+    monkeypatch.setattr(service.journal, "append_outputs", store)
+    service.accept(batch)
+    assert service.digest() == whole.digest()
+
+
+@pytest.mark.unfoldable
+def test_a_record_that_cannot_be_folded_stops_nobody_else(tmp_path, monkeypatch):
+    """A bug of ours in one patient's record is told and counted; the others are folded, and opening again works."""
+    batch = [admission(number, mrn=f"{number}") for number in range(6)]
+    service = EmbeddedService(tmp_path, RELEASE, {})
+    step = service.host.pipeline.step
+    poisoned = batch[2].decoded.message_id
+
+    def fail(envelope: Envelope) -> list[Effect]:
+        if envelope.message_id == poisoned:
+            raise IndexError("secret 4711")
+        return step(envelope)
+
+    monkeypatch.setattr(service.host.pipeline, "step", fail)
+    service.accept(batch)
+    told = [content for kind, _name, content in service.journal.outputs() if kind == "dead_letters"]
+    assert len(told) == 1
+    assert b"IndexError" in told[0]
+    assert b"4711" not in told[0]
+    assert service.host.pipeline.tally.patients == 5
+    service.close()
+    EmbeddedService(tmp_path, RELEASE, {}).close()
+
+
+def test_local_codes_come_from_the_recorded_configuration(tmp_path):
+    """A journal replays to its own digest with the codes it was run with, and opens under others after a crash."""
+    coded = Release(parse_toml('[codes.MON]\nhr = "heart_rate"'), "test")
+    ward = [oru_local(number) for number in range(5)]
+    live = EmbeddedService(tmp_path / "live", coded, {})
+    live.accept(ward)
+    assert live.host.pipeline.tally.unmapped.total() == 0
+    digest = live.digest()
+    replay = Replay(tmp_path / "out", RELEASE, {})
+    replay.log((envelope for _offset, envelope in live.journal.read()), counts={})
+    assert replay.finish(0.0).digest == digest
+    live._lock.close()  # as a crash would
+    again = EmbeddedService(tmp_path / "live", RELEASE, {})
+    assert again.diverged == 0
+    assert again.digest() == digest
