@@ -113,17 +113,23 @@ class Carried:
 
     def take(self, raw: array[int], length: int) -> None:
         """Add what has come since to the totals."""
-        if not self.sloped:
-            self.v += sum(raw[self.end + 1 :: W]) if length - self.end > W else raw[-2]
+        if self.end == length - W:  # one more than last time, as nearly always
+            value = raw[-2]
+            self.v += value
+            if self.sloped:
+                time = raw[-3] - self.origin
+                self.t += time
+                self.tt += time * time
+                self.tv += time * value
+        elif not self.sloped:
+            self.v += sum(raw[self.end + 1 :: W])
         else:
-            place = self.end
-            while place < length:
+            for place in range(self.end, length, W):
                 value, time = raw[place + 1], raw[place] - self.origin
                 self.v += value
                 self.t += time
                 self.tt += time * time
                 self.tv += time * value
-                place += W
         self.end = length
 
     def drop(self, window: Window, event_time: Millis, value: int) -> None:
@@ -177,6 +183,13 @@ def fill_carried(  # noqa: C901, PLR0912 -- one loop over windows and kinds, in 
                 out[place] = (n * tv - t * v) * MILLIS_PER_HOUR / (below * steps) if below else nan
             elif kind == COUNTED:
                 out[place] = float(n)
+            elif reached is None and window.ranged == end - W:  # as above; `_extreme` says the same
+                window.ranged, value = end, raw[-2]
+                if value > window.highest:  # noqa: PLR1730 -- a call of max costs four times as much
+                    window.highest = value
+                if value < window.lowest:  # noqa: PLR1730 -- likewise
+                    window.lowest = value
+                out[place] = (window.highest if kind == MAX else window.lowest) / steps
             else:
                 out[place] = _extreme(window, raw, reached, highest=kind == MAX) / steps
 

@@ -45,6 +45,7 @@ from features.series import (
 WINDOWS_H = (1, 6, 24)
 """The windows there are; the longest is within what a series retains."""
 POINTS = ("last", "age_h", "previous", "previous_age_h", "change")
+LAST_VALUE, AGE, PREVIOUS, PREVIOUS_AGE = range(4)
 """Of the last two readings: value, age in hours, and last minus previous."""
 BASELINE = "delta_baseline"
 """The last reading minus the mean of the others of the 24 h before T: the patient's own baseline."""
@@ -85,8 +86,12 @@ class FeaturePlan(NamedTuple):
 
     feature: int
     steps: int
-    points: tuple[tuple[int, int], ...]
-    """(which of POINTS, place)."""
+    last: int
+    """The place of the last value, or -1."""
+    age: int
+    """The place of its age, or -1."""
+    of_two: tuple[tuple[int, int], ...]
+    """(which of POINTS, place) of those that need the reading before the last too."""
     windows: tuple[tuple[int, tuple[tuple[Statistic, int], ...], bool], ...]
     """(width in ms, ((statistic, place)...), whether a slope is among them), the widest last."""
     asked: tuple[Asked, ...] | None
@@ -138,10 +143,13 @@ def _plan(
 ) -> FeaturePlan:
     ordered = [(width, windows[width], any(kind == "slope" for kind, _ in windows[width])) for width in sorted(windows)]
     carried = (carried and all(kind in KINDS for _, wanted, _ in ordered for kind, _ in wanted)) or not ordered
+    places = dict(points)
     return FeaturePlan(
         feature.index,
         feature.steps,
-        tuple(points),
+        places.get(LAST_VALUE, -1),
+        places.get(AGE, -1),
+        tuple((which, place) for which, place in points if which >= PREVIOUS),
         tuple(
             (width, tuple((STATISTICS[kind], place) for kind, place in wanted), sloped)
             for width, wanted, sloped in ordered
@@ -165,37 +173,48 @@ def _window(name: str, statistic: str) -> tuple[int, str]:
 
 def fill(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> None:
     """Compute one feature's part of a vector into `out` (hot path)."""
-    _, steps, points, _, asked = plan
+    _, steps, last, age, of_two, _, asked = plan
     raw = series.raw
     if asked is None or not raw or (newest := raw[-3]) > at or (len(raw) < RECENT and series.rows is not None):
         fill_anew(out, series, plan, at)
         return
-    for which, place in points:
-        if which == 0:
-            out[place] = raw[-2] / steps
-        elif which == 1:
-            out[place] = (at - newest) / MILLIS_PER_HOUR
-        elif len(raw) < RECENT:
-            continue
-        elif which == 2:
-            out[place] = raw[-5] / steps
-        elif which == 3:
-            out[place] = (at - raw[-6]) / MILLIS_PER_HOUR
-        else:
-            out[place] = (raw[-2] - raw[-5]) / steps
+    if last >= 0:
+        out[last] = raw[-2] / steps
+    if age >= 0:
+        out[age] = (at - newest) / MILLIS_PER_HOUR
+    if of_two and len(raw) >= RECENT:
+        _fill_of_two(out, of_two, (newest, raw[-6]), (raw[-2], raw[-5]), steps, at)
     if asked:
         fill_carried(out, series, asked, steps, at)
 
 
+def _fill_of_two(
+    out: list[float],
+    of_two: tuple[tuple[int, int], ...],
+    times: tuple[int, int],
+    values: tuple[int, int],
+    steps: int,
+    at: Millis,
+) -> None:
+    """Compute the points of the last two readings, newest first."""
+    for which, place in of_two:
+        if which == PREVIOUS:
+            out[place] = values[1] / steps
+        elif which == PREVIOUS_AGE:
+            out[place] = (at - times[1]) / MILLIS_PER_HOUR
+        else:
+            out[place] = (values[0] - values[1]) / steps
+
+
 def fill_anew(out: list[float], series: Series, plan: FeaturePlan, at: Millis) -> None:
     """Compute the same from the readings alone: of any instant, past ones too."""
-    _, steps, points, windows, _ = plan
+    steps, windows = plan.steps, plan.windows
     raw = series.raw
     times, values = raw[0::W].tolist(), raw[1::W].tolist()
     if times and times[-1] > at:
         end = bisect_right(times, at)
         del times[end:], values[end:]
-    if points:
+    if plan.last >= 0 or plan.age >= 0 or plan.of_two:
         _fill_points(out, series, plan, at, times, values)
     oldest = times[0] if times else at + 1
     for width, wanted, sloped in windows:
@@ -223,20 +242,12 @@ def _fill_points(
         times, values = _with_bucket_lasts(series, at, times, values)
         if not times:
             return
-    steps, n = plan.steps, len(times)
-    for which, place in plan.points:
-        if which == 0:
-            out[place] = values[-1] / steps
-        elif which == 1:
-            out[place] = (at - times[-1]) / MILLIS_PER_HOUR
-        elif n < 2:
-            continue
-        elif which == 2:
-            out[place] = values[-2] / steps
-        elif which == 3:
-            out[place] = (at - times[-2]) / MILLIS_PER_HOUR
-        else:
-            out[place] = (values[-1] - values[-2]) / steps
+    if plan.last >= 0:
+        out[plan.last] = values[-1] / plan.steps
+    if plan.age >= 0:
+        out[plan.age] = (at - times[-1]) / MILLIS_PER_HOUR
+    if len(times) > 1:
+        _fill_of_two(out, plan.of_two, (times[-1], times[-2]), (values[-1], values[-2]), plan.steps, at)
 
 
 def _with_bucket_lasts(series: Series, at: Millis, times: list[int], values: list[int]) -> tuple[list[int], list[int]]:

@@ -20,6 +20,8 @@ class Plausibility:
 
     def check(self, candidate: Candidate) -> Verdict:
         """Name the quarantined inputs, in alphabetical order."""
+        if not candidate.intakes and not candidate.news2.quarantined:
+            return self._PASS
         quarantined = set(candidate.news2.quarantined)
         for intake in candidate.intakes:
             if intake.outcome == "quarantined":

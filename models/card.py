@@ -75,6 +75,7 @@ def model_card(version: ModelVersion) -> str:
         "",
         "- Correlation, not cause: a missing laboratory value or a long stay may move the score.",
         "- Adults only; pregnancy and palliative care are outside its scope.",
+        "- Trends carry it: of an emergency in a patient's first readings it says little. NEWS2 tells that, always.",
         "- Where an alert was acted on, the outcome may have been prevented and the label with it.",
     ]
     if lineage.note:

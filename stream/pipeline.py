@@ -129,9 +129,7 @@ class Pipeline:
                 kill_switch = self.control.guardrails.kill_switch
                 effects.extend(record.book.acknowledge(event, received, kill_switch=kill_switch))
             elif isinstance(event, MOVES):
-                self._move(event, envelope, record, effects)
-                # What stood at a discharge that is taken back stands again, and nobody waits for new values to hear it.
-                changed = changed or (type(event) is Cancellation and event.cancelled == "discharge")
+                changed = self._move(event, envelope, record, effects) or changed
         self.tally.observations += observed
         return observed, intakes, changed
 
@@ -141,12 +139,20 @@ class Pipeline:
         envelope: Envelope,
         record: PatientRecord,
         effects: list[Effect],
-    ) -> None:
-        """Fold an ADT event into the stay; open alerts follow the patient, or end with the stay."""
+    ) -> bool:
+        """Fold an ADT event into the stay; open alerts follow the patient, or end with the stay.
+
+        Say whether what is known must be judged anew, and nobody should wait for new values to hear it: a discharge was
+        taken back, or the patient turns out to be of another age, or dead.
+        """
         state, book = record.state, record.book
+        before = state.birth_date, state.deceased
         state.apply(event, envelope.received_time, envelope.encounter)
+        anew = record.heard > 0 and before != (state.birth_date, state.deceased)
+        if type(event) is Cancellation and event.cancelled == "discharge":
+            anew = True
         if book.idle:
-            return
+            return anew
         kill_switch = self.control.guardrails.kill_switch
         received = envelope.received_time
         if type(event) is Discharge and not state.admitted:
@@ -155,6 +161,7 @@ class Pipeline:
             effects.extend(book.admission_cancelled(received, kill_switch=kill_switch))
         elif type(event) is not Demographics:
             effects.extend(book.transferred(received, state.location, kill_switch=kill_switch))
+        return anew
 
     def _merge(self, envelope: Envelope, merge: Merge, record: PatientRecord) -> list[AlertEvent]:
         """Take over the retired patient's readings; their open alerts are taken back, and rise anew if they stand."""
@@ -284,7 +291,7 @@ class Pipeline:
         """Count what was said and set the patient's next timer, always later than now: a tick must make progress."""
         for effect in effects:
             if type(effect) is AlertEvent:
-                self.tally.count_alert(effect.trigger, effect.state)
+                self.tally.count_alert(effect.trigger, effect.state, effect.disposition)
         deadline = record.book.next_deadline
         discharged = record.state.discharged_time
         if discharged is not None:

@@ -127,7 +127,6 @@ class Replay:
 def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:
     """Give the figures of `summary.json` from the message counts and the pipeline's tally."""
     days = tally.patient_millis / MILLIS_PER_DAY
-    raised = sum(count for name, count in tally.alerts.items() if name.endswith(":raised"))
     alerts: dict[str, dict[str, int]] = {}
     for name, count in sorted(tally.alerts.items()):
         trigger, state = name.split(":")
@@ -152,7 +151,7 @@ def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:
         "scores": tally.scores,
         "unfoldable": tally.unfoldable,
         "alerts": alerts,
-        "alerts_per_patient_day": round(raised / days, 4) if days else None,
+        "alerts_per_patient_day": round(tally.told / days, 4) if days else None,
         "verdicts": tally.verdict_counts(),
     }
 

@@ -75,7 +75,8 @@ def score_patient(
             book.told,
         )
     )
-    _count(tally, verdicts)
+    tally.scores += 1
+    tally.verdicts[verdicts] += 1
     score = Score(
         cause.envelope_id,
         cause.patient,
@@ -153,13 +154,6 @@ def _predict(
 def _explained(prediction: Prediction, vector: list[float], control: Control) -> Prediction:
     scorer = control.scorer
     return prediction if scorer is None else scorer.explained(prediction, vector)
-
-
-def _count(tally: Tally, verdicts: tuple[Verdict, ...]) -> None:
-    tally.scores += 1
-    counts = tally.verdicts
-    for verdict in verdicts:
-        counts[verdict] += 1
 
 
 def readings_now(state: PatientState, at: Millis) -> dict[str, Reading]:

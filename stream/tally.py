@@ -31,6 +31,7 @@ class Tally:
         "patients",
         "quarantined",
         "scores",
+        "told",
         "unfoldable",
         "unmapped",
         "verdicts",
@@ -40,13 +41,15 @@ class Tally:
         self.events = 0
         self.observations = 0
         self.scores = 0
+        self.told = 0
         self.unfoldable = 0
         self.patients = 0
         self.patient_millis = 0
         self.intakes: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
         self.unmapped: Counter[str] = Counter()
-        self.verdicts: Counter[Verdict] = Counter()
+        self.verdicts: Counter[tuple[Verdict, ...]] = Counter()
+        """By all the verdicts of a score: there are few such rows, and one addition a score is the cheapest."""
         self.alerts: Counter[str] = Counter()
 
     def count_unmapped(self, codings: tuple[tuple[str, str], ...]) -> None:
@@ -57,14 +60,16 @@ class Tally:
             name = "(other)"
         self.unmapped[name] += 1
 
-    def count_alert(self, trigger: str, state: str) -> None:
-        """Count an alert event by its trigger and state."""
+    def count_alert(self, trigger: str, state: str, disposition: str) -> None:
+        """Count an alert event by its trigger and state; and how many the ward was told the beginning of."""
         self.alerts[f"{trigger}:{state}"] += 1
+        self.told += state == "raised" and disposition == "told"
 
     def verdict_counts(self) -> dict[str, int]:
         """Give the verdicts that were not plain passes, by filter, kind and reason."""
         counts: Counter[str] = Counter()
-        for verdict, count in self.verdicts.items():
-            if verdict.verdict != "pass":
-                counts[f"{verdict.filter}:{verdict.verdict}:{verdict.reason}"] += count
+        for verdicts, count in self.verdicts.items():
+            for verdict in verdicts:
+                if verdict.verdict != "pass":
+                    counts[f"{verdict.filter}:{verdict.verdict}:{verdict.reason}"] += count
         return dict(sorted(counts.items()))

@@ -112,6 +112,23 @@ def test_a_cancelled_discharge_restores_scoring(ward):
     assert first["alert_id"] != last["alert_id"]
 
 
+def test_a_corrected_birth_date_speaks_at_once(ward):
+    """A patient taken for a child, whose A08 says otherwise, is told of then and there."""
+    ward.admit("1", birth_date="2020-01-01")
+    ward.chart("1", 10, ward.SICK)
+    assert ward.story("1") == []
+    ward.adt("A08", "1", 20, birth_date="1950-01-01")
+    assert ward.story("1") == ["raised band_rise"]
+
+
+def test_a_death_told_by_an_update_ends_the_alert(ward):
+    """A08 with PID-30 ends the open alert at once, for that reason."""
+    ward.admit("1")
+    ward.chart("1", 10, ward.SICK)
+    ward.adt("A08", "1", 20, deceased=True)
+    assert ward.story("1") == ["raised band_rise", "expired deceased"]
+
+
 def test_a_cancelled_discharge_of_a_sick_patient_speaks_at_once(ward):
     """A13 itself raises what still stands: nobody waits for the next observations."""
     ward.admit("1")
