@@ -151,22 +151,19 @@ def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Setting
     """Read ORU^R01 (chapter 7, section 7.3.1)."""
     results = Results(header, settings)
     separator = header.dialect.delimiters.field
-    run, obx = results.run, f"OBX{separator}"
+    result, obx = results.result, f"OBX{separator}"
     readers = {
-        obx: results.result,
+        obx: result,
         f"OBR{separator}": results.order,
         f"ORC{separator}": results.common_order,
         f"SPM{separator}": results.specimen,
     }
     pid = pv1 = ""
-    at, count = 1, len(lines)
-    while at < count:
-        line = lines[at]
+    for line in lines[1:]:
         name = line[:4]
         if name == obx:
-            at = run(lines, at, obx)
+            result(line)
             continue
-        at += 1
         reader = readers.get(name) or readers.get(name.upper())
         if reader is not None:
             reader(line)

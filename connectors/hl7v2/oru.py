@@ -16,8 +16,6 @@ the value still counts, unverified, for hiding it could hide a deterioration.
 
 from __future__ import annotations
 
-from itertools import islice
-
 import msgspec
 
 from connectors.decoded import RefusalReason
@@ -33,9 +31,6 @@ from events.clinical import ObservationStatus
 FIELDS = 21
 """We read up to OBX-20 and OBR-15."""
 _BLANKS = [""] * FIELDS
-PLAIN_FIELDS_MIN, PLAIN_FIELDS_MAX = 15, 17
-"""With OBX-14 and without OBX-17 and OBX-20: what `Results.run` reads itself."""
-PLAIN_STATUSES = frozenset({"", "F"})
 _MASK = (1 << 63) - 1
 _SPREAD = 0x9E3779B97F4A7C15
 """An odd constant (2^64 over the golden ratio) that spreads a time's few changing bits over the whole id."""
@@ -125,11 +120,8 @@ class Results:
         self._orders += 1
         fields = line.split(self._separator)
         fields += _BLANKS
-        field = fields[7]
-        stated = self._instant(field, "OBR", self._orders, 7) if field else None
+        stated = self._instant(fields[7], "OBR", self._orders, 7) if fields[7] else None
         self._group_time = stated
-        if stated is not None and not self.notes:  # the OBX nearly always repeat it
-            self._stated_field, self._stated, self._spread = field, stated, (stated * _SPREAD) & _MASK
         order = fields[3].strip() or fields[2].strip()
         if not order and self._orc:
             orc = self._dialect.split(self._orc, 4)
@@ -152,59 +144,6 @@ class Results:
             elif isinstance(event, Correction):
                 changed = replace(event.observation, qualifiers=event.observation.qualifiers + codings)
                 self.events[index] = replace(event, observation=changed)
-
-    def run(self, lines: list[str], at: int, mark: str) -> int:
-        """Add the OBX at a place in `lines` and those that follow it at once; give the place after them (hot path).
-
-        Of a plain final number with the time of the line before it says what `result` says, several times as quickly;
-        anything else it leaves to `result`.
-        """
-        separator, codes, firsts, sub_keys = self._separator, self._codes, self._firsts, self._dialect.sub_keys
-        group_key, qualifiers, seen, events = self._group_key, self._qualifiers, self._seen, self.events
-        ahead = self._number - at
-        for line in islice(lines, at, None):
-            if line[:4] != mark:
-                break
-            at += 1
-            fields = line.split(separator)
-            if (
-                PLAIN_FIELDS_MIN <= len(fields) <= PLAIN_FIELDS_MAX
-                and fields[2] == "NM"
-                and fields[11] in PLAIN_STATUSES
-                and (field := fields[14])
-                and field == self._stated_field
-                and (stated := self._stated) is not None
-                and (number := numbers[fields[5]]) is not None
-                and (code := codes[fields[3]]).codings
-            ):
-                key = group_key ^ code.key ^ self._spread
-                if fields[4]:
-                    key ^= sub_keys[fields[4].strip()]
-                if key not in seen:
-                    unit = fields[6]
-                    observation = Observation(
-                        key,
-                        code.codings,
-                        number,
-                        firsts[unit] if unit else "",
-                        stated,
-                        "final",
-                        "",
-                        (),
-                        "",
-                        "",
-                        qualifiers,
-                    )
-                    seen[key] = observation
-                    events.append(observation)
-                    latest = self.latest
-                    if latest is None or stated > latest:
-                        self.latest = stated
-                    continue
-            self._number = ahead + at - 1
-            self.result(line)
-        self._number = ahead + at
-        return at
 
     def result(self, line: str) -> None:
         """Add an OBX."""

@@ -78,7 +78,7 @@ def _told(board: Board) -> RenderableType:
     for event in list(board.recent)[-6:]:
         mark = "bold red" if event.priority == "interrupt" else "yellow"
         table.add_row(
-            to_iso(event.received_time),
+            to_iso(event.received_time)[5:16].replace("T", " "),
             Text(event.priority, style=mark),
             event.trigger,
             event.state,

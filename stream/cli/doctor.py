@@ -5,6 +5,7 @@ Owns the list of checks. Must not know how anything is mended: each finding name
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import sys
@@ -20,7 +21,7 @@ from connectors.sqlite.journal import JournalError, SqliteJournal
 from connectors.sqlite.state_store import SqliteStateStore
 from stream.catalogues import catalogue_for
 from stream.cli import EXIT_DONE, EXIT_FAILED
-from stream.cli.options import config_option, read_settings
+from stream.cli.options import PSEUDONYM_KEY_VARIABLE, config_option, read_settings
 from stream.service import STATE_FILE
 from stream.settings import ConfigurationError
 from stream.versions import load_versions
@@ -48,7 +49,13 @@ Example:
 def command(config_path: Path | None, data_dir: Path | None) -> int:
     """Run the checks; exit 1 where something is wrong."""
     console = Console()
-    findings = [*_packages(), *_configuration(config_path), *_versions(), *(_data_folder(data_dir) if data_dir else ())]
+    findings = [
+        *_packages(),
+        *_configuration(config_path),
+        *_pseudonyms(),
+        *_versions(),
+        *(_data_folder(data_dir) if data_dir else ()),
+    ]
     for well, subject, remedy in findings:
         console.print(f"[green]ok[/]    {subject}" if well else f"[red]WRONG[/] {subject}\n      {remedy}")
     return EXIT_DONE if all(well for well, _subject, _remedy in findings) else EXIT_FAILED
@@ -78,6 +85,12 @@ def _configuration(path: Path | None) -> Iterator[Finding]:
         yield False, name, str(error)
     else:
         yield True, name, ""
+
+
+def _pseudonyms() -> Iterator[Finding]:
+    own = bool(os.environ.get(PSEUDONYM_KEY_VARIABLE))
+    name = "pseudonym key: the site's own" if own else "pseudonym key: the PUBLIC one, which hides nobody; set "
+    yield True, name if own else f"{name}{PSEUDONYM_KEY_VARIABLE} before outputs leave the house", ""
 
 
 def _versions() -> Iterator[Finding]:

@@ -129,6 +129,9 @@ def _replay_journal(replay: Replay, folder: Path, end: Millis | None, speed: flo
 
 def open_sources(specs: Sequence[str], settings: Settings, *, every: int = 1) -> list[Source]:
     """Open each SOURCE; raises `SourceError` for the first that is none."""
+    for spec in specs:
+        if spec.startswith("kafka:"):
+            raise click.UsageError("kafka: sources come with the live service; replay files, physionet2019:, journal:")
     how = SourceSettings(hl7=settings.hl7, fhir=settings.fhir, every=every)
     return [open_source(spec, how) for spec in specs]
 
