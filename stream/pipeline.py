@@ -260,7 +260,10 @@ class Pipeline:
         now = envelope.received_time
         for patient in self._timers.take(now):
             record = self._shelf.find(patient)
-            if record is None or record.deadline is None or record.deadline > now:
+            if record is None or record.deadline is None:
+                continue
+            if record.deadline > now:
+                self._timers.set(record.deadline, patient)  # It moved on while its entry waited.
                 continue
             discharged = record.state.discharged_time
             if discharged is not None and discharged + DISCHARGED_RETENTION_MS <= now and record.book.idle:
