@@ -61,7 +61,7 @@ class Control:
 
     def scale(self, patient: str) -> Scale:
         """Give the NEWS2 SpO2 scale set for a patient: 2 only where it is set by name."""
-        return 2 if patient in self._scale_2 else 1
+        return 2 if patient in self.on_second_scale else 1
 
     def scale_for(self, patient: str, *, merged: bool) -> Scale:
         """Give the scale of a record; `merged` where a record on scale 2 was merged into it."""
@@ -92,7 +92,7 @@ class Control:
         self.guardrails = self.settings.guardrails.with_shadow(shadow=not self.enabled).with_kill_switch(
             engaged=self.kill_switch or self.settings.guardrails.kill_switch
         )
-        self._scale_2 = frozenset(self.settings.news2_scale_2)
+        self.on_second_scale = frozenset(self.settings.news2_scale_2)
 
     def encode(self) -> bytes:
         """Encode the control state for the store."""

@@ -80,6 +80,10 @@ class IdentityMap:
         patient (two record numbers beside one placeholder number are two people); such disagreements are counted.
         """
         key_of = self._key_of
+        if len(identifiers) == 1:
+            only = key_of.get((identifiers[0].authority, identifiers[0].value))
+            if only is not None:
+                return only
         found = [key_of.get((name.authority, name.value)) for name in identifiers]
         first = found[0]
         if first is not None and (len(found) == 1 or found.count(first) == len(found)):

@@ -65,7 +65,8 @@ class Pipeline:
     def step(self, envelope: Envelope) -> list[Effect]:
         """Fold one record of the log; give what is to be carried out."""
         control = self.control
-        control.clock = max(control.clock, envelope.received_time)
+        if envelope.received_time > control.clock:  # noqa: PLR1730 -- max costs a call
+            control.clock = envelope.received_time
         self.tally.events += len(envelope.events)
         if not envelope.patient:
             return self._step_control(envelope)
@@ -146,11 +147,14 @@ class Pipeline:
         taken back, or the patient turns out to be of another age, or dead.
         """
         state, book = record.state, record.book
-        before = state.birth_date, state.deceased
-        state.apply(event, envelope.received_time, envelope.encounter)
-        anew = record.heard > 0 and before != (state.birth_date, state.deceased)
-        if type(event) is Cancellation and event.cancelled == "discharge":
-            anew = True
+        if type(event) is Demographics:
+            stay = state.stay
+            birth_date, deceased = stay.birth_date, stay.deceased
+            state.apply(event, envelope.received_time, envelope.encounter)
+            anew = record.heard > 0 and (stay.birth_date != birth_date or stay.deceased != deceased)
+        else:
+            state.apply(event, envelope.received_time, envelope.encounter)
+            anew = type(event) is Cancellation and event.cancelled == "discharge"
         if book.idle:
             return anew
         kill_switch = self.control.guardrails.kill_switch
@@ -188,9 +192,11 @@ class Pipeline:
         heard = record.heard
         if heard == 0:
             self.tally.patients += 1
-        elif envelope.received_time > heard:
-            self.tally.patient_millis += min(envelope.received_time - heard, GAP_COUNTED_MS_MAX)
-        record.heard = max(heard, envelope.received_time)
+        received = envelope.received_time
+        if received > heard:
+            record.heard = received
+            if heard:
+                self.tally.patient_millis += min(received - heard, GAP_COUNTED_MS_MAX)
 
     # -- saying -----------------------------------------------------------------------------------------------------
 
@@ -203,7 +209,7 @@ class Pipeline:
         if moment is not None:
             effects.extend(record.book.assess(moment))
         last = score.verdicts[-1]
-        if not last.proceeds and last.reason not in QUIET_REASONS:
+        if last.reason not in QUIET_REASONS and not last.proceeds:
             effects.append(
                 Suppression(
                     content_id("suppressed", score.score_id),
@@ -296,7 +302,9 @@ class Pipeline:
             if type(effect) is AlertEvent:
                 self.tally.count_alert(effect.trigger, effect.state, effect.disposition)
         deadline = record.book.next_deadline
-        discharged = record.state.discharged_time
+        discharged = record.state.stay.discharged_time
+        if deadline is None and discharged is None and record.deadline is None:
+            return
         if discharged is not None:
             retained = discharged + DISCHARGED_RETENTION_MS
             deadline = retained if deadline is None else min(deadline, retained)
