@@ -59,13 +59,9 @@ class Control:
         self._versions = versions
         self._refresh()
 
-    def scale(self, patient: str) -> Scale:
-        """Give the NEWS2 SpO2 scale set for a patient: 2 only where it is set by name."""
-        return 2 if patient in self.on_second_scale else 1
-
-    def scale_for(self, patient: str, *, merged: bool) -> Scale:
-        """Give the scale of a record; `merged` where a record on scale 2 was merged into it."""
-        return 2 if merged else self.scale(patient)
+    def scale(self, patient: str, *, merged: bool = False) -> Scale:
+        """Give the NEWS2 SpO2 scale of a patient: 2 only by name, or for a record `merged` from one."""
+        return 2 if merged or patient in self._on_second_scale else 1
 
     def apply(self, event: Event) -> None:
         """Let a control event take effect; other events change nothing here."""
@@ -92,7 +88,7 @@ class Control:
         self.guardrails = self.settings.guardrails.with_shadow(shadow=not self.enabled).with_kill_switch(
             engaged=self.kill_switch or self.settings.guardrails.kill_switch
         )
-        self.on_second_scale = frozenset(self.settings.news2_scale_2)
+        self._on_second_scale = frozenset(self.settings.news2_scale_2)
 
     def encode(self) -> bytes:
         """Encode the control state for the store."""

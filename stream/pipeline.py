@@ -172,7 +172,8 @@ class Pipeline:
         retired = self._shelf.find(merge.retired)
         if retired is None:
             return []
-        record.scale_2 = record.scale_2 or retired.scale_2 or self.control.scale(merge.retired) == SECOND_SCALE
+        on_second = self.control.scale(merge.retired, merged=retired.scale_2) == SECOND_SCALE
+        record.scale_2 = record.scale_2 or on_second
         kill_switch = self.control.guardrails.kill_switch
         events = retired.book.merged(envelope.received_time, kill_switch=kill_switch)
         record.state.absorb(retired.state)
@@ -229,7 +230,7 @@ class Pipeline:
         """
         book, state, control = record.book, record.state, self.control
         at = envelope.received_time
-        scale = control.scale_for(envelope.patient, merged=record.scale_2)
+        scale = control.scale(envelope.patient, merged=record.scale_2)
         events: list[AlertEvent] = []
         changed = book.changed_by(intakes)
         if not changed:

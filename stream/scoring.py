@@ -53,8 +53,7 @@ def score_patient(
     state, book = record.state, record.book
     stay, model_open = state.stay, book.model.open is not None
     at = cause.received_time
-    on_second = record.scale_2 or cause.patient in control.on_second_scale
-    news2 = score_news2(state, at, 2 if on_second else 1)
+    news2 = score_news2(state, at, control.scale(cause.patient, merged=record.scale_2))
     prediction, vector = _predict(cause.patient, state, at, news2, control, learner)
     age_years = state.age_years(at)
     applies = applicability(age_years, deceased=stay.deceased)
