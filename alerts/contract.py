@@ -14,7 +14,7 @@ from typing import Literal, Self
 import msgspec
 
 from alerts.lifecycle import State
-from events import Location, Millis, content_id, to_iso
+from events import Location, Millis, content_id, from_iso, to_iso
 from features.reading import Reading
 from guardrails.floor import Priority
 from guardrails.verdict import Verdict
@@ -191,3 +191,18 @@ def to_json(event: AlertEvent) -> bytes:
     for item in document["evidence"]:
         item["observation_id"] = str(item["observation_id"])
     return _encoder.encode(document)
+
+
+def from_json(content: bytes) -> AlertEvent:
+    """Read an event back from its canonical JSON; raises `msgspec.ValidationError` where it is none of this contract.
+
+    `to_json(from_json(content)) == content` is a law of the tests.
+    """
+    document = msgspec.json.decode(content)
+    for field in TIME_FIELDS:
+        document[field] = from_iso(document[field])
+    for item in document["evidence"]:
+        for field in EVIDENCE_TIME_FIELDS:
+            item[field] = from_iso(item[field])
+        item["observation_id"] = int(item["observation_id"])
+    return msgspec.convert(document, AlertEvent)

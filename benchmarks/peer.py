@@ -44,10 +44,13 @@ WARM_UP_ROWS = 500
 """Rows the model learns before it is timed, so that it has a weight for each feature, as a trained one has."""
 
 
-def messages(patients: int, count: int, seed: int = SEED) -> Iterator[bytes]:
-    """Give `count` ORU^R01 messages of 8 vital signs, round robin over `patients`, one minute a round.
+def messages(
+    patients: int, count: int, seed: int = SEED, *, first_time: datetime = FIRST_TIME, step: timedelta = ROUND_STEP
+) -> Iterator[bytes]:
+    """Give `count` ORU^R01 messages of 8 vital signs, round robin over `patients`, one minute (`step`) a round.
 
     Segments end in CR; times carry their zone; each message has its own MSH-10. The same seed gives the same bytes.
+    A running service stamps with its own clock: to be charted as now, the first round is given its time.
 
     >>> first = next(messages(patients=1, count=1))
     >>> first.count(b"OBX|"), first[:4]
@@ -57,7 +60,7 @@ def messages(patients: int, count: int, seed: int = SEED) -> Iterator[bytes]:
     values = [[normal for _, _, _, normal, _, _ in VITALS] for _ in range(patients)]
     for number in range(count):
         patient = number % patients
-        moment = FIRST_TIME + (number // patients) * ROUND_STEP
+        moment = first_time + (number // patients) * step
         yield _message(number, patient, moment, _step(values[patient], rng))
 
 

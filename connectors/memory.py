@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from events import Envelope
+from events import Envelope, Millis
 
 if TYPE_CHECKING:
     from connectors.sqlite.journal import DeadLetterRow, LogRecord
@@ -22,17 +22,20 @@ class MemoryJournal:
     0
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", begin: int = 0) -> None:
+        """Begin after record `begin` of the log called `name`, where the replay starts from stored states."""
+        self.name = name
         self._pending: list[tuple[int, Envelope]] = []
-        self._end = 0
+        self._end = begin
         self._counts: dict[str, int] = {}
 
     def append(
         self,
         records: Sequence[LogRecord],
         dead_letters: Sequence[DeadLetterRow],  # noqa: ARG002 - the source still holds them
-        identities: Sequence[tuple[str, str, str]],  # noqa: ARG002 - the parser's map holds them for the run
+        identities: Sequence[tuple[str, str, str, Millis]],  # noqa: ARG002 - the parser's map holds them for the run
         counts: dict[str, int],
+        forgotten: Sequence[tuple[str, str]] = (),  # noqa: ARG002 - as the identities
     ) -> int:
         """Take a batch; give the log's end offset."""
         for record in records:
@@ -41,8 +44,6 @@ class MemoryJournal:
         for name, count in counts.items():
             self._counts[name] = self._counts.get(name, 0) + count
         return self._end
-
-    name = ""
 
     def end(self) -> int:
         """Give the offset of the last record, 0 where there is none."""

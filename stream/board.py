@@ -72,6 +72,20 @@ class Board:
             # What was only held or in shadow nobody saw; its taking back would be the first they hear of it.
             self._retracted[event.alert_id] = event
 
+    def open_alerts(self) -> list[AlertEvent]:
+        """Give the newest event of every open alert: the gravest first, of equals the longest known."""
+        return sorted(self._alerts.values(), key=lambda event: (-GRAVITY[event.priority], event.received_time))
+
+    def size(self) -> int:
+        """Give how many patients have a score here; those who have left are among them until somebody looks."""
+        return len(self._scores)
+
+    def forget_counts(self) -> None:
+        """Begin counting anew: what was taken in so far was said before, by another process."""
+        self.recent.clear()
+        self.withheld.clear()
+        self.said.clear()
+
     def seen(self, alert_ids: Iterable[str]) -> None:
         """Take the named retractions off: somebody acknowledged them. Unknown ids change nothing."""
         for alert_id in alert_ids:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from alerts.contract import AlertEvent, to_json
-from events import Millis, to_iso
+from events import Millis, from_iso, to_iso
 from guardrails.verdict import Verdict
 from models.news2 import News2
 
@@ -92,3 +92,14 @@ def encode_effect(effect: Effect) -> bytes:
     if type(effect) is Score:
         document["event_time"] = to_iso(effect.event_time)
     return _encoder.encode(document)
+
+
+def decode_score(content: bytes) -> Score:
+    """Read a score back from the bytes it was stored as; its `source` is not among them.
+
+    Raises `msgspec.ValidationError` where they are no score of this release.
+    """
+    document = msgspec.json.decode(content)
+    for field in ("event_time", "received_time"):
+        document[field] = from_iso(document[field])
+    return msgspec.convert({**document, "source": ""}, Score)

@@ -29,7 +29,7 @@ from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.control import Control, ForeignStateError
 from stream.effects import Effect, Unfoldable
-from stream.parse import DeadLetter, Duplicate, Parsed, Parser
+from stream.parse import DeadLetter, Parsed, Parser
 from stream.pipeline import Pipeline
 from stream.records import LIVE_RECORDS_MAX, RecordShelf
 from stream.scoring import Learner
@@ -52,8 +52,9 @@ class Journal(Protocol):
         self,
         records: Sequence[LogRecord],
         dead_letters: Sequence[DeadLetterRow],
-        identities: Sequence[tuple[str, str, str]],
+        identities: Sequence[tuple[str, str, str, Millis]],
         counts: dict[str, int],
+        forgotten: Sequence[tuple[str, str]] = (),
     ) -> int:
         """Store a batch, durable on return; give the end offset."""
         ...
@@ -87,8 +88,17 @@ class Release(msgspec.Struct, frozen=True):
     """False: the version scores in shadow."""
 
 
+CarryOut = Callable[[Sequence[Effect], Sequence[int]], None]
+"""Takes effects, and of each the record of the log that it came of."""
+
+
 class EmbeddedHost:
-    """The folds of all patients, over one journal and one store."""
+    """The folds of all patients, over one journal and one store.
+
+    Two threads may use it. One stores: `accept`, `append`, `let_time_pass`. One folds: `fold`, `checkpoint`, and
+    whatever reads `shelf` and `pipeline`. They share nothing but the journal, whose reader sees only what is on the
+    disk: the fold is never ahead of what is durable.
+    """
 
     def __init__(
         self,
@@ -97,7 +107,7 @@ class EmbeddedHost:
         parser: Parser,
         *,
         versions: Mapping[str, ModelVersion],
-        carry_out: Callable[[Sequence[Effect]], None],
+        carry_out: CarryOut,
         refuse: Callable[[DeadLetter, bytes | None], None] = lambda _letter, _data: None,
         learner: Learner | None = None,
         live_records_max: int = LIVE_RECORDS_MAX,
@@ -122,11 +132,22 @@ class EmbeddedHost:
             raise ForeignStateError("the states have no control state")
         self.shelf = RecordShelf(store, control.catalogue, live_records_max)
         self.pipeline = Pipeline(self.shelf, control, learner)
-        self._folded = self._stored = max(store.watermark(), 0)
+        self.folded = self._stored = max(store.watermark(), 0)
+        """The last record folded."""
         self._pending: list[Effect] = []
         """Folded and not yet carried out: kept until that has succeeded, for what is not said must not be forgotten."""
+        self._pending_of: list[int] = []
+        """Of each pending effect, the record it came of."""
         self.fold()
         self._arrival_clock: Millis = control.clock
+        """The storing thread's own: the running maximum of the received times of what is in the log."""
+        self.end = journal.end()
+        """The last record stored."""
+
+    @property
+    def lag(self) -> int:
+        """How many records are stored and not folded; cheap, and for any thread."""
+        return max(self.end - self.folded, 0)
 
     def release(self, release: Release, at: Millis) -> None:
         """Enter a release into the log: code version, configuration and promotion, each only where it changes.
@@ -150,60 +171,92 @@ class EmbeddedHost:
             ]
         )
 
+    # -- the storing thread -----------------------------------------------------------------------------------------
+
+    def append(self, envelopes: Sequence[Envelope]) -> None:
+        """Append records that are events already (control events, a recorded log); durable on return, not folded."""
+        if not envelopes:
+            return
+        self.end = self._journal.append([LogRecord(envelope) for envelope in envelopes], (), (), {})
+        self._arrival_clock = max(self._arrival_clock, *(envelope.received_time for envelope in envelopes))
+
+    def let_time_pass(self, at: Millis) -> bool:
+        """Append a tick where the log's clock is before `at`, so that timers fire in a silence; not folded here."""
+        if at <= self._arrival_clock:
+            return False
+        self.append([Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),), message_id="tick")])
+        return True
+
+    def accept(
+        self, arrivals: Sequence[Arrival], forgettable: Sequence[str] = (), forget_before: Millis = 0
+    ) -> list[Parsed]:
+        """Account for a batch of messages; durable on return, so that the sender may be told. Folds nothing.
+
+        What cannot be stored leaves nothing behind: neither in the journal nor in what is known of identities.
+        `forgettable` patients are let go of in the same step, unless they were named since `forget_before`.
+        """
+        batch = _Batch(self._arrival_clock)
+        try:
+            gone = self._parser.forget_identities(forgettable, forget_before)
+            for arrival in arrivals:
+                self._account(arrival, batch)
+            links = self._parser.take_identities()
+            self.end = self._journal.append(batch.records, batch.letters, links, batch.counts, gone)
+        except BaseException:
+            self._parser.undo()
+            raise
+        self._parser.settle()
+        self._arrival_clock = batch.clock
+        return batch.outcome
+
+    def _account(self, arrival: Arrival, batch: _Batch) -> None:
+        """Put one message into one of the three counts, and into the batch."""
+        received = max(batch.clock, arrival.received_time or 0)
+        decoded, counts = arrival.decoded, batch.counts
+        parsed, known = self._parser.step(decoded, received, arrival.position)
+        batch.outcome.append(parsed)
+        parts = decoded.parts if type(decoded) is Decoded else 1
+        counts["messages"] += parts
+        counts["duplicates"] += known
+        if type(parsed) is Envelope:
+            assert type(decoded) is Decoded
+            # Only what is in the log moves the clock, so that it stands where it stood after a restart.
+            batch.clock = received
+            hashes = decoded.part_hashes or (decoded.content_hash,)
+            batch.records.append(LogRecord(parsed, hashes, arrival.data))
+            counts["accepted"] += parts - known
+        elif type(parsed) is DeadLetter:
+            batch.letters.append(DeadLetterRow(received, msgspec.json.encode(parsed), arrival.data))
+            self._refuse(parsed, arrival.data)
+            counts["dead_letters"] += parts
+            reason = f"dead_letters:{parsed.reason}"
+            counts[reason] = counts.get(reason, 0) + parts
+
     def enter(self, envelopes: Sequence[Envelope]) -> None:
-        """Append records that are events already (control events, a recorded log) and fold them."""
-        self._journal.append([LogRecord(envelope) for envelope in envelopes], (), (), {})
+        """Append records that are events already, and fold them: for a host that one thread uses."""
+        self.append(envelopes)
         self.fold()
 
-    def accept(self, arrivals: Sequence[Arrival]) -> list[Parsed]:
-        """Account for a batch of messages; durable on return, so that the sender may be told. Folds nothing yet."""
-        records: list[LogRecord] = []
-        letters: list[DeadLetterRow] = []
-        counts = {"messages": 0, "accepted": 0, "dead_letters": 0, "duplicates": 0}
-        outcome: list[Parsed] = []
-        self._arrival_clock = max(self._arrival_clock, self.pipeline.control.clock)
-        for arrival in arrivals:
-            received = max(self._arrival_clock, arrival.received_time or 0)
-            decoded = arrival.decoded
-            parsed, known = self._parser.step(decoded, received, arrival.position)
-            outcome.append(parsed)
-            parts = decoded.parts if type(decoded) is Decoded else 1
-            counts["messages"] += parts
-            counts["duplicates"] += known
-            if type(parsed) is Envelope:
-                assert type(decoded) is Decoded
-                # Only what is in the log moves the clock, so that it stands where it stood after a restart.
-                self._arrival_clock = received
-                records.append(LogRecord(parsed, decoded.part_hashes or (decoded.content_hash,), arrival.data))
-                counts["accepted"] += parts - known
-            elif type(parsed) is Duplicate:
-                continue
-            else:
-                assert type(parsed) is DeadLetter
-                letters.append(DeadLetterRow(received, msgspec.json.encode(parsed), arrival.data))
-                self._refuse(parsed, arrival.data)
-                counts["dead_letters"] += parts
-                reason = f"dead_letters:{parsed.reason}"
-                counts[reason] = counts.get(reason, 0) + parts
-        links = self._parser.take_identities()
-        try:
-            self._journal.append(records, letters, links, counts)
-        except BaseException:
-            self._parser.put_back_identities(links)
-            raise
-        return outcome
+    # -- the folding thread -----------------------------------------------------------------------------------------
 
-    def fold(self) -> int:
-        """Fold every record after the last one folded; give how many. Effects are carried out before this returns."""
+    def fold(self, limit: int | None = None) -> int:
+        """Fold the records after the last one folded, at most `limit`; give how many.
+
+        Effects are carried out before this returns. Where that fails, or the states cannot be stored, it raises, and
+        the next call does first what is still owed: nothing is skipped, and nothing folded twice.
+        """
         folded = 0
-        self._finish_batch()
-        for offset, envelope in self._journal.read(self._folded):
-            self._fire_timers(envelope)
-            self._pending.extend(self._step(envelope))
-            folded += 1
-            self._folded = offset
-            if folded % CARRY_OUT_RECORDS == 0:
-                self._finish_batch()
+        self._carry_out_pending()
+        if limit is None or limit > 0:
+            for offset, envelope in self._journal.read(self.folded):
+                self._fire_timers(offset, envelope)
+                self._put(offset, self._step(envelope))
+                folded += 1
+                self.folded = offset
+                if folded == limit:
+                    break
+                if folded % CARRY_OUT_RECORDS == 0:
+                    self._finish_batch()
         self._finish_batch()
         return folded
 
@@ -217,13 +270,17 @@ class EmbeddedHost:
 
     def checkpoint(self) -> None:
         """Store the states with the watermark they stand for; never before their effects are carried out."""
-        assert not self._pending
-        states = self.shelf.take_changes()
-        states[CONTROL_KEY] = self.pipeline.control.encode()
-        self._store.commit(self._epoch, states, self._folded)
-        self._stored = self._folded
+        self._carry_out_pending()
+        changes = self.shelf.take_changes()
+        states = {**changes, CONTROL_KEY: self.pipeline.control.encode()}
+        try:
+            self._store.commit(self._epoch, states, self.folded)
+        except BaseException:
+            self.shelf.put_back(changes)
+            raise
+        self._stored = self.folded
 
-    def _fire_timers(self, envelope: Envelope) -> None:
+    def _fire_timers(self, offset: int, envelope: Envelope) -> None:
         """Synthesise the whole-minute ticks up to a record at which a timer is due.
 
         They are a function of the log alone, so they need no record of their own: the same records fire them again.
@@ -232,12 +289,32 @@ class EmbeddedHost:
             at = -(-max(deadline, 0) // TICK_MS) * TICK_MS
             if at > envelope.received_time:
                 break
-            self._pending.extend(self._step(Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),))))
+            self._put(offset, self._step(Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),))))
+
+    def _put(self, offset: int, effects: Sequence[Effect]) -> None:
+        self._pending.extend(effects)
+        self._pending_of.extend([offset] * len(effects))
+
+    def _carry_out_pending(self) -> None:
+        if self._pending:
+            self._carry_out(self._pending, self._pending_of)
+            self._pending, self._pending_of = [], []
 
     def _finish_batch(self) -> None:
         """Carry effects out first, store states second: a crash in between repeats effects under the same ids."""
-        if self._pending:
-            self._carry_out(self._pending)
-            self._pending = []
-        if self._durable and self._folded - self._stored >= CHECKPOINT_RECORDS:
+        self._carry_out_pending()
+        if self._durable and self.folded - self._stored >= CHECKPOINT_RECORDS:
             self.checkpoint()
+
+
+class _Batch:
+    """Messages being accounted for, before they are stored."""
+
+    __slots__ = ("clock", "counts", "letters", "outcome", "records")
+
+    def __init__(self, clock: Millis) -> None:
+        self.clock = clock
+        self.records: list[LogRecord] = []
+        self.letters: list[DeadLetterRow] = []
+        self.outcome: list[Parsed] = []
+        self.counts = {"messages": 0, "accepted": 0, "dead_letters": 0, "duplicates": 0}

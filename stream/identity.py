@@ -7,9 +7,12 @@ the map is kept: a host hands in what it has stored and stores what `resolve` re
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import sha256
 
 from connectors.decoded import Identifier
+from events import MILLIS_PER_HOUR, Millis
 from events.identifiers import join_parts
 
 PSEUDONYM_HEX_DIGITS = 32
@@ -18,6 +21,10 @@ PSEUDONYM_HEX_DIGITS = 32
 ENCOUNTERS_REMEMBERED_MAX = 8_192
 """Visits whose pseudonym is remembered, some 2 MB: the inpatients of a very large hospital. When full, it starts anew;
 a pseudonym is a function of its parts, so remembering it changes nothing but the time it takes."""
+
+USED_STEP_MS = 24 * MILLIS_PER_HOUR
+"""When a patient was last named is noted again after this long: one small write a patient and day, and exact enough
+for a retention that is reckoned in days."""
 
 REPLAY_PSEUDONYM_KEY = b"wardstream-replay-pseudonyms-v1"
 """The key where a site has configured none: replays of one file agree everywhere. It hides nothing from its holder."""
@@ -52,25 +59,43 @@ class IdentityMap:
     True
     """
 
-    __slots__ = ("_encounters", "_key_of", "_names", "_names_of", "_pseudonyms", "_unsaved", "conflicts")
+    __slots__ = (
+        "_encounters",
+        "_key_of",
+        "_names",
+        "_names_of",
+        "_pseudonyms",
+        "_undo",
+        "_unsaved",
+        "_used",
+        "conflicts",
+    )
 
     def __init__(
         self,
         pseudonyms: Pseudonyms,
         known: dict[Identifier, str] | None = None,
         names: dict[str, Identifier] | None = None,
+        used: Iterable[tuple[str, Millis]] = (),
     ) -> None:
-        """Begin with the links known; `names`, where given, is filled with each new key's own identifier."""
+        """Begin with the links known, and when each patient was last named.
+
+        `names`, where given, is filled with each new key's own identifier.
+        """
         self._pseudonyms = pseudonyms
         self._names = names
         self._key_of: dict[tuple[str, str], str] = {}
         self._names_of: dict[str, list[tuple[str, str]]] = {}
         self._encounters: dict[tuple[str, str], str] = {}
         self._unsaved: list[tuple[str, str, str]] = []
+        self._used: dict[str, Millis] = dict(used)
+        self._undo: list[Callable[[], None]] = []
+        """What takes back, last first, all that was done since `settle`: as much as one batch does."""
         self.conflicts = 0
         """Messages whose identifiers do not agree on one patient: counted and shown, never settled by guessing."""
         for name, key in (known or {}).items():
             self._keep(name.authority, name.value, key)
+        self._undo.clear()
 
     def resolve(self, identifiers: tuple[Identifier, ...]) -> str:
         """Give the patient key: the first identifier already known decides; else a new key from the best one.
@@ -96,6 +121,7 @@ class IdentityMap:
         fitting = [key for key in keys if found[0] == key or not self._contradicts(key, identifiers)]
         if len(keys) > 1 or len(fitting) < len(keys):
             self.conflicts += 1
+            self._undo.append(self._uncount_conflict)
         if fitting:
             key = fitting[0]
         else:
@@ -131,7 +157,9 @@ class IdentityMap:
             if key == survivor or key in retired_keys:
                 continue
             retired_keys.append(key)
-            for authority, value in self._names_of.pop(key, []):
+            names = self._names_of.pop(key, [])
+            self._undo.append(partial(self._restore_names, key, names))
+            for authority, value in names:
                 self._link(authority, value, survivor)
         return tuple(retired_keys)
 
@@ -150,19 +178,88 @@ class IdentityMap:
             self._names[key] = Identifier(patient, number)
         return key
 
+    def touch(self, patient: str, at: Millis) -> None:
+        """Note that a patient was named; what the host has stored of it is at most `USED_STEP_MS` behind."""
+        used = self._used.get(patient)
+        if used is not None and at - used < USED_STEP_MS:
+            return
+        self._undo.append(partial(self._restore_used, patient, used))
+        self._used[patient] = at
+        if used is not None:
+            self._unsaved.extend((authority, value, patient) for authority, value in self._names_of.get(patient, ()))
+
+    def forget(self, patients: Iterable[str], before: Millis) -> list[tuple[str, str]]:
+        """Let go of patients that were not named since `before`; give the (authority, value) for the host to remove.
+
+        Who comes back after that is a new patient under the same pseudonym, joined to no other number of his.
+        """
+        gone: list[tuple[str, str]] = []
+        for patient in patients:
+            if self._used.get(patient, 0) >= before:
+                continue
+            names = self._names_of.pop(patient, [])
+            self._undo.append(partial(self._restore_names, patient, names))
+            self._undo.append(partial(self._restore_used, patient, self._used.pop(patient, None)))
+            for name in names:
+                self._undo.append(partial(self._restore_key, name, self._key_of.pop(name)))
+                gone.append(name)
+        return gone
+
     def take_unsaved(self) -> list[tuple[str, str, str]]:
         """Give the (authority, value, key) links made since the last call, for the host to store."""
         links, self._unsaved = self._unsaved, []
         return links
 
-    def put_back(self, links: list[tuple[str, str, str]]) -> None:
-        """Count links as unsaved again: what was to store them failed."""
-        self._unsaved = links + self._unsaved
+    def used(self, patient: str) -> Millis:
+        """Give when a patient was last noted as named, 0 where never."""
+        return self._used.get(patient, 0)
+
+    def settle(self) -> None:
+        """Let all that was done stand: the host has stored it."""
+        self._undo.clear()
+
+    def undo(self) -> None:
+        """Take back all that was done since `settle`: what was to store it failed, and the messages will come again.
+
+        A merge that is not stored must not have happened: sent again, it would find nobody left to retire.
+        """
+        for entry in reversed(self._undo):
+            entry()
+        self._undo.clear()
+        self._unsaved.clear()
 
     def _link(self, authority: str, value: str, key: str) -> None:
         self._keep(authority, value, key)
         self._unsaved.append((authority, value, key))
 
     def _keep(self, authority: str, value: str, key: str) -> None:
-        self._key_of[authority, value] = key
-        self._names_of.setdefault(key, []).append((authority, value))
+        name = (authority, value)
+        self._undo.append(partial(self._unkeep, name, self._key_of.get(name), key))
+        self._key_of[name] = key
+        self._names_of.setdefault(key, []).append(name)
+
+    def _unkeep(self, name: tuple[str, str], former: str | None, key: str) -> None:
+        names = self._names_of[key]
+        names.pop()
+        if not names:
+            del self._names_of[key]
+        if former is None:
+            del self._key_of[name]
+        else:
+            self._key_of[name] = former
+
+    def _restore_key(self, name: tuple[str, str], key: str) -> None:
+        self._key_of[name] = key
+
+    def _restore_names(self, key: str, names: list[tuple[str, str]]) -> None:
+        if names:
+            self._names_of[key] = names
+
+    def _restore_used(self, patient: str, used: Millis | None) -> None:
+        if used is None:
+            self._used.pop(patient, None)
+        else:
+            self._used[patient] = used
+
+    def _uncount_conflict(self) -> None:
+        self.conflicts -= 1

@@ -7,6 +7,7 @@ sockets, nor how anything is stored. Pure: the same messages in the same order g
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -114,18 +115,34 @@ class Parser:
             return Duplicate(decoded.message_id, position), decoded.parts
         return self._envelope(fresh, received_time, position), sum(known)
 
-    def take_identities(self) -> list[tuple[str, str, str]]:
-        """Give the identity links made since the last call, for the journal."""
-        return self._identity.take_unsaved()
+    @property
+    def conflicts(self) -> int:
+        """How many messages named identifiers that disagree on a patient."""
+        return self._identity.conflicts
 
-    def put_back_identities(self, links: list[tuple[str, str, str]]) -> None:
-        """Take links back that the journal could not store: the next batch stores them."""
-        self._identity.put_back(links)
+    def take_identities(self) -> list[tuple[str, str, str, Millis]]:
+        """Give the identity links made or used anew since the last call, for the journal, with when they were used."""
+        used = self._identity.used
+        return [(authority, value, key, used(key)) for authority, value, key in self._identity.take_unsaved()]
+
+    def forget_identities(self, patients: Iterable[str], before: Millis) -> list[tuple[str, str]]:
+        """Let go of patients not named since `before`; give their identifiers, for the journal to remove."""
+        return self._identity.forget(patients, before)
+
+    def settle(self) -> None:
+        """Let what was done to identities stand: the journal has the batch."""
+        self._identity.settle()
+
+    def undo(self) -> None:
+        """Take back what was done to identities: the journal could not store the batch."""
+        self._identity.undo()
 
     def _envelope(self, decoded: Decoded, received_time: Millis, position: str) -> Envelope:
         identity = self._identity
         subject = decoded.subject
         patient = identity.resolve(subject) if subject else ""
+        if patient:
+            identity.touch(patient, received_time)
         events: tuple[Event, ...] = decoded.events
         if decoded.retired:
             events = self._with_retired_key(decoded, patient)

@@ -31,7 +31,7 @@ from features.intake import Intake
 from models.news2 import SOURCES, score_news2
 from stream.control import Control
 from stream.effects import Effect, Suppression
-from stream.records import PatientRecord, RecordShelf
+from stream.records import UNHEARD_RETENTION_MS, PatientRecord, RecordShelf
 from stream.scoring import Learner, score_patient
 from stream.tally import Tally
 from stream.timers import Timers
@@ -191,9 +191,11 @@ class Pipeline:
     def _note_time(self, record: PatientRecord, envelope: Envelope) -> None:
         """Add to the patient-days observed: the time since the patient was last heard of, a day at the most."""
         heard = record.heard
+        received = envelope.received_time
         if heard == 0:
             self.tally.patients += 1
-        received = envelope.received_time
+            # Set once; when it comes, it is set again from when the patient was last heard of.
+            self._timers.set(received + UNHEARD_RETENTION_MS, envelope.patient)
         if received > heard:
             record.heard = received
             if heard:
@@ -267,14 +269,13 @@ class Pipeline:
         now = envelope.received_time
         for patient in self._timers.take(now):
             record = self._shelf.find(patient)
-            if record is None or record.deadline is None:
+            if record is None:
                 continue
-            if record.deadline > now:
-                self._timers.set(record.deadline, patient)  # It moved on while its entry waited.
-                continue
-            discharged = record.state.discharged_time
-            if discharged is not None and discharged + DISCHARGED_RETENTION_MS <= now and record.book.idle:
+            if self._is_over(record, now):
                 self._shelf.drop(patient)
+                continue
+            if record.deadline is None or record.deadline > now:
+                self._wait(patient, record, now)  # It moved on while its entry waited.
                 continue
             self._shelf.open(patient)
             cause = Envelope(
@@ -294,8 +295,25 @@ class Pipeline:
                 self._score(cause, record, (), fired)
                 fired.extend(record.book.tick(now, kill_switch=self.control.guardrails.kill_switch))
             self._finish(patient, record, fired)
+            self._wait(patient, record, now)
             effects.extend(fired)
         return effects
+
+    def _is_over(self, record: PatientRecord, now: Millis) -> bool:
+        """Whether a record may go: a day after the discharge, or when nobody has been heard of for very long."""
+        if not record.book.idle:
+            return False
+        discharged = record.state.discharged_time
+        if discharged is not None and discharged + DISCHARGED_RETENTION_MS <= now:
+            return record.deadline is not None and record.deadline <= now
+        return record.heard + UNHEARD_RETENTION_MS <= now
+
+    def _wait(self, patient: str, record: PatientRecord, now: Millis) -> None:
+        """Have the patient's timer come for its next deadline, and at the latest for the end of its record."""
+        next_time = record.heard + UNHEARD_RETENTION_MS
+        if record.deadline is not None and (record.deadline < next_time or next_time <= now):
+            next_time = record.deadline
+        self._timers.set(max(next_time, now + 1), patient)
 
     def _finish(self, patient: str, record: PatientRecord, effects: list[Effect]) -> None:
         """Count what was said and set the patient's next timer, always later than now: a tick must make progress."""

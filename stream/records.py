@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from alerts.book import AlertBook
-from events import Millis
+from events import MILLIS_PER_HOUR, Millis
 from features.catalogue import Catalogue
 from features.state import PatientState
 from features.store import StateStore
@@ -20,6 +20,9 @@ from features.store import StateStore
 LIVE_RECORDS_MAX = 4_000
 """Records kept decoded: the patients of a very large hospital; the least recently used beyond go to the store."""
 RECORD_SCHEMA = 1
+UNHEARD_RETENTION_MS = 30 * 24 * MILLIS_PER_HOUR
+"""A patient of whom nothing was heard for so long, and who has no open alert, is not here any more, though nobody sent
+a discharge. The longest maximum age of a value is 72 h: nothing that could be scored goes."""
 
 
 class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -148,8 +151,14 @@ class RecordShelf:
         changes, self._changed = self._changed, {}
         return changes
 
+    def put_back(self, changes: dict[str, bytes | None]) -> None:
+        """Take changes back that the store could not commit; what has changed since is newer."""
+        self._changed = {**changes, **self._changed}
+
     def deadlines(self) -> list[tuple[Millis, str]]:
-        """Give (deadline, patient) of every stored record that waits for one: read once, when a host opens.
+        """Give (deadline, patient) of every stored record: read once, when a host opens.
+
+        A record that waits for nothing has the deadline of one that nobody is heard of any more.
 
         Checks every record on the way; raises `UnreadableRecordError`.
         """
@@ -157,8 +166,9 @@ class RecordShelf:
         for patient, data in self._store.items():
             if patient:
                 stored = read_stored(data)
-                if stored.deadline is not None:
-                    waiting.append((stored.deadline, patient))
+                unheard = stored.heard + UNHEARD_RETENTION_MS
+                deadline = stored.deadline
+                waiting.append((unheard if deadline is None else min(deadline, unheard), patient))
         return waiting
 
     def _keep(self, patient: str, record: PatientRecord) -> None:

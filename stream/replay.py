@@ -15,14 +15,16 @@ import msgspec
 from connectors.decoded import Identifier
 from connectors.memory import MemoryJournal
 from connectors.sources.arrival import Arrival
+from connectors.sqlite.journal import SqliteJournal
 from events import CodeVersion, Configuration, Envelope, Millis, Promotion
-from features.store import MemoryStateStore
+from features.store import MemoryStateStore, StateStore
 from models.version import ModelVersion
 from stream.host import EmbeddedHost, Release
 from stream.identity import IdentityMap, Pseudonyms
 from stream.outputs import FileOutputs
 from stream.parse import DeadLetter, Parser, RecentMessages
 from stream.scoring import Learner
+from stream.states import UNUSABLE_STATES, beginning_states
 from stream.tally import Tally
 
 BATCH = 200
@@ -62,17 +64,30 @@ class Replay:
         self._folder = folder
         self._release = release
         self._on_progress = on_progress
+        self.versions = versions
+        self._learner = learner
         self._journal = MemoryJournal()
-        self._host = EmbeddedHost(
+        self._host = self._make_host(MemoryStateStore())
+
+    def _make_host(self, states: StateStore) -> EmbeddedHost:
+        return EmbeddedHost(
             self._journal,
-            MemoryStateStore(),
+            states,
             Parser(self.identity, RecentMessages()),
-            versions=versions,
-            carry_out=self.outputs.carry_out,
+            versions=self.versions,
+            carry_out=lambda effects, _offsets: self.outputs.carry_out(effects),
             refuse=self.outputs.refuse,
-            learner=learner,
+            learner=self._learner,
             durable=False,
         )
+
+    def start_from(self, states: StateStore, *, name: str, begin: int) -> None:
+        """Begin after record `begin` of the log called `name`, from the states of then; before anything is replayed.
+
+        Raises one of `stream.states.UNUSABLE_STATES` where they are of no use to this release.
+        """
+        self._journal = MemoryJournal(name, begin)
+        self._host = self._make_host(states)
 
     def messages(self, arrivals: Iterable[Arrival]) -> None:
         """Replay messages, in the order given."""
@@ -122,6 +137,23 @@ class Replay:
         (self._folder / "summary.json").write_bytes(text + b"\n")
         (self._folder / "digest.txt").write_text(digest + "\n")
         return ReplayResult(summary, digest)
+
+
+def start_at_beginning(replay: Replay, folder: Path, journal: SqliteJournal, warn: Callable[[str], None]) -> None:
+    """Let a replay of a journal whose earlier part the retention removed start from the states it begins with.
+
+    Where this release cannot use those, the log is folded without what was known before it, and `warn` hears so.
+    """
+    for use_base in (True, False):
+        states = beginning_states(folder, journal, replay.versions, use_base=use_base)
+        try:
+            replay.start_from(states, name=journal.name, begin=journal.begin())
+        except UNUSABLE_STATES as fault:
+            if not use_base:
+                raise
+            warn(f"the states that the log begins with cannot be used ({type(fault).__name__}): folded without them")
+        else:
+            return
 
 
 def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:

@@ -1,60 +1,45 @@
-"""The embedded service over a data folder: journal and state in SQLite, the host between them.
+"""The embedded service over a data folder: journal, outputs and states in SQLite, the host between them.
 
 Owns the wiring and what is read back from the folder. Must not know a format, a socket or how anything is shown.
 """
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
-from alerts.book import UnreadableBookError
 from connectors.decoded import Identifier
 from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import JournalError, SqliteJournal
+from connectors.sqlite.locks import LOCK_FILE, FolderLock, try_alone
+from connectors.sqlite.outputs import OUTPUTS_FILE, SqliteOutputs, StoredOutput
 from connectors.sqlite.state_store import SqliteStateStore
-from features.encoding import CorruptStateError, UnknownStateVersionError
-from features.store import MemoryStateStore
+from events import Millis
 from models.version import ModelVersion
-from stream.control import ForeignStateError
 from stream.digest import RunDigest
 from stream.effects import Effect, effect_id, effect_kind, encode_effect
 from stream.host import EmbeddedHost, Release
 from stream.identity import IdentityMap, Pseudonyms
 from stream.parse import Parsed, Parser, RecentMessages
-from stream.records import LIVE_RECORDS_MAX, UnreadableRecordError
+from stream.records import LIVE_RECORDS_MAX
+from stream.retention import Retention
 from stream.settings import Settings
+from stream.states import STATE_FILE, UNUSABLE_STATES, beginning_states, provide_states, set_states_aside
 
-STATE_FILE = "state.db"
-"""The states lie beside `journal.db`, and can be remade from it."""
+__all__ = ["LOCK_FILE", "STATE_FILE", "EmbeddedService", "JournalledMessages", "open_for_reading"]
+
+ATTEMPTS = 3
+"""To open the states: as they are, from the base the log begins with, from the log alone."""
 DATA_FOLDER_MODE = 0o700
 """The folder holds patient identifiers: nobody but the service's user reads it."""
 
 
-LOCK_FILE = "lock"
-UNUSABLE_STATES = (
-    ForeignStateError,
-    UnreadableRecordError,
-    UnreadableBookError,
-    CorruptStateError,
-    UnknownStateVersionError,
-    UnicodeDecodeError,
-    sqlite3.DatabaseError,
-)
-"""What says that stored states are of no use; all of them can be remade from the log."""
-
-
-def _lock_folder(folder: Path) -> IO[bytes]:
+def _lock_folder(folder: Path) -> FolderLock:
     """Take the folder for this process; raises `JournalError` where another has it. Freed on any death."""
-    lock = (folder / LOCK_FILE).open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise JournalError(f"{folder} is open in another process; stop that one first") from None
+    lock = try_alone(folder / LOCK_FILE)
+    if lock is None:
+        raise JournalError(f"{folder} is open in another process; stop that one first")
     return lock
 
 
@@ -77,13 +62,23 @@ class JournalledMessages:
         self._batch.clear()
 
 
+def _open_outputs(path: Path) -> SqliteOutputs:
+    try:
+        return SqliteOutputs(path)
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{path.name} cannot be used ({error}); restore the folder from a backup") from None
+
+
 class EmbeddedService:
     """One data folder, opened by one process: a second one is refused.
 
     On opening, whatever was acknowledged and not yet folded is folded: a crash at any moment loses nothing. States that
     are damaged, or of another journal or release, are set aside and folded anew from the log.
 
-    `listen` hears every effect as it is carried out; `warn` hears what the operator should know.
+    Two threads may use it, one that stores and one that folds; what is for which is said below. Opening and closing is
+    for the time before and after. `retention_ms` is how long things are kept, by the log's clock; None keeps all. It
+    takes effect where `maintain` is called. `listen` hears every effect as it is carried out; `warn` hears what the
+    operator should know.
     """
 
     def __init__(
@@ -94,6 +89,7 @@ class EmbeddedService:
         pseudonyms: Pseudonyms | None = None,
         live_records_max: int = LIVE_RECORDS_MAX,
         *,
+        retention_ms: Millis | None = None,
         listen: Callable[[Sequence[Effect]], None] = lambda _effects: None,
         warn: Callable[[str], None] = lambda _text: None,
     ) -> None:
@@ -105,69 +101,136 @@ class EmbeddedService:
         self.diverged = 0
         """Outputs that a repeat of work gave other bytes for; the first ones stand."""
         self.journal = SqliteJournal(folder)
+        self.outputs = _open_outputs(folder / OUTPUTS_FILE)
+        """For the folding thread; others read through a `SqliteOutputs` of their own, opened `read_only`."""
         known = {Identifier(authority, value): key for authority, value, key in self.journal.identities()}
         self._seen = JournalledMessages(self.journal)
+        identities = IdentityMap(pseudonyms or Pseudonyms(), known, used=self.journal.patients_used())
+        self._parser = Parser(identities, self._seen)
         self._store: SqliteStateStore | None = None
-        self._parser = Parser(IdentityMap(pseudonyms or Pseudonyms(), known), self._seen)
-        try:
-            self._open(versions, live_records_max)
-        except UNUSABLE_STATES as fault:
-            if isinstance(fault, sqlite3.OperationalError):
-                raise  # A full disk or a lock says nothing of the states.
-            self._set_states_aside(type(fault).__name__)
-            self._open(versions, live_records_max)
+        store = self._open(versions, live_records_max)
+        self._retention = Retention(folder, self.outputs, store, retention_ms)
         # A millisecond on: a release that comes back without any traffic in between is a record of its own.
         self.host.release(release, self.host.pipeline.control.clock + 1)
 
-    def _open(self, versions: Mapping[str, ModelVersion], live_records_max: int) -> None:
-        self._store = None
-        store = self._store = SqliteStateStore(self._folder / STATE_FILE)
+    def _open(self, versions: Mapping[str, ModelVersion], live_records_max: int) -> SqliteStateStore:
+        """Open the states and fold what the log has beyond them; those that cannot be used are set aside and remade.
+
+        Tried in turn: the states as they are, the base the log begins with, and the log alone.
+        """
+        for attempt in range(ATTEMPTS):
+            self._store = None
+            try:
+                use_base = attempt < ATTEMPTS - 1
+                store = self._store = provide_states(
+                    self._folder, self.journal, versions, self._warn, use_base=use_base
+                )
+                self._check_watermark(store)
+                self.host = EmbeddedHost(
+                    self.journal,
+                    store,
+                    self._parser,
+                    versions=versions,
+                    carry_out=self._carry_out,
+                    live_records_max=live_records_max,
+                )
+            except UNUSABLE_STATES as fault:
+                # A full disk or a lock says nothing of the states.
+                if isinstance(fault, sqlite3.OperationalError) or attempt == ATTEMPTS - 1:
+                    raise
+                self._set_states_aside(type(fault).__name__)
+            else:
+                return store
+        raise AssertionError
+
+    def _check_watermark(self, store: SqliteStateStore) -> None:
         if store.watermark() > self.journal.end():
             # Records taken in now would stand before the watermark, and never be folded: nobody would be told.
             raise JournalError(
                 f"{STATE_FILE} is ahead of the log: restore both files from one backup, or remove it to refold"
             )
-        self.host = EmbeddedHost(
-            self.journal,
-            store,
-            self._parser,
-            versions=versions,
-            carry_out=self._carry_out,
-            live_records_max=live_records_max,
-        )
 
     def _set_states_aside(self, fault: str) -> None:
         """Move the state files out of the way; the log remakes them."""
         if self._store is not None:
             self._store.close()
-        number = 1
-        while (self._folder / f"{STATE_FILE}.aside-{number}").exists():
-            number += 1
-        for suffix in ("", "-wal", "-shm"):
-            path = self._folder / f"{STATE_FILE}{suffix}"
-            if path.exists():
-                path.rename(self._folder / f"{STATE_FILE}.aside-{number}{suffix}")
-        self._warn(
-            f"the stored states cannot be used ({fault}): set aside as {STATE_FILE}.aside-{number}, refolding the log"
-        )
+        name = set_states_aside(self._folder)
+        self._warn(f"the stored states cannot be used ({fault}): set aside as {name}, refolding the log")
 
-    def _carry_out(self, effects: Sequence[Effect]) -> None:
-        diverged = self.journal.append_outputs(
-            [(effect_kind(effect), effect_id(effect), encode_effect(effect)) for effect in effects]
-        )
+    def _carry_out(self, effects: Sequence[Effect], offsets: Sequence[int]) -> None:
+        rows = [
+            StoredOutput(effect_kind(one), effect_id(one), getattr(one, "patient", ""), offset, encode_effect(one))
+            for one, offset in zip(effects, offsets, strict=True)
+        ]
+        diverged = self.outputs.append_outputs(rows)
         if diverged:
             self.diverged += len(diverged)
             self._warn(f"{len(diverged)} outputs came out otherwise than they were first given, such as {diverged[0]}")
         self.listen(effects)
 
+    # -- for the thread that stores ---------------------------------------------------------------------------------
+
+    def store(self, arrivals: Sequence[Arrival]) -> list[Parsed]:
+        """Make a batch durable, so that its senders may be told on return; folds nothing.
+
+        Raises `sqlite3.Error` or `OSError` where it cannot be stored (a full disk): then nothing of it is kept, and
+        the same messages sent again are new.
+        """
+        patients, before = self._retention.take_forgettable()
+        try:
+            return self.host.accept(arrivals, patients, before)
+        except BaseException:
+            self._retention.put_back(patients)
+            raise
+        finally:
+            self._seen.clear()
+
+    def enter_tick(self, at: Millis) -> bool:
+        """Enter the passing of time into the log in a silence; durable on return, not folded.
+
+        Says whether there was anything to enter: not where the log's clock is there already.
+        """
+        return self.host.let_time_pass(at)
+
+    # -- for the thread that folds ----------------------------------------------------------------------------------
+
+    def fold(self, limit: int | None = None) -> int:
+        """Fold what is stored, at most `limit` records; give how many. Effects are carried out before this returns."""
+        return self.host.fold(limit)
+
+    def maintain(self, now: Millis) -> bool:
+        """Do a small part of what the retention asks for; some tens of milliseconds, more where a base is made.
+
+        `now` is the present; what is older than the retention at the earlier of it and the log's own clock goes, so
+        that a clock that jumped removes nothing. Says whether there is more to do at once. Call it about each second.
+        """
+        return self._retention.work(self.host, now)
+
+    # -- for any thread ---------------------------------------------------------------------------------------------
+
+    def lag(self) -> int:
+        """Give how many records are stored and not yet folded."""
+        return self.host.lag
+
+    def folded(self) -> int:
+        """Give the offset of the last record folded."""
+        return self.host.folded
+
+    def identity_conflicts(self) -> int:
+        """Give how many messages named identifiers that disagree on a patient, since the folder was opened."""
+        return self._parser.conflicts
+
+    def patients(self) -> list[str]:
+        """Give the keys of all whose record was stored when the folder was opened, or since (folding thread)."""
+        assert self._store is not None
+        return sorted(key for key in self._store.keys() if key)  # noqa: SIM118 - a store is no dict
+
+    # -- for a service that one thread uses -------------------------------------------------------------------------
+
     def accept(self, arrivals: Sequence[Arrival]) -> list[Parsed]:
         """Make a batch durable (its senders may be told on return), then fold it."""
-        try:
-            parsed = self.host.accept(arrivals)
-        finally:
-            # Also of a batch that could not be stored: sent again, its messages are new.
-            self._seen.clear()
-        self.host.fold()
+        parsed = self.store(arrivals)
+        self.fold()
         return parsed
 
     @property
@@ -176,17 +239,19 @@ class EmbeddedService:
         return self.host.pipeline.control.settings
 
     def close(self) -> None:
-        """Store the states and close both files; opening again goes on from here."""
+        """Store the states and close the files; opening again goes on from here."""
         self.host.checkpoint()
         if self._store is not None:
             self._store.close()
+        self._retention.close()
+        self.outputs.close()
         self.journal.close()
         self._lock.close()
 
     def digest(self) -> str:
         """Digest everything ever put out by this folder: equal to a replay of its journal."""
         digest = RunDigest()
-        for kind, name, content in self.journal.outputs():
+        for kind, name, content in self.outputs.outputs(after=self.journal.begin()):
             digest.add(kind, name, content)
         return digest.hexdigest()
 
@@ -198,11 +263,12 @@ def open_for_reading(folder: Path, versions: Mapping[str, ModelVersion]) -> Embe
     """
     journal = SqliteJournal(folder, read_only=True)
     states = folder / STATE_FILE
+    store = SqliteStateStore(states, read_only=True) if states.exists() else beginning_states(folder, journal, versions)
     return EmbeddedHost(
         journal,
-        SqliteStateStore(states, read_only=True) if states.exists() else MemoryStateStore(),
+        store,
         Parser(IdentityMap(Pseudonyms()), RecentMessages()),
         versions=versions,
-        carry_out=lambda _effects: None,
+        carry_out=lambda _effects, _offsets: None,
         durable=False,
     )

@@ -5,8 +5,11 @@ Owns the shape, the defaults and the errors that say which key is wrong. Must no
 
 from __future__ import annotations
 
+import re
 import tomllib
+from difflib import get_close_matches
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -14,6 +17,7 @@ from alerts.configuration import AlertSettings
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
 from guardrails.configuration import GuardrailSettings
+from stream.service_settings import ServiceSettings
 
 CONFIGURATION_BYTES_MAX = 256 * 1024
 """A longer file is no configuration of ours."""
@@ -60,22 +64,84 @@ def configuration_hash(settings: Settings) -> str:
     return sha256(configuration_text(settings).encode()).hexdigest()[:16]
 
 
+class SiteFile(msgspec.Struct, frozen=True):
+    """What a `wardstream.toml` says: what is decided by (enters the log), and how this machine runs (does not)."""
+
+    settings: Settings = Settings()
+    service: ServiceSettings = ServiceSettings()
+
+
 def parse_toml(text: str, name: str = "wardstream.toml") -> Settings:
-    r"""Read `wardstream.toml`; raises `ConfigurationError` naming the line or the key at fault.
+    """Read what a `wardstream.toml` says of decisions; raises `ConfigurationError` as `parse_site` does.
 
     >>> parse_toml("").codes
     {}
-    >>> parse_toml("[guardrails]\nraise_it = 1")
+    """
+    return parse_site(text, name).settings
+
+
+def parse_site(text: str, name: str = "wardstream.toml") -> SiteFile:
+    r"""Read a `wardstream.toml`; raises `ConfigurationError` naming the line and the key at fault.
+
+    >>> parse_site("[service]\nhttp_port = 8081").service.http_port
+    8081
+    >>> parse_site("[guardrails]\nraise_it = 1", "w.toml")
     Traceback (most recent call last):
     ...
-    stream.settings.ConfigurationError: wardstream.toml: Object contains unknown field `raise_it` - at `$.guardrails`
+    stream.settings.ConfigurationError: w.toml, line 2: guardrails.raise_it: unknown key; did you mean raise_at?
     """
     if len(text) > CONFIGURATION_BYTES_MAX:
         raise ConfigurationError(f"{name}: longer than {CONFIGURATION_BYTES_MAX} characters")
     try:
-        return msgspec.convert(tomllib.loads(text), Settings)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name}: {error}") from None
+    service = document.pop("service", {})
+    try:
+        return SiteFile(msgspec.convert(document, Settings), _convert_service(service))
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigurationError(_explained(str(error), text, name)) from None
+
+
+def _convert_service(table: Any) -> ServiceSettings:
+    try:
+        return msgspec.convert(table, ServiceSettings)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        at = "`$.service" if "`$" in message else " - at `$.service`"
+        raise ValueError(message.replace("`$", at, 1) if "`$" in message else message + at) from None
+
+
+def _explained(fault: str, text: str, name: str) -> str:
+    """Say a fault with its line, its key as it is written, and the key that was probably meant."""
+    unknown = re.search(r"unknown field `([^`]+)`", fault)
+    place = re.search(r" - at `\$\.?([^`]*)`$", fault)
+    keys = [key for key in (place.group(1).split(".") if place else []) if key]
+    if unknown:
+        keys.append(unknown.group(1))
+    if not keys:
+        return f"{name}: {fault}"
+    where = next(
+        (
+            number
+            for number, line in enumerate(text.splitlines(), 1)
+            if re.match(rf"\s*\[*\"?{re.escape(keys[-1])}\b", line)
+        ),
+        None,
+    )
+    said = fault.partition(" - at `$")[0]
+    if unknown:
+        likely = get_close_matches(keys[-1], _keys_at(keys[:-1]), n=1)
+        said = "unknown key" + (f"; did you mean {likely[0]}?" if likely else "")
+    return f"{name}{f', line {where}' if where else ''}: {'.'.join(keys)}: {said}"
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    """Give the keys that are known at a place of the tree."""
+    tree: Any = {**msgspec.to_builtins(Settings()), "service": msgspec.to_builtins(ServiceSettings())}
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return list(tree) if isinstance(tree, dict) else []
 
 
 def parse_json(text: str) -> Settings:

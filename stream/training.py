@@ -37,7 +37,7 @@ def train_on_hospital(
         MemoryStateStore(),
         Parser(IdentityMap(Pseudonyms()), RecentMessages()),
         versions={},
-        carry_out=lambda _effects: None,
+        carry_out=lambda _effects, _offsets: None,
         learner=fold,
         durable=False,
     )

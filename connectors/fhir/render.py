@@ -7,6 +7,7 @@ how bytes travel. What is written here, `codec.decode` reads back unchanged; a t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -22,6 +23,11 @@ Component = tuple[Sequence[Coding], Value, str]
 """(codings, value, UCUM unit) of one component of a panel."""
 
 _encode = msgspec.json.Encoder().encode
+
+PIECES_REMEMBERED_MAX = 8_192
+"""Codes, values and times kept as JSON, each: the whole vital signs of a hospital are some thousands; some 3 MB."""
+
+_iso = lru_cache(maxsize=PIECES_REMEMBERED_MAX)(to_iso)
 
 _MEDICAL_RECORD = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]}
 _DISPOSITION_SYSTEM = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
@@ -139,12 +145,12 @@ def render_observation(
     resource: dict[str, Any] = {
         "resourceType": "Observation",
         "id": observation_id,
-        "meta": {"lastUpdated": to_iso(issued)},
+        "meta": {"lastUpdated": _iso(issued)},
         "status": status,
-        "code": {"coding": _codings(codings)},
+        "code": _code(tuple(codings)),
         "subject": {"reference": f"Patient/{patient_id}"},
-        "effectiveDateTime": to_iso(event_time),
-        "issued": to_iso(issued),
+        "effectiveDateTime": _iso(event_time),
+        "issued": _iso(issued),
     }
     if encounter_id:
         resource["encounter"] = {"reference": f"Encounter/{encounter_id}"}
@@ -152,7 +158,7 @@ def render_observation(
         resource.update(_value(value, unit))
     if components:
         resource["component"] = [
-            {"code": {"coding": _codings(part_codings)}, **_value(part_value, part_unit)}
+            {"code": _code(tuple(part_codings)), **_value(part_value, part_unit)}
             for part_codings, part_value, part_unit in components
         ]
     return _encode(resource)
@@ -200,11 +206,21 @@ def _value(value: Value, unit: str) -> dict[str, Any]:
         return {"valueString": value}
     if isinstance(value, tuple):
         return {"valueCodeableConcept": {"coding": _codings([value])}}
+    return {"valueQuantity": _quantity(value, unit)}
+
+
+@lru_cache(maxsize=PIECES_REMEMBERED_MAX)
+def _quantity(value: float, unit: str) -> msgspec.Raw:
     number = int(value) if value == int(value) else value
     quantity: dict[str, Any] = {"value": number}
     if unit:
         quantity |= {"unit": unit, "system": UCUM, "code": unit}
-    return {"valueQuantity": quantity}
+    return msgspec.Raw(_encode(quantity))
+
+
+@lru_cache(maxsize=PIECES_REMEMBERED_MAX)
+def _code(codings: tuple[Coding, ...]) -> msgspec.Raw:
+    return msgspec.Raw(_encode({"coding": _codings(codings)}))
 
 
 def _places(location: Location, status: str, start: Millis | None) -> list[dict[str, Any]]:

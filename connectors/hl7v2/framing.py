@@ -20,6 +20,9 @@ from connectors.decoded import MESSAGE_BYTES_MAX
 CHUNK_BYTES = 64 * 1024
 """Read at a time: some seventy messages."""
 
+OUTSIDE_BYTES_MAX = 4 * 1024
+"""Kept of what stands outside of frames: enough to see that it was HTTP, TLS, or HL7 without a frame."""
+
 START_BLOCK = b"\x0b"
 END_BLOCK = b"\x1c"
 CARRIAGE_RETURN = b"\r"
@@ -29,6 +32,13 @@ _BLANK = b" \t\r\n\x0b\x1c\x00"
 _LINE_END = re.compile(rb"\x1c[\r\n]*|[\r\n]+")
 _FRAME_WITHIN = re.compile(rb"(?=\x0b(?:\xef\xbb\xbf)?MSH)", re.IGNORECASE)
 """A frame that begins within a line: the message before it was cut off."""
+_OPENING = re.compile(rb"\x0b(?:\xef\xbb\xbf)?MSH", re.IGNORECASE)
+"""A frame that begins within a frame: the one before was cut off. A lone 0x0B is no more than a strange byte."""
+_OPENING_BEGUN = re.compile(rb"\x0b(?:\xef(?:\xbb(?:\xbf(?:M(?:SH?)?)?)?)?|M(?:SH?)?)?\Z", re.IGNORECASE)
+_OPENING_BYTES = 7
+_SILENT = b" \t\r\n\x1c\x00"
+"""Outside of a frame these say nothing: the CR after 0x1C, and what senders put beside it."""
+_SILENT_BYTES = tuple(bytes([blank]) for blank in _SILENT)
 _LINE_ENDS = frozenset({b"\r", b"\n", END_BLOCK})
 _BATCH = frozenset({b"FHS", b"BHS", b"BTS", b"FTS"})
 
@@ -191,50 +201,131 @@ class _Splitter:
 
 
 class MllpReader:
-    r"""Takes bytes from a connection as they come and gives the messages that are complete; no socket in it.
+    r"""Takes bytes from a connection as they come, and gives the pieces that they complete.
 
-    A frame ends at 0x1C, so that a sender who forgets the CR is answered too. Of an overlong message one byte more
-    than the limit is given, at its end, for the codec to refuse and the server to answer. `strays` counts bytes
-    outside of frames.
+    A frame ends at 0x1C, so that a sender who forgets the CR is answered too. A piece is a `message`; or `oversized`
+    (one byte more than the limit is kept, given when its frame ends); or `truncated` (a new frame began inside it, or
+    the connection ended); or `garbage`, which stood outside of every frame.
 
     >>> reader = MllpReader()
     >>> reader.feed(b"\x0bMSH|1"), reader.feed(b"\x1c\r\x0bMSH|2\x1c\r")
     ([], [b'MSH|1', b'MSH|2'])
+    >>> [(piece.data, piece.kind) for piece in reader.read(b"\x0bMSH|3\x0bMSH|4\x1c")]
+    [(b'MSH|3', 'truncated'), (b'MSH|4', 'message')]
     """
 
-    __slots__ = ("_buffer", "_limit", "_open", "strays")
+    __slots__ = ("_buffer", "_carry", "_limit", "_number", "_open", "_outside", "_size", "outside_bytes", "strays")
 
     def __init__(self, message_bytes_max: int = MESSAGE_BYTES_MAX) -> None:
         self._limit = message_bytes_max
         self._buffer = bytearray()
+        self._carry = b""
         self._open = False
+        self._size = 0
+        self._number = 0
+        self._outside = bytearray()
+        self.outside_bytes = 0
+        """Bytes since the last frame, blanks aside: a peer that sends many speaks no MLLP."""
         self.strays = 0
+        """Bytes outside of frames so far, blanks aside."""
 
     @property
-    def pending(self) -> bytes:
-        """What has come of a message that is not complete: for the record when a connection breaks."""
-        return bytes(self._buffer)
+    def in_frame(self) -> bool:
+        """Whether a frame has begun that is not complete."""
+        return self._open
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much is held of what is not complete."""
+        return len(self._buffer) + len(self._carry) + len(self._outside)
+
+    @property
+    def overrun_bytes(self) -> int:
+        """How far the open frame is past the limit already."""
+        return max(0, self._size - self._limit)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take the next bytes; give the messages that they complete."""
-        messages = []
+        """Take the next bytes; give the frames that they end, for who waits for answers and judges them itself."""
+        return [piece.data for piece in self.read(data) if piece.kind in {"message", "oversized"}]
+
+    def read(self, data: bytes) -> list[Framed]:
+        """Take the next bytes; give the pieces that they complete, in order."""
+        if self._carry:
+            data, self._carry = self._carry + data, b""
+        pieces: list[Framed] = []
         at = 0
+        end = 0
         while at < len(data):
             if not self._open:
                 start = data.find(START_BLOCK, at)
-                self.strays += len(data[at : start if start >= 0 else len(data)].strip(b"\r\n"))
+                self._skip(data[at : start if start >= 0 else len(data)])
                 if start < 0:
                     break
+                pieces += self._take_outside()
                 self._open = True
                 at = start + 1
                 continue
-            end = data.find(END_BLOCK, at)
+            if 0 <= end < at or at == 0:  # looked for once, however many frames begin before it
+                end = data.find(END_BLOCK, at)
             stop = end if end >= 0 else len(data)
-            self._buffer += data[at : min(stop, at + max(0, self._limit + 1 - len(self._buffer)))]
+            opening = None
+            if data.find(START_BLOCK, at, stop) >= 0:
+                opening = _OPENING.search(data, at, stop)
+            if opening is not None:
+                self._take(data[at : opening.start()])
+                pieces += self._close("truncated")
+                self._open = True
+                at = opening.start() + 1
+                continue
             if end < 0:
+                begun = _OPENING_BEGUN.search(data, max(at, len(data) - _OPENING_BYTES))
+                if begun is not None:
+                    stop = begun.start()
+                    self._carry = data[stop:]
+                self._take(data[at:stop])
                 break
-            messages.append(bytes(self._buffer))
-            self._buffer.clear()
-            self._open = False
+            self._take(data[at:end])
+            pieces += self._close("message")
             at = end + 1
-        return messages
+        return pieces
+
+    def end(self) -> list[Framed]:
+        """Give what is not complete, at the end of the connection: nothing, or one piece."""
+        if self._open:
+            self._take(self._carry)
+            self._carry = b""
+            return self._close("truncated")
+        return self._take_outside()
+
+    def _take(self, data: bytes) -> None:
+        self._size += len(data)
+        room = self._limit + 1 - len(self._buffer)
+        if room > 0:
+            self._buffer += data[:room]
+
+    def _close(self, kind: Literal["message", "truncated"]) -> list[Framed]:
+        data = bytes(self._buffer)
+        over = self._size > self._limit
+        self._buffer.clear()
+        self._size = 0
+        self._open = False
+        if kind == "truncated" and not data.strip(_BLANK):
+            return []  # 0x0B twice, or a frame of nothing: no message was cut off
+        self._number += 1
+        return [Framed(self._number, data, "oversized" if over else kind)]
+
+    def _skip(self, data: bytes) -> None:
+        said = len(data) - sum(data.count(blank) for blank in _SILENT_BYTES) if data.strip(_SILENT) else 0
+        self.strays += said
+        self.outside_bytes += said
+        if said or self._outside:
+            self._outside += data[: OUTSIDE_BYTES_MAX - len(self._outside)]
+
+    def _take_outside(self) -> list[Framed]:
+        data = bytes(self._outside).strip(_SILENT)
+        self._outside.clear()
+        self.outside_bytes = 0
+        if not data:
+            return []
+        self._number += 1
+        return [Framed(self._number, data, "garbage")]

@@ -8,14 +8,16 @@ codes, values, units and times come back unchanged, times to the millisecond.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
 from connectors.decoded import Identifier
-from connectors.hl7v2.delimiters import escape
+from connectors.hl7v2.delimiters import escape as escape_all
 from events import MILLIS_PER_SECOND, Coding, Location, Millis, to_iso
 
 VERSION = "2.5.1"
@@ -28,10 +30,28 @@ SYSTEM_NAMES = {"loinc": "LN", "mdc": "MDC", "snomed": "SCT", "ucum": "UCUM"}
 SEX_CODES = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
 """HL7 table 0001."""
 
+LINES_REMEMBERED_MAX = 8_192
+"""PID and PV1 lines kept, each: the inpatients of a large hospital; at ~250 bytes a line some 2 MB."""
+RESULTS_REMEMBERED_MAX = 16_384
+"""OBX lines of numbers and codes kept: whole vital signs at their places in a set are some thousands; some 4 MB."""
+DAYS_REMEMBERED_MAX = 1_024
+"""Days kept as text; a feed speaks of few at a time."""
+SECONDS_PER_DAY = 86_400
+SIMPLE_BELOW = 1e15
+"""A float below this writes itself without an exponent if it is whole."""
+
 _NO_LOCATION = Location()
+_special = re.compile(r'[\x00-\x1f\x7f|^~\\&"]').search
+_MINUTES = tuple(f"{hour:02d}{minute:02d}" for hour in range(24) for minute in range(60))
+_SECONDS = tuple(f"{second:02d}+0000" for second in range(60))
 
 
-class Result(msgspec.Struct, frozen=True):
+def escape(text: str) -> str:
+    """Escape as `delimiters.escape` does; most texts hold nothing to escape, and that is seen sooner."""
+    return escape_all(text) if _special(text) else text
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
     """One OBX to be rendered.
 
     `value` is a number (NM), a text (ST or TX), a coding (CWE) or None (an empty OBX-5). `event_time` None leaves
@@ -57,10 +77,17 @@ def render_time(instant: Millis) -> str:
     >>> render_time(0), render_time(1_500)
     ('19700101000000+0000', '19700101000001.500+0000')
     """
-    iso = to_iso(instant)
-    digits = iso[:19].replace("-", "").replace("T", "").replace(":", "")
-    millis = instant % MILLIS_PER_SECOND
-    return f"{digits}.{millis:03d}+0000" if millis else f"{digits}+0000"
+    seconds, millis = divmod(instant, MILLIS_PER_SECOND)
+    day, second = divmod(seconds, SECONDS_PER_DAY)
+    minute, second = divmod(second, 60)
+    if millis:
+        return f"{_day(day)}{_MINUTES[minute]}{second:02d}.{millis:03d}+0000"
+    return _day(day) + _MINUTES[minute] + _SECONDS[second]
+
+
+@lru_cache(maxsize=DAYS_REMEMBERED_MAX)
+def _day(number: int) -> str:
+    return to_iso(number * SECONDS_PER_DAY * MILLIS_PER_SECOND)[:10].replace("-", "")
 
 
 def render_number(value: float) -> str:
@@ -73,6 +100,8 @@ def render_number(value: float) -> str:
     """
     if not math.isfinite(value):
         raise ValueError("NM holds finite numbers only")
+    if 1.0 <= value < SIMPLE_BELOW:
+        return repr(float(value)).removesuffix(".0")
     text = f"{Decimal(repr(float(value))):f}"
     return text.removesuffix(".0")
 
@@ -108,7 +137,7 @@ def render_adt(  # noqa: PLR0913 - the fields of a message are what they are
     segments = [
         _header(("ADT", trigger), control_id, sent_time, feed),
         f"EVN|{escape(trigger)}|{render_time(sent_time)}||||{moment}",
-        _patient(patient, birth_date, sex, deceased=deceased, name=name),
+        _patient(patient, birth_date, sex, deceased, name),
     ]
     if retired is not None:
         segments.append(f"MRG|{_identifier(retired)}")
@@ -116,10 +145,10 @@ def render_adt(  # noqa: PLR0913 - the fields of a message are what they are
         _visit(
             encounter,
             location,
-            patient_class=patient_class,
-            disposition=disposition,
-            admitted=moment if trigger in {"A01", "A04"} else "",
-            discharged=moment if trigger == "A03" else "",
+            patient_class,
+            disposition,
+            moment if trigger in {"A01", "A04"} else "",
+            moment if trigger == "A03" else "",
         )
     )
     return _message(segments)
@@ -153,9 +182,9 @@ def render_oru(  # noqa: PLR0913 - the fields of a message are what they are
     """
     segments = [
         _header(("ORU", "R01"), control_id, sent_time, feed),
-        _patient(patient, birth_date, sex, deceased=None, name=name),
-        _visit(encounter, location, patient_class=patient_class),
-        f"OBR|1||{escape(order)}|{escape(panel)}|||{render_time(observed_time)}{'|' * 18}F",
+        _patient(patient, birth_date, sex, None, name),
+        _visit(encounter, location, patient_class, "", "", ""),
+        f"OBR|1||{escape(order)}|{escape(panel)}|||{render_time(observed_time)}||||||||||||||||||F",
     ]
     segments += [_result(number, result) for number, result in enumerate(results, start=1)]
     return _message(segments)
@@ -166,14 +195,24 @@ def _message(segments: list[str]) -> bytes:
 
 
 def _header(kind: tuple[str, str], control_id: str, sent_time: Millis, feed: str) -> str:
+    before, after = _header_parts(kind, feed)
+    return f"{before}{render_time(sent_time)}{after}{escape(control_id)}|P|{VERSION}||||||UNICODE UTF-8"
+
+
+@lru_cache(maxsize=LINES_REMEMBERED_MAX)
+def _header_parts(kind: tuple[str, str], feed: str) -> tuple[str, str]:
     application, _, facility = feed.partition("|")
-    return (
-        f"MSH|^~\\&|{escape(application)}|{escape(facility)}|||{render_time(sent_time)}||{escape(kind[0])}^{escape(kind[1])}"
-        f"|{escape(control_id)}|P|{VERSION}||||||UNICODE UTF-8"
-    )
+    return f"MSH|^~\\&|{escape(application)}|{escape(facility)}|||", f"||{escape(kind[0])}^{escape(kind[1])}|"
 
 
-def _patient(patient: Identifier, birth_date: str | None, sex: str | None, *, deceased: bool | None, name: str) -> str:
+@lru_cache(maxsize=LINES_REMEMBERED_MAX)
+def _patient(
+    patient: Identifier,
+    birth_date: str | None,
+    sex: str | None,
+    deceased: bool | None,  # noqa: FBT001 - by place, for the look-up's sake
+    name: str,
+) -> str:
     born = (birth_date or "").replace("-", "")
     death = "" if deceased is None else "Y" if deceased else "N"
     fields = [""] * 31
@@ -186,14 +225,9 @@ def _identifier(identifier: Identifier) -> str:
     return f"{escape(identifier.value)}^^^{escape(identifier.authority)}^MR"
 
 
+@lru_cache(maxsize=LINES_REMEMBERED_MAX)
 def _visit(
-    encounter: str,
-    location: Location,
-    *,
-    patient_class: str,
-    disposition: str = "",
-    admitted: str = "",
-    discharged: str = "",
+    encounter: str, location: Location, patient_class: str, disposition: str, admitted: str, discharged: str
 ) -> str:
     place = "^".join([escape(part) for part in (location.ward, location.room, location.bed, location.facility)])
     fields = [""] * 46
@@ -203,11 +237,21 @@ def _visit(
 
 
 def _result(number: int, result: Result) -> str:
+    # A text may be long and comes once; 0.0 and -0.0 are equal, but not written alike.
+    if result.event_time is None and result.value and not isinstance(result.value, str):
+        return _remembered_result(number, result)
+    return _write_result(number, result)
+
+
+def _write_result(number: int, result: Result) -> str:
     kind, value = _value(result.value)
     system = SYSTEM_NAMES.get(result.system, result.system)
     code = f"{escape(result.code)}^{escape(result.label)}^{escape(system)}"
     line = f"OBX|{number}|{kind}|{code}|{escape(result.sub_id)}|{value}|{escape(result.unit)}|||||{result.status}"
     return line if result.event_time is None else f"{line}|||{render_time(result.event_time)}"
+
+
+_remembered_result = lru_cache(maxsize=RESULTS_REMEMBERED_MAX)(_write_result)
 
 
 def _value(value: float | str | Coding | None) -> tuple[str, str]:

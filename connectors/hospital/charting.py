@@ -1,38 +1,46 @@
-"""How a ward writes down what it measures: when, how late, what it leaves out and what it gets wrong.
+"""How a ward writes down what it measures: codes, units, rounding, what it leaves out and what it gets wrong.
 
-Owns rounds, delays, artefacts and the codes and units of the charts. Must not know why a patient is ill.
+Owns the charts. Must not know why a patient is ill, nor when a chart is sent. Charted values are made once, by table:
+there are few whole numbers, and a stream of them is many.
 """
 
 from __future__ import annotations
 
-import math
+from functools import lru_cache
 from random import Random
+
+import msgspec
 
 from connectors.hospital.physiology import Vitals
 from connectors.hospital.story import Charted
-from connectors.hospital.wards import CRITICAL_CARE_WARD, FAHRENHEIT_WARD
-from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, MILLIS_PER_SECOND, Coding, Millis
+from connectors.hospital.troubles import LACTATE
+from connectors.hospital.ward_score import RATE_MAX, TENTHS_MAX, TENTHS_MIN, add_up
+from connectors.hospital.wards import FAHRENHEIT_WARD
+from events import Coding
 
-DELAY_MEDIAN_MIN = 42.0
-DELAY_UPPER_QUARTILE_MIN = 104.0
-"""Metitiri et al. 2023."""
-_DELAY_SIGMA = math.log(DELAY_UPPER_QUARTILE_MIN / DELAY_MEDIAN_MIN) / 0.674489750196082
-"""Of the lognormal law with these two quartiles; 0.674 is the normal law's own."""
-DELAY_MAX_MIN = 12 * 60.0
-"""Nothing is charted later than its shift."""
-BATCH_SHARE = 0.04
-"""Rounds that wait for the end of the shift, to be charted together."""
-SHIFT_ENDS_H = (7, 19)
-MONITOR_DELAY_MS = 1 * MILLIS_PER_MINUTE
-"""In critical care the monitor files by itself."""
+INCOMPLETE_SHARES = ((0.040, ("8310-5",)), (0.035, ("67775-7",)), (0.012, ("9279-1",)), (0.013, ("8310-5", "67775-7")))
+"""What is left out of how many sets; together 10 % are incomplete (Pedersen et al., J Clin Monit Comput 2018)."""
+_INCOMPLETE = sum(share for share, _ in INCOMPLETE_SHARES)
+ARTEFACT_SHARE = 0.0021
+"""Of sets; 0.2 % of records hold an implausible value (the same)."""
+BLOODS_SLIP_SHARE = 0.0015
+"""Of blood results, in which the haemoglobin stands in g/dL under a label of g/L."""
 
-TEMPERATURE_LEFT_OUT_SHARE = 0.08
-CONSCIOUSNESS_LEFT_OUT_SHARE = 0.10
-ARTEFACT_SHARE = 0.002
-"""Of values that cannot be: a lost decimal point, a slipped probe."""
+HEART_RATE: Coding = ("loinc", "8867-4")
+RESPIRATION_RATE: Coding = ("loinc", "9279-1")
+SPO2: Coding = ("loinc", "59408-5")
+SYSTOLIC: Coding = ("loinc", "8480-6")
+DIASTOLIC: Coding = ("loinc", "8462-4")
+TEMPERATURE: Coding = ("loinc", "8310-5")
+OXYGEN_FLOW: Coding = ("loinc", "3151-8")
+FIO2: Coding = ("loinc", "3150-6")
+CONSCIOUSNESS: Coding = ("loinc", "67775-7")
+HAEMOGLOBIN: Coding = ("loinc", "718-7")
 
-ALERT: Coding = ("loinc", "LA9340-6")
-CONFUSED: Coding = ("loinc", "LA6560-2")
+ACVPU: tuple[Charted, ...] = tuple(
+    Charted(CONSCIOUSNESS, ("loinc", answer)) for answer in ("LA9340-6", "LA6560-2", "LA17108-4", "LA17107-6")
+)
+"""Alert, confused, responds to voice, to pain: by `Vitals.consciousness`."""
 
 LAB_UNITS = {
     "6690-2": "10*9/L",
@@ -43,65 +51,128 @@ LAB_UNITS = {
     "2951-2": "mmol/L",
     "2823-3": "mmol/L",
     "1988-5": "mg/L",
-    "2524-7": "mmol/L",
+    LACTATE: "mmol/L",
 }
-LAB_DECIMALS = {"6690-2": 1, "22664-7": 1, "2823-3": 1, "2524-7": 1}
+LAB_VALUES_REMEMBERED_MAX = 8_192
+"""Charted laboratory values made once: some 2,000 are usual; at ~150 bytes 1 MB."""
+LAB_DECIMALS = {"6690-2": 1, "22664-7": 1, "2823-3": 1, LACTATE: 1}
 
-ARTEFACTS = {"8867-4": 723.0, "9279-1": 180.0, "59408-5": 960.0, "8480-6": 1200.0, "8462-4": 800.0, "8310-5": 368.0}
-"""By LOINC code, impossible in whatever unit is charted."""
+ARTEFACTS: tuple[tuple[Coding, float], ...] = (
+    (HEART_RATE, 723.0),
+    (RESPIRATION_RATE, 180.0),
+    (SPO2, 960.0),
+    (SYSTOLIC, 1200.0),
+    (DIASTOLIC, 800.0),
+    (TEMPERATURE, 368.0),
+)
+"""A lost decimal point, a digit too many: impossible in whatever unit is charted."""
+SPO2_AS_FRACTION = 0.01
+"""A slip of unit: 0.97 under a label of %; and degrees Fahrenheit under one of Celsius."""
 
+COIN = 1 << 30
+"""A fine digit of the one draw a set costs serves as a coin."""
+PULSE_SCORES_FROM = 91
 
-def next_round(random: Random, ward: str, severity: float) -> Millis:
-    """Draw how long until the next round, in milliseconds: every 1 to 6 h, the oftener the sicker."""
-    if ward == CRITICAL_CARE_WARD:
-        hours = 1.0
-    elif severity < 0.12:
-        hours = random.uniform(3.5, 6.0)
-    elif severity < 0.4:
-        hours = random.uniform(2.0, 4.0)
-    else:
-        hours = random.uniform(1.0, 1.6)
-    return int(hours * 3600) * MILLIS_PER_SECOND
-
-
-def draw_delay(random: Random, ward: str, at: Millis) -> Millis:
-    """Draw how long after a round at `at` its values are charted, in whole seconds of milliseconds."""
-    if ward == CRITICAL_CARE_WARD:
-        return MONITOR_DELAY_MS
-    if random.random() < BATCH_SHARE:
-        hour = at / MILLIS_PER_HOUR % 24
-        waits = min((end - hour) % 24 for end in SHIFT_ENDS_H)
-        return int(waits * 3600 + random.uniform(60, 900)) * MILLIS_PER_SECOND
-    minutes = min(DELAY_MAX_MIN, random.lognormvariate(math.log(DELAY_MEDIAN_MIN), _DELAY_SIGMA))
-    return int(minutes * 60) * MILLIS_PER_SECOND
+MASK_FROM_L_MIN = 6.0
+FIO2_BY_MASK = ((8.0, 40.0), (11.0, 60.0), (15.0, 85.0))
+"""Up to so many litres a minute the chart says this inspired fraction (%); below, it says the flow."""
 
 
-def chart_vitals(random: Random, ward: str, vitals: Vitals) -> tuple[Charted, ...]:
+class Chart(msgspec.Struct, frozen=True, gc=False):
+    """One charted set, the ward's own NEWS2 of it, and what a slip in it should have said."""
+
+    results: tuple[Charted, ...]
+    total: int
+    red: bool
+    wrong: Charted | None = None
+    right: Charted | None = None
+
+
+def _whole(coding: Coding, unit: str, most: int) -> tuple[Charted, ...]:
+    return tuple(Charted(coding, float(value), unit) for value in range(most + 1))
+
+
+_HEART = _whole(HEART_RATE, "/min", RATE_MAX)
+_BREATH = _whole(RESPIRATION_RATE, "/min", RATE_MAX)
+_SATURATION = _whole(SPO2, "%", 100)
+_SYSTOLIC = _whole(SYSTOLIC, "mm[Hg]", RATE_MAX)
+_DIASTOLIC = _whole(DIASTOLIC, "mm[Hg]", RATE_MAX)
+_FLOW = _whole(OXYGEN_FLOW, "L/min", 15)
+_INSPIRED = _whole(FIO2, "%", 100)
+_AIR = _INSPIRED[21]
+_CELSIUS = tuple(Charted(TEMPERATURE, tenths / 10, "Cel") for tenths in range(TENTHS_MAX + 1))
+_FAHRENHEIT = tuple(Charted(TEMPERATURE, round(tenths * 0.18 + 32, 1), "[degF]") for tenths in range(TENTHS_MAX + 1))
+
+
+def chart_vitals(random: Random, ward: str, vitals: Vitals, *, hypercapnic: bool = False) -> Chart:
     """Write a set of vital signs as the ward does: rounded, in its units, now and then incomplete or wrong."""
-    chart = [
-        Charted(("loinc", "8867-4"), float(round(vitals.heart_rate)), "/min"),
-        Charted(("loinc", "9279-1"), float(round(vitals.respiration_rate)), "/min"),
-        Charted(("loinc", "59408-5"), float(round(vitals.spo2)), "%"),
-        Charted(("loinc", "8480-6"), float(round(vitals.systolic_bp)), "mm[Hg]"),
-        Charted(("loinc", "8462-4"), float(round(vitals.diastolic_bp)), "mm[Hg]"),
-    ]
-    if random.random() >= TEMPERATURE_LEFT_OUT_SHARE:
-        if ward == FAHRENHEIT_WARD:
-            chart.append(Charted(("loinc", "8310-5"), round(vitals.temperature * 1.8 + 32, 1), "[degF]"))
-        else:
-            chart.append(Charted(("loinc", "8310-5"), round(vitals.temperature, 1), "Cel"))
-    if vitals.oxygen_flow > 0:
-        chart.append(Charted(("loinc", "3151-8"), vitals.oxygen_flow, "L/min"))
+    draw = random.random()
+    heart = min(RATE_MAX, int(vitals.heart_rate + 0.5))
+    breath = int(vitals.respiration_rate + 0.5)
+    if int(draw * COIN) & 1:
+        # Digit preference, and pulses kept just below where NEWS2 begins to count (Pedersen et al. 2018).
+        breath -= breath & 1
+        if PULSE_SCORES_FROM <= heart < PULSE_SCORES_FROM + 3:
+            heart = PULSE_SCORES_FROM - 1
+    spo2 = int(vitals.spo2 + 0.5)
+    systolic = min(RATE_MAX, int(vitals.systolic_bp + 0.5))
+    tenths = max(TENTHS_MIN, min(TENTHS_MAX, int(vitals.temperature * 10 + 0.5)))
+    flow = vitals.oxygen_flow
+    results = (
+        _HEART[heart],
+        _BREATH[breath],
+        _SATURATION[spo2],
+        _SYSTOLIC[systolic],
+        _DIASTOLIC[min(RATE_MAX, int(vitals.diastolic_bp + 0.5))],
+        (_FAHRENHEIT if ward == FAHRENHEIT_WARD else _CELSIUS)[tenths],
+        _chart_oxygen(flow) if flow else _AIR,
+        ACVPU[vitals.consciousness],
+    )
+    total, red = add_up(
+        (heart, breath, spo2, systolic, tenths),
+        oxygen=flow > 0,
+        altered=vitals.consciousness > 0,
+        hypercapnic=hypercapnic,
+    )
+    if draw < _INCOMPLETE:
+        return Chart(_leave_out(results, draw), total, red)
+    if draw > 1 - ARTEFACT_SHARE:
+        return _slip(random, results, total, red=red)
+    return Chart(results, total, red)
+
+
+def _chart_oxygen(flow: float) -> Charted:
+    if flow <= MASK_FROM_L_MIN:
+        return _FLOW[int(flow)]
+    return _INSPIRED[int(next(percent for litres, percent in FIO2_BY_MASK if flow <= litres))]
+
+
+def _leave_out(results: tuple[Charted, ...], draw: float) -> tuple[Charted, ...]:
+    for share, codes in INCOMPLETE_SHARES:
+        if draw < share:
+            return tuple(charted for charted in results if charted.coding[1] not in codes)
+        draw -= share
+    return results
+
+
+def _slip(random: Random, results: tuple[Charted, ...], total: int, *, red: bool) -> Chart:
+    """Write one value down wrong: a number that cannot be, or one in another unit than it says."""
+    place = random.randrange(len(ARTEFACTS) + 2)
+    if place < len(ARTEFACTS):
+        coding, value = ARTEFACTS[place]
+        right = next(charted for charted in results if charted.coding == coding)
+    elif place == len(ARTEFACTS):
+        right = results[2]
+        value = round(_number(right) * SPO2_AS_FRACTION, 2)
     else:
-        chart.append(Charted(("loinc", "3150-6"), 21.0, "%"))
-    if random.random() >= CONSCIOUSNESS_LEFT_OUT_SHARE:
-        chart.append(Charted(("loinc", "67775-7"), CONFUSED if vitals.confused else ALERT))
-    if random.random() < ARTEFACT_SHARE * len(chart):
-        place = random.randrange(len(chart))
-        wrong = ARTEFACTS.get(chart[place].coding[1])
-        if wrong is not None:
-            chart[place] = Charted(chart[place].coding, wrong, chart[place].unit)
-    return tuple(chart)
+        right = results[5]
+        value = round(_number(right) * 1.8 + 32, 1) if right.unit == "Cel" else round((_number(right) - 32) / 1.8, 1)
+    wrong = Charted(right.coding, value, right.unit)
+    return Chart(tuple(wrong if charted is right else charted for charted in results), total, red, wrong, right)
+
+
+def _number(charted: Charted) -> float:
+    return charted.value if isinstance(charted.value, float) else 0.0
 
 
 def chart_bloods(values: dict[str, float]) -> tuple[Charted, ...]:
@@ -110,7 +181,19 @@ def chart_bloods(values: dict[str, float]) -> tuple[Charted, ...]:
     >>> chart_bloods({"2524-7": 1.234})[0].value
     1.2
     """
+    return tuple([_lab(code, round(value, LAB_DECIMALS.get(code, 0))) for code, value in values.items()])
+
+
+@lru_cache(maxsize=LAB_VALUES_REMEMBERED_MAX)
+def _lab(code: str, value: float) -> Charted:
+    return Charted(("loinc", code), value, LAB_UNITS[code])
+
+
+def slip_bloods(random: Random, bloods: tuple[Charted, ...]) -> tuple[Charted, ...]:
+    """Now and then give the haemoglobin in g/dL under the label of g/L."""
+    if random.random() >= BLOODS_SLIP_SHARE:
+        return bloods
     return tuple(
-        Charted(("loinc", code), round(value, LAB_DECIMALS.get(code, 0)), LAB_UNITS[code])
-        for code, value in values.items()
+        Charted(one.coding, round(_number(one) / 10, 1), one.unit) if one.coding == HAEMOGLOBIN else one
+        for one in bloods
     )

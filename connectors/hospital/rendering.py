@@ -5,6 +5,7 @@ Owns the choice of message for each story. Must not know how the stories came ab
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,6 +19,13 @@ from events import Outcome
 
 FHIR_STATUS = {"F": "final", "C": "corrected", "W": "entered-in-error"}
 """OBX-11 (table 0085) to Observation.status."""
+ENCOUNTER_STATUS = {"A03": "finished", "A11": "entered-in-error"}
+"""Encounter.status after an event; after any other the stay goes on. So a discharge taken back (A13) is an Encounter in
+progress again: FHIR states what is, and has no word for what is taken back."""
+RESULTS_REMEMBERED_MAX = 16_384
+"""Results made ready for HL7, by charted value: few whole numbers make a long stream; some 3 MB."""
+MOVES = frozenset({"A02", "A12"})
+"""What begins a time at a place. A move taken back (A12) is a move back: the same place afterwards."""
 
 
 def as_hl7(story: Story) -> bytes | None:
@@ -46,8 +54,8 @@ def as_hl7(story: Story) -> bytes | None:
 def as_fhir(story: Story) -> bytes | None:
     """Render a story as one FHIR Bundle (a collection); None for an outcome.
 
-    Admission, transfer and discharge are a Patient and an Encounter; results an Observation each; a merge a Patient
-    that replaces another (Patient.link).
+    Admission, transfer, discharge and what takes them back are a Patient and an Encounter, as is a change of
+    demographics; results an Observation each; a merge a Patient that replaces another (Patient.link).
 
     >>> from connectors.hospital import Hospital
     >>> b'"resourceType":"Encounter"' in as_fhir(next(iter(Hospital(seed=1))))
@@ -83,6 +91,7 @@ def as_outcome(story: Story) -> Decoded | None:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=RESULTS_REMEMBERED_MAX)
 def _result(charted: Charted) -> Result:
     system, code = charted.coding
     return Result(code=code, system=system, value=charted.value, unit=charted.unit, status=charted.status)
@@ -99,10 +108,11 @@ def _observation(story: Story, charted: Charted) -> bytes:
 def _encounter(story: Story) -> bytes:
     leaving = story.trigger == "A03"
     return render_encounter(
-        encounter_id=story.encounter, patient_id=story.patient.value, status="finished" if leaving else "in-progress",
+        encounter_id=story.encounter, patient_id=story.patient.value,
+        status=ENCOUNTER_STATUS.get(story.trigger, "in-progress"),
         location=story.location, start=story.admitted_time, end=story.event_time if leaving else None,
         patient_class="I", disposition=story.disposition, last_updated=story.sent_time,
-        location_start=story.event_time if story.trigger == "A02" else None,
+        location_start=story.event_time if story.trigger in MOVES else None,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ Kind = Literal["adt", "oru", "outcome"]
 Status = Literal["F", "C", "W"]
 
 
-class Charted(msgspec.Struct, frozen=True):
+class Charted(msgspec.Struct, frozen=True, gc=False):
     """One charted value: a number with its UCUM unit, or a coded answer.
 
     >>> Charted(("loinc", "8867-4"), 72.0, "/min").status
@@ -30,7 +30,7 @@ class Charted(msgspec.Struct, frozen=True):
     """OBX-11: final, corrected, or withdrawn."""
 
 
-class Story(msgspec.Struct, frozen=True):
+class Story(msgspec.Struct, frozen=True, gc=False):
     """One message. Fields that a kind does not use keep their defaults.
 
     >>> Story("adt", 0, 0, Identifier("SIM", "1"), "V1", Location(), "1", trigger="A01").results
@@ -45,7 +45,8 @@ class Story(msgspec.Struct, frozen=True):
     location: Location
     control_id: str
     trigger: str = ""
-    """HL7's event: A01 admission, A02 transfer, A03 discharge, A40 merge."""
+    """HL7's event: A01 admission, A02 transfer, A03 discharge, A08 demographics, A11, A12, A13 the first three taken
+    back, A40 merge."""
     birth_date: str | None = None
     sex: str | None = None
     deceased: bool | None = None
@@ -55,5 +56,5 @@ class Story(msgspec.Struct, frozen=True):
     """Filler order number: a correction names the same one."""
     results: tuple[Charted, ...] = ()
     outcome: str = ""
-    """What truly happened (`critical_care`, `death`), for training: no message tells it as such."""
+    """What truly happened (`critical_care`, `cardiac_arrest`, `death`), for training: no message tells it as such."""
     admitted_time: Millis = 0

@@ -30,6 +30,16 @@ def place_bed(number: int) -> Location:
     return Location(ward=ward, bed=f"{ward[-1]}-{number // len(WARDS) + 1:02d}", facility=FACILITY)
 
 
+def place_elsewhere(number: int, bed: Location) -> Location:
+    """Give a bed on another ward, one of those kept for patients who are moved; `number` tells which.
+
+    >>> place_elsewhere(1, place_bed(0)).ward, place_elsewhere(1, place_bed(0)).bed
+    ('Ward C', 'C-M02')
+    """
+    ward = WARDS[(WARDS.index(bed.ward) + 1 + number % (len(WARDS) - 1)) % len(WARDS)]
+    return Location(ward=ward, bed=f"{ward[-1]}-M{number % 40 + 1:02d}", facility=FACILITY)
+
+
 def place_critical_care(number: int) -> Location:
     """Give a critical care bed; there is always one, for a full unit is not this simulation's subject.
 

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
-from connectors.sqlite.files import make_private
+from connectors.sqlite.files import copy_database, open_database
+from connectors.sqlite.transaction import transaction
 from features.store import FencedError, WatermarkError
 
 KEYS_PER_QUERY_MAX = 500
 """SQLite builds have allowed no more than 999 parameters in one statement; half of it leaves room."""
-BUSY_TIMEOUT_S = 5.0
-"""How long a commit waits for another process (`features PATIENT`, a backup) to let the file go."""
 
 NO_EPOCH = 0
 """The epoch of a reader: every commit under it is fenced."""
@@ -47,15 +45,12 @@ class SqliteStateStore:
         """Open or make the store; `read_only` opens one that is there, and no commit to it is possible."""
         self.path = path
         self._read_only = read_only
-        if read_only:
-            self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
-            return
         if isinstance(path, Path):
-            make_private(path)
-        self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma synchronous = full")
-        self._connection.executescript(_SCHEMA)
+            self._connection = open_database(path, read_only=read_only)
+        else:
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        if not read_only:
+            self._connection.executescript(_SCHEMA)
 
     def acquire_epoch(self) -> int:
         """Take a new epoch, one higher than any before, also across processes."""
@@ -79,20 +74,22 @@ class SqliteStateStore:
             found.update(self._connection.execute(query, part))
         return found
 
+    def keys(self) -> set[str]:
+        """Give every key that has a state."""
+        return {key for (key,) in self._connection.execute("select key from patient_state")}
+
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Give every key with its state, in order of key."""
         yield from self._connection.execute("select key, state from patient_state order by key")
 
     def commit(self, epoch: int, states: Mapping[str, bytes | None], watermark: int) -> None:
         """Write states (None deletes) with the new watermark, in one transaction."""
-        connection = self._connection
-        connection.execute("begin immediate")
-        try:
+        with transaction(self._connection) as connection:
             owner, reached = connection.execute("select epoch, watermark from state_log").fetchone()
             if epoch != owner:
-                raise FencedError(f"epoch {epoch}, now {owner}")  # noqa: TRY301 -- the transaction is rolled back below
+                raise FencedError(f"epoch {epoch}, now {owner}")
             if watermark < reached:
-                raise WatermarkError(f"{watermark} is before {reached}")  # noqa: TRY301 -- as above
+                raise WatermarkError(f"{watermark} is before {reached}")
             connection.executemany(
                 "insert into patient_state values (?, ?) on conflict (key) do update set state = excluded.state",
                 [(key, state) for key, state in states.items() if state is not None],
@@ -101,11 +98,10 @@ class SqliteStateStore:
                 "delete from patient_state where key = ?", [(key,) for key, state in states.items() if state is None]
             )
             connection.execute("update state_log set watermark = ?", (watermark,))
-            connection.execute("commit")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            raise
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy as it is committed now, in one file that needs nothing beside it; durable on return."""
+        copy_database(self._connection, path)
 
     def close(self) -> None:
         """Close the file."""

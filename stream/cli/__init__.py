@@ -18,11 +18,14 @@ EXIT_REFUSED_IN_PART = 3
 
 _COMMANDS = {
     "demo": "stream.cli.demo",
+    "run": "stream.cli.run",
     "simulate": "stream.cli.simulate",
     "replay": "stream.cli.replay",
     "evaluate": "stream.cli.evaluate",
     "models": "stream.cli.models",
     "features": "stream.cli.features",
+    "backup": "stream.cli.backup",
+    "restore": "stream.cli.restore",
     "doctor": "stream.cli.doctor",
 }
 

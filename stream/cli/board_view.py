@@ -5,12 +5,15 @@ Owns the table's columns and colours. Must not know where the rows come from.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from events import MILLIS_PER_MINUTE, Millis, to_iso
 from stream.board import Board, Row
+from stream.feeds import FeedCounts
 
 BAND_STYLE = {"high": "bold white on red", "medium": "black on yellow", "low_medium": "yellow", "low": "green"}
 PATIENT_SHOWN = 8
@@ -35,6 +38,17 @@ def render_board(board: Board, *, rows_max: int = 14, title: str = "Ward board")
     for row in rows[:rows_max]:
         table.add_row(*_cells(row, now))
     return Group(table, _told(board), _withheld(board))
+
+
+def render_feeds(feeds: Mapping[str, FeedCounts], now: Millis) -> RenderableType:
+    """Render who speaks to us, what became of it, and how long each has been silent."""
+    table = Table(title="Feeds", box=None, title_justify="left")
+    for column in ("feed", "messages", "dead letters", "duplicates", "silent"):
+        table.add_column(column, justify="left" if column == "feed" else "right")
+    for name, counts in feeds.items():
+        silent = _age(now - counts.last_received)
+        table.add_row(name, *(f"{n:,}" for n in (counts.messages, counts.dead_letters, counts.duplicates)), silent)
+    return table
 
 
 def _cells(row: Row, now: Millis) -> tuple[RenderableType, ...]:

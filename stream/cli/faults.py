@@ -5,12 +5,15 @@ Owns the list. Must not know how they are shown. Anything else that is raised is
 
 from __future__ import annotations
 
+import sqlite3
+
 from connectors.sources import SourceError
+from connectors.sqlite.backup import BackupError
 from connectors.sqlite.journal import JournalError
 from stream.settings import ConfigurationError
 from stream.versions import NoSuchVersionError
 
 USAGE_FAULTS = (SourceError, NoSuchVersionError, ConfigurationError)
 """Something named on the command line is not there or is not what it should be: exit code 2."""
-OPERATOR_FAULTS = (JournalError, OSError)
+OPERATOR_FAULTS = (JournalError, BackupError, sqlite3.OperationalError, OSError)
 """Something the command stands on is broken: exit code 1."""

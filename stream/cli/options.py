@@ -15,7 +15,7 @@ from events import Millis, from_iso
 from models.version import ModelVersion
 from stream.host import Release
 from stream.identity import Pseudonyms
-from stream.settings import ConfigurationError, Settings, parse_toml
+from stream.settings import ConfigurationError, Settings, SiteFile, parse_site
 from stream.versions import choose_version, load_versions, shipped_version
 
 PSEUDONYM_KEY_VARIABLE = "WARDSTREAM_PSEUDONYM_KEY"
@@ -41,14 +41,19 @@ models_folder_option = click.option(
 
 
 def read_settings(path: Path | None) -> Settings:
-    """Read the configuration, or give the defaults; raises `ConfigurationError`."""
+    """Read what the configuration says of decisions, or give the defaults; raises `ConfigurationError`."""
+    return read_site(path).settings
+
+
+def read_site(path: Path | None) -> SiteFile:
+    """Read the whole configuration, or give the defaults; raises `ConfigurationError`."""
     if path is None:
-        return Settings()
+        return SiteFile()
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path.name}: not UTF-8, as TOML has to be") from None
-    return parse_toml(text, path.name)
+    return parse_site(text, path.name)
 
 
 def read_instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Millis | None:

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.sources import Arrival, Source, SourceSettings, group_arrivals, open_source
-from connectors.sqlite.journal import SqliteJournal
+from connectors.sqlite.journal import JOURNAL_FILE, SqliteJournal
+from connectors.sqlite.locks import COMPACTION_LOCK_FILE, share
 from events import Envelope, Millis
 from stream.cli import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED_IN_PART
 from stream.cli.options import (
@@ -27,9 +28,10 @@ from stream.cli.options import (
     read_instant,
     read_pseudonyms,
     read_settings,
+    warn,
 )
 from stream.cli.progress import show_progress
-from stream.replay import Replay
+from stream.replay import Replay, start_at_beginning
 from stream.settings import Settings
 
 HELP = """Replay SOURCE… through the same core as live, and write what it says.
@@ -118,13 +120,17 @@ def command(
 
 
 def _replay_journal(replay: Replay, folder: Path, end: Millis | None, speed: float, *, what_if: bool) -> None:
-    if not (folder / "journal.db").exists():
-        raise click.UsageError(f"no journal.db in {folder}: give the --data-dir of an embedded service")
-    journal = SqliteJournal(folder, read_only=True)
-    envelopes = (envelope for _offset, envelope in journal.read() if end is None or envelope.received_time < end)
-    replay.log(_paced(envelopes, speed), counts=journal.counts(), what_if=what_if)
-    replay.dead_letters(journal.dead_letters())
-    journal.close()
+    if not (folder / JOURNAL_FILE).exists():
+        raise click.UsageError(f"no {JOURNAL_FILE} in {folder}: give the --data-dir of an embedded service")
+    # What is being read does not go away meanwhile: the retention of a service on this folder waits.
+    with share(folder / COMPACTION_LOCK_FILE):
+        journal = SqliteJournal(folder, read_only=True)
+        if journal.begin():
+            start_at_beginning(replay, folder, journal, warn)
+        envelopes = (envelope for _offset, envelope in journal.read() if end is None or envelope.received_time < end)
+        replay.log(_paced(envelopes, speed), counts=journal.counts(), what_if=what_if)
+        replay.dead_letters(journal.dead_letters())
+        journal.close()
 
 
 def open_sources(specs: Sequence[str], settings: Settings, *, every: int = 1) -> list[Source]:

@@ -36,6 +36,7 @@ CORE = (
     "stream/identity.py",
     "stream/records.py",
     "stream/scoring.py",
+    "stream/service_settings.py",
     "stream/settings.py",
     "stream/tally.py",
     "stream/timers.py",

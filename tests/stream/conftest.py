@@ -151,7 +151,7 @@ class Ward:
 
     def outputs(self, kind: str) -> list[dict[str, Any]]:
         """Give the outputs of a kind, in the order they came about."""
-        return [json.loads(content) for found, _id, content in self.service.journal.outputs() if found == kind]
+        return [json.loads(content) for found, _id, content in self.service.outputs.outputs() if found == kind]
 
     def alerts(self, mrn: str = "", trigger: str = "") -> list[dict[str, Any]]:
         """Give the alert events, of one patient and trigger if they are named."""

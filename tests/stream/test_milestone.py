@@ -74,7 +74,7 @@ def messages() -> list[Arrival]:
 
 
 def alerts_of(service: EmbeddedService) -> list[dict]:
-    return [json.loads(content) for kind, _id, content in service.journal.outputs() if kind == "alerts"]
+    return [json.loads(content) for kind, _id, content in service.outputs.outputs() if kind == "alerts"]
 
 
 def run(folder: Path, batch: list[Arrival]) -> EmbeddedService:
@@ -100,7 +100,7 @@ def test_an_admission_and_a_sick_patient_become_an_interrupting_alert(tmp_path):
 def test_no_identifier_reaches_an_output(tmp_path):
     """What the service puts out names nobody: no record number, no visit number."""
     service = run(tmp_path, messages())
-    text = b"\n".join(content for _kind, _id, content in service.journal.outputs())
+    text = b"\n".join(content for _kind, _id, content in service.outputs.outputs())
     assert b"4711" not in text
     assert b"V1" not in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from connectors.sqlite.journal import JournalError
 from events import Envelope, KillSwitch, Location
 from stream.effects import Effect
 from stream.host import Release
+from stream.identity import Pseudonyms
 from stream.replay import Replay
 from stream.service import EmbeddedService
 from stream.settings import Settings, parse_toml
@@ -56,15 +58,29 @@ def oru_local(number: int) -> Arrival:
     return Arrival(f"l#{number}", START + number * 60_000, data, "hl7v2", decode(data, Hl7Settings()))
 
 
-def fill_the_disk(service: EmbeddedService) -> None:
-    """Let the journal's file grow no more."""
-    database = service.journal._db
+def fill_the_disk(service: EmbeddedService, database: sqlite3.Connection | None = None) -> None:
+    """Let the journal's file, or another one, grow no more."""
+    database = database or service.journal._db
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count={pages}")
 
 
-def free_the_disk(service: EmbeddedService) -> None:
-    service.journal._db.execute("PRAGMA max_page_count=1000000")
+def free_the_disk(service: EmbeddedService, database: sqlite3.Connection | None = None) -> None:
+    (database or service.journal._db).execute("PRAGMA max_page_count=1000000")
+
+
+def merge(number: int, survivor: str, retired: str) -> Arrival:
+    """An A40 that joins two record numbers."""
+    data = render_adt(
+        "A40",
+        control_id=f"M{number}",
+        sent_time=START + number,
+        feed="PAS|MAIN",
+        patient=Identifier("MRN", survivor),
+        event_time=START + number,
+        retired=Identifier("MRN", retired),
+    )
+    return Arrival(f"m#{number}", START + number, data, "hl7v2", decode(data, Hl7Settings()))
 
 
 def test_a_message_that_could_not_be_stored_is_no_duplicate_when_it_comes_again(tmp_path):
@@ -96,6 +112,135 @@ def test_identities_met_while_the_disk_was_full_are_stored_with_the_next_batch(t
     }
     assert known["NHS", "7"] == known["MRN", "M7"]
     assert len(known) == 2 * len(batch)
+
+
+def test_what_was_not_stored_was_not_done(tmp_path):
+    """A batch that the disk has no room for moves neither identities, nor the log's clock, nor any count; sent again,
+    a merge in it still finds whom to retire.
+    """
+    service = EmbeddedService(tmp_path / "full", RELEASE, {})
+    first = [admission(number, mrn=f"{number}") for number in range(4)]
+    service.accept(first)
+    end, counts = service.host.end, service.journal.counts()
+    batch = [merge(500, "0", "1"), *(admission(600 + number, mrn=f"N{number}") for number in range(200))]
+    fill_the_disk(service)
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError):
+            service.store(batch)
+    assert (service.host.end, service.lag(), service.journal.counts()) == (end, 0, counts)
+    [early] = service.store([admission(10, mrn="2")])
+    assert early.received_time == START + 10
+    free_the_disk(service)
+    stored = service.store(batch)
+    [event] = stored[0].events
+    assert event.retired == Pseudonyms().of("patient", "MRN", "1")
+    service.fold()
+    whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
+    whole.accept([*first, admission(10, mrn="2"), *batch])
+    assert service.digest() == whole.digest()
+    assert sorted(service.journal.identities()) == sorted(whole.journal.identities())
+
+
+def test_storing_folds_nothing_and_folding_goes_as_far_as_asked(tmp_path):
+    """`store` only stores; `fold` folds at most as many records as it is told; `lag` says what is owed."""
+    batch = list(arrivals_of(hospital_stream(seed=3, beds=12, hours=24), Settings()))
+    whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
+    whole.accept(batch)
+    service = EmbeddedService(tmp_path / "parts", RELEASE, {})
+    stored = sum(type(parsed) is Envelope for parsed in service.store(batch))
+    assert service.lag() == stored
+    assert list(service.outputs.outputs()) == []
+    assert service.fold(0) == 0
+    folded = 0
+    while service.lag():
+        step = service.fold(7)
+        assert 0 < step <= 7
+        folded += step
+        assert service.lag() == stored - folded
+    assert service.fold() == 0
+    assert service.digest() == whole.digest()
+
+
+def test_one_thread_stores_while_another_folds(tmp_path):
+    """Stored in one thread and folded in another at the same time, the outputs are those of one thread's run."""
+    batch = list(arrivals_of(hospital_stream(seed=3, beds=24, hours=48), Settings()))
+    whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
+    whole.accept(batch)
+    service = EmbeddedService(tmp_path / "two", RELEASE, {}, retention_ms=365 * 86_400_000)
+    stored = threading.Event()
+    failed: list[BaseException] = []
+
+    def fold() -> None:
+        try:
+            while not stored.is_set() or service.lag():
+                service.fold(50)
+                service.maintain(START)
+        except BaseException as error:  # noqa: BLE001 - told to the test
+            failed.append(error)
+
+    folding = threading.Thread(target=fold)
+    folding.start()
+    for start in range(0, len(batch), 10):
+        service.store(batch[start : start + 10])
+    stored.set()
+    folding.join(timeout=60)
+    assert not folding.is_alive()
+    assert failed == []
+    assert service.lag() == 0
+    assert service.digest() == whole.digest()
+
+
+def test_time_passes_in_a_silence_by_an_entered_tick(new_ward):
+    """A tick entered without any message fires what is due, is in the log, and is entered once for each moment."""
+    ward = new_ward()
+    ward.admit("1")
+    ward.chart("1", 30, ward.SICK)
+    service = ward.service
+    assert service.enter_tick(ward.at(50))
+    assert service.lag() == 1
+    assert len(ward.alerts("1")) == 1
+    service.fold()
+    assert [alert["state"] for alert in ward.alerts("1")] == ["raised", "escalated"]
+    assert not service.enter_tick(ward.at(50))
+    assert not service.enter_tick(ward.at(40))
+    assert service.enter_tick(ward.at(51))
+    [late] = service.accept([admission(1, mrn="later")])
+    assert late.received_time == ward.at(51)
+
+
+@pytest.mark.parametrize("full", ["outputs", "states"])
+def test_what_a_full_disk_kept_from_being_folded_is_folded_later(tmp_path, full):
+    """Where outputs or states find no room the fold raises, each time; with room again nothing was skipped."""
+    batch = list(arrivals_of(hospital_stream(seed=3, beds=60, hours=48), Settings()))
+    whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
+    whole.accept(batch)
+    service = EmbeddedService(tmp_path / "full", RELEASE, {})
+    service.accept(batch[:100])
+    database = service.outputs._db if full == "outputs" else service._store._connection
+    fill_the_disk(service, database)
+    raised = 0
+    for start in range(100, len(batch), 100):
+        service.store(batch[start : start + 100])
+        try:
+            service.fold()
+        except sqlite3.OperationalError as error:
+            raised += "full" in str(error)
+    assert raised > 1
+    if full == "states":
+        assert service.lag() == 0, "a full state file stopped alerts"
+    free_the_disk(service, database)
+    service.fold()
+    assert service.lag() == 0
+    assert service.digest() == whole.digest()
+    service.close()
+    again = EmbeddedService(tmp_path / "full", RELEASE, {})
+    assert again.digest() == whole.digest()
+    whole.host.checkpoint()
+    journal_named = {""}
+    stored, expected = (
+        {key: state for key, state in one._store.items() if key not in journal_named} for one in (again, whole)
+    )
+    assert stored == expected
 
 
 def test_a_release_may_go_back_and_forth_without_traffic(tmp_path):
@@ -233,11 +378,11 @@ def test_what_could_not_be_put_out_is_put_out_later(tmp_path, monkeypatch):
     whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
     whole.accept(batch)
     service = EmbeddedService(tmp_path / "failing", RELEASE, {})
-    store = service.journal.append_outputs
-    monkeypatch.setattr(service.journal, "append_outputs", lambda _outputs: (_ for _ in ()).throw(OSError("disk full")))
+    store = service.outputs.append_outputs
+    monkeypatch.setattr(service.outputs, "append_outputs", lambda _outputs: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         service.accept(batch[:30])
-    monkeypatch.setattr(service.journal, "append_outputs", store)
+    monkeypatch.setattr(service.outputs, "append_outputs", store)
     service.accept(batch)
     assert service.digest() == whole.digest()
 
@@ -257,7 +402,7 @@ def test_a_record_that_cannot_be_folded_stops_nobody_else(tmp_path, monkeypatch)
 
     monkeypatch.setattr(service.host.pipeline, "step", fail)
     service.accept(batch)
-    told = [content for kind, _name, content in service.journal.outputs() if kind == "dead_letters"]
+    told = [content for kind, _name, content in service.outputs.outputs() if kind == "dead_letters"]
     assert len(told) == 1
     assert b"IndexError" in told[0]
     assert b"4711" not in told[0]

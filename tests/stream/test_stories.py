@@ -95,7 +95,7 @@ def service(folder: Path, release: Release = RELEASE, version: ModelVersion | No
 
 
 def alerts_of(one: EmbeddedService) -> list[dict]:
-    return [json.loads(content) for kind, _id, content in one.journal.outputs() if kind == "alerts"]
+    return [json.loads(content) for kind, _id, content in one.outputs.outputs() if kind == "alerts"]
 
 
 @settings(max_examples=40)

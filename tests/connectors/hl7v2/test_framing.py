@@ -220,9 +220,15 @@ def test_any_bytes(parts: list[bytes], limit: int) -> None:
     assert all(len(data) <= limit * 10 + 1 for data, _ in found)
 
 
+def pieces_of(found: list[Framed]) -> list[tuple[bytes, str]]:
+    """Say what a reader gave."""
+    return [(piece.data, piece.kind) for piece in found]
+
+
 @given(st.lists(st.binary(min_size=1, max_size=30).map(lambda data: b"MSH" + data.replace(b"\x1c", b""))), st.data())
 def test_mllp_reader(messages: list[bytes], data: st.DataObject) -> None:
     """The reader gives back what was framed, however the wire cuts it."""
+    messages = [message.replace(b"\x0bMSH", b"") for message in messages]
     wire = b"".join([frame(message) for message in messages])
     reader = MllpReader()
     found = []
@@ -231,11 +237,81 @@ def test_mllp_reader(messages: list[bytes], data: st.DataObject) -> None:
         found += reader.feed(wire[:size])
         wire = wire[size:]
     assert found == messages
-    assert (reader.strays, reader.pending) == (0, b"")
+    assert (reader.strays, reader.pending_bytes, reader.end()) == (0, 0, [])
 
 
 def test_mllp_reader_bounds_and_counts() -> None:
-    """An overlong frame is cut one byte past the limit, strays are counted, and a broken-off frame is kept."""
+    """An overlong frame is cut one byte past the limit, what stands outside is kept, and a broken-off frame is too."""
     reader = MllpReader(message_bytes_max=4)
-    assert reader.feed(b"no" + frame(b"123456789") + frame(b"12") + b"\x0b12") == [b"12345", b"12"]
-    assert (reader.strays, reader.pending) == (2, b"12")
+    assert pieces_of(reader.read(b"no" + frame(b"123456789") + frame(b"12") + b"\x0b12")) == [
+        (b"no", "garbage"),
+        (b"12345", "oversized"),
+        (b"12", "message"),
+    ]
+    assert (reader.strays, reader.pending_bytes, reader.in_frame) == (2, 2, True)
+    assert pieces_of(reader.end()) == [(b"12", "truncated")]
+    assert reader.end() == []
+
+
+def test_mllp_reader_interleaved_frames() -> None:
+    """A frame that begins within a frame cuts the first one off, also byte by byte; a lone 0x0B is content."""
+    wire = b"\x0b" + A + b"\x0b" + B + b"\x1c\r\x0bMSH|a\x0bb\x1c\r\x0b\x0b" + A + b"\x1c"
+    expected = [(A, "truncated"), (B, "message"), (b"MSH|a\x0bb", "message"), (A, "message")]
+    assert pieces_of(MllpReader().read(wire)) == expected
+    reader = MllpReader()
+    assert pieces_of([piece for byte in wire for piece in reader.read(bytes([byte]))]) == expected
+    assert [piece.number for piece in MllpReader().read(wire)] == [1, 2, 3, 4]
+
+
+def test_mllp_reader_holds_back_nothing_for_good() -> None:
+    """What looked like the beginning of a frame within a frame, and was the end of the connection, is kept."""
+    reader = MllpReader()
+    assert reader.read(b"\x0bMSH|1\x0bMS") == []
+    assert pieces_of(reader.end()) == [(b"MSH|1\x0bMS", "truncated")]
+
+
+def test_mllp_reader_endless() -> None:
+    """A frame without an end, and bytes without a frame, take bounded memory, and say how much it was."""
+    reader = MllpReader(message_bytes_max=1_000)
+    reader.read(b"\x0b")
+    for _ in range(1_000):
+        assert reader.read(b"x" * 1_000) == []
+    assert (reader.overrun_bytes, reader.pending_bytes) == (999_000, 1_001)
+    assert pieces_of(reader.end()) == [(b"x" * 1_001, "oversized")]
+    reader = MllpReader()
+    for _ in range(1_000):
+        assert reader.read(b"x" * 1_000) == []
+    assert (reader.outside_bytes, reader.pending_bytes) == (1_000_000, framing.OUTSIDE_BYTES_MAX)
+
+
+def test_mllp_reader_blanks_are_silent() -> None:
+    """Line ends, blanks and further end marks between frames are neither strays nor pieces."""
+    reader = MllpReader()
+    assert pieces_of(reader.read(frame(A) + b"\r\n \x1c\r\x00\t" + frame(B) + b"\n")) == [
+        (A, "message"),
+        (B, "message"),
+    ]
+    assert (reader.strays, reader.outside_bytes, reader.end()) == (0, 0, [])
+
+
+WIRE_SCRAPS = [*SCRAPS, b"\x0bMSH", b"\x0b\xef\xbb\xbfMSH", b"\x0bms", b"\x1c\r"]
+
+
+@given(st.lists(st.sampled_from(WIRE_SCRAPS) | st.binary(max_size=9)).map(b"".join), st.integers(1, 7), st.data())
+def test_mllp_reader_any_bytes(wire: bytes, limit: int, data: st.DataObject) -> None:
+    """Any bytes give the same pieces and counts however they are cut, within the limits."""
+    whole = MllpReader(limit * 10)
+    expected = pieces_of(whole.read(wire) + whole.end())
+    reader = MllpReader(limit * 10)
+    found: list[Framed] = []
+    rest = wire
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        found += reader.read(rest[:size])
+        rest = rest[size:]
+        assert reader.pending_bytes <= limit * 10 + 1 + 7 + framing.OUTSIDE_BYTES_MAX
+    found += reader.end()
+    assert pieces_of(found) == expected
+    assert [piece.number for piece in found] == list(range(1, len(found) + 1))
+    assert reader.strays == whole.strays
+    assert all(len(content) <= limit * 10 + 1 for content, kind in expected if kind != "garbage")

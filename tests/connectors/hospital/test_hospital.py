@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import islice, pairwise
 
 import pytest
 
-from connectors.hospital import CRITICAL_CARE_WARD, Hospital, Story, as_hl7
+from connectors.hospital import CRITICAL_CARE_WARD, Hospital, Story, as_fhir, as_hl7
 from connectors.hospital.wards import FAHRENHEIT_WARD
+from events import Millis
 
 
 @pytest.fixture(scope="module")
 def month() -> list[Story]:
     return list(Hospital(seed=11, beds=60, hours=24 * 28))
+
+
+@pytest.fixture(scope="module")
+def quarter() -> list[Story]:
+    """A larger hospital, for what is rare: who comes, moves, leaves and is merged, without the charts."""
+    return [story for story in Hospital(seed=12, beds=240, hours=24 * 42) if story.kind != "oru"]
 
 
 def test_one_seed_gives_one_traffic_byte_for_byte() -> None:
@@ -47,7 +56,7 @@ def test_charting_delay_is_as_published(month: list[Story]) -> None:
 def test_a_month_holds_every_kind_of_trouble(month: list[Story]) -> None:
     """Outcomes, transfers, merges, corrections, withdrawals, artefacts, repeats, a child and Fahrenheit all occur."""
     kinds = Counter(story.trigger or story.outcome or "oru" for story in month)
-    for kind in ("A01", "A02", "A03", "A40", "critical_care", "death"):
+    for kind in ("A01", "A02", "A03", "A08", "A40", "critical_care", "death"):
         assert kinds[kind] >= 3, kind
     statuses = Counter(result.status for story in month for result in story.results)
     assert statuses["C"] >= 3
@@ -71,12 +80,107 @@ def test_outcomes_are_told_by_messages_too(month: list[Story]) -> None:
     }
     last = month[-1].sent_time
     for story in month:
-        if story.kind == "outcome" and story.event_time < last - 600_000:
+        if story.outcome in {"critical_care", "death"} and story.event_time < last - 600_000:
             move = moves[story.encounter, story.event_time]
             if story.outcome == "death":
                 assert (move.trigger, move.deceased) == ("A03", True)
             else:
                 assert (move.trigger, move.location.ward) == ("A02", CRITICAL_CARE_WARD)
+
+
+def test_an_arrest_call_ends_in_death_or_critical_care_within_the_hour(quarter: list[Story]) -> None:
+    """A cardiac arrest is an outcome that no message tells; a death or a transfer to critical care follows soon."""
+    arrests = [story for story in quarter if story.outcome == "cardiac_arrest"]
+    assert len(arrests) >= 3
+    ends = {(s.encounter, s.outcome): s.event_time for s in quarter if s.outcome in {"critical_care", "death"}}
+    for arrest in arrests:
+        later = [ends.get((arrest.encounter, kind), 0) - arrest.event_time for kind in ("critical_care", "death")]
+        assert any(0 < wait <= 3_600_000 for wait in later)
+        assert as_hl7(arrest) is as_fhir(arrest) is None
+
+
+def test_clerks_take_back_what_was_wrong(quarter: list[Story]) -> None:
+    """Admissions, moves and discharges are cancelled now and then, each after the message that it takes back."""
+    told: set[tuple[str, str]] = set()
+    cancelled: Counter[str] = Counter()
+    undone = {"A11": "A01", "A12": "A02", "A13": "A03"}
+    for story in quarter:
+        if story.trigger in undone:
+            assert (story.encounter, undone[story.trigger]) in told
+            cancelled[story.trigger] += 1
+        told.add((story.encounter, story.trigger))
+    assert all(cancelled[trigger] >= 5 for trigger in undone)
+
+
+def test_a_stay_goes_on_after_a_discharge_that_was_taken_back(quarter: list[Story]) -> None:
+    """After an A13 the same stay is discharged once more, later and for good."""
+    taken_back = {story.encounter: story.event_time for story in quarter if story.trigger == "A13"}
+    ends = {story.encounter: story.event_time for story in quarter if story.trigger == "A03"}
+    assert taken_back
+    assert sum(ends[stay] > at for stay, at in taken_back.items()) >= len(taken_back) - 1
+
+
+def test_merges_are_repeated_and_inverted_now_and_then(quarter: list[Story]) -> None:
+    """Some merges come twice as new messages, some the wrong way round and then rightly again."""
+    merges: dict[str, list[tuple[str, str]]] = {}
+    seen: set[str] = set()
+    for story in quarter:
+        if story.retired is not None and story.control_id not in seen:
+            seen.add(story.control_id)
+            merges.setdefault(story.encounter, []).append((story.patient.value, story.retired.value))
+    assert any(len(pairs) == 2 and pairs[0] == pairs[1] for pairs in merges.values())
+    inverted = [pairs for pairs in merges.values() if any(kept[0] == "T" for kept, _ in pairs)]
+    assert inverted
+    assert all(pairs[0] == pairs[-1] == pairs[1][::-1] for pairs in inverted if len(pairs) == 3)
+
+
+def test_a_changed_birth_date_is_told_by_an_a08(quarter: list[Story]) -> None:
+    """An A08 puts right the birth date that the admission stated."""
+    born = {story.encounter: story.birth_date for story in reversed(quarter) if story.trigger == "A01"}
+    changed = [story for story in quarter if story.trigger == "A08"]
+    assert len(changed) > 20
+    assert all(story.birth_date != born[story.encounter] for story in changed)
+
+
+def test_an_old_man_lies_on_home_oxygen() -> None:
+    """Stay 5 of each hospital is a man past 80 who is never charted on air."""
+    stories = [s for s in Hospital(seed=4, beds=8, hours=40) if s.encounter.startswith("V000005")]
+    assert {story.sex for story in stories if story.trigger == "A01"} == {"male"}
+    assert all((story.birth_date or "") < "1946" for story in stories if story.trigger == "A01")
+    flows = [r.value for s in stories for r in s.results if r.coding[1] == "3151-8"]
+    assert flows
+    assert all(isinstance(flow, float) and flow >= 2 for flow in flows)
+    assert not any(r.coding[1] == "3150-6" and r.value == 21.0 for s in stories for r in s.results)
+
+
+def test_memory_does_not_grow_with_the_time_that_is_simulated() -> None:
+    """Streaming four times as long holds no more at its worst than the stays that go on at a time."""
+
+    def peak(hours: float) -> int:
+        tracemalloc.start()
+        for _ in Hospital(seed=3, beds=20, hours=hours):
+            pass
+        worst = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return worst
+
+    peak(24)  # whatever is remembered by value is so now
+    assert peak(24 * 40) < 1.5 * peak(24 * 10)
+
+
+def test_a_month_of_a_large_hospital_begins_at_once() -> None:
+    """The first messages of 500 beds for a month are there after drawing the stays that have begun, and no others."""
+    drawn: list[int] = []
+
+    class Counting(Hospital):
+        def _stays(self) -> Iterator[tuple[Millis, list[Story]]]:
+            for one in super()._stays():
+                drawn.append(one[0])
+                yield one
+
+    first = list(islice(Counting(seed=1, beds=500, hours=24 * 30), 200))
+    assert len(drawn) <= 500
+    assert drawn[-1] <= first[-1].sent_time + 60_000
 
 
 def test_before_an_outcome_the_patient_is_sicker(month: list[Story]) -> None:

@@ -8,13 +8,29 @@ from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2 import codec as hl7v2
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.hospital import Hospital, Story, as_fhir, as_hl7, as_outcome
-from events import Admission, Coding, Correction, Discharge, Merge, Observation, Outcome, Transfer
+from events import (
+    Admission,
+    Cancellation,
+    Coding,
+    Correction,
+    Demographics,
+    Discharge,
+    Merge,
+    Observation,
+    Outcome,
+    Transfer,
+)
 
 Told = tuple[tuple[Coding, ...], float | None, tuple[Coding, ...], str, int]
 
 
 def stories() -> list[Story]:
     return list(Hospital(seed=2, beds=40, hours=24 * 8))
+
+
+def moves() -> list[Story]:
+    """Tell who comes, moves and goes in a larger hospital, without the charts."""
+    return [story for story in Hospital(seed=2, beds=150, hours=24 * 21) if story.kind == "adt"]
 
 
 def values_of(message: Decoded) -> list[Told]:
@@ -62,12 +78,16 @@ def test_hl7_and_fhir_both_say_what_was_told() -> None:
 
 
 def test_moves_decode_to_the_same_events_both_ways() -> None:
-    """Admission, transfer, discharge and merge stand in both renderings, at the same time and place."""
+    """Admission, transfer, discharge, demographics, merge and a cancelled admission say the same both ways, with the
+    same times and places.
+    """
     settings = FhirSettings(server="wardsim")
-    expected = {"A01": Admission, "A02": Transfer, "A03": Discharge, "A40": Merge}
+    expected = {
+        "A01": Admission, "A02": Transfer, "A03": Discharge, "A08": Demographics, "A11": Cancellation, "A40": Merge,
+    }  # fmt: skip
     seen: set[str] = set()
-    for story in stories():
-        if story.kind != "adt":
+    for story in moves():
+        if story.trigger not in expected:
             continue
         message = hl7v2.decode(as_hl7(story) or b"", Hl7Settings())
         assert isinstance(message, Decoded)
@@ -80,10 +100,43 @@ def test_moves_decode_to_the_same_events_both_ways() -> None:
             assert any(
                 story.retired is not None and i.value == story.retired.value for r in resources for i in r.retired
             )
+        elif isinstance(in_hl7, Cancellation):
+            found = [(e.event_time, e.cancelled) for e in in_fhir if isinstance(e, Cancellation)]
+            assert found == [(in_hl7.event_time, in_hl7.cancelled)]
         else:
             assert in_hl7 in in_fhir
+        assert {r.encounter for r in resources if r.encounter} <= {message.encounter}
         seen.add(story.trigger)
     assert seen == set(expected)
+
+
+def test_a_move_taken_back_ends_in_the_same_place_both_ways() -> None:
+    """FHIR has no word for a cancelled transfer: it tells a move back, at the time of A12, to the place A12 names."""
+    settings = FhirSettings(server="wardsim")
+    cancelled = [story for story in moves() if story.trigger == "A12"]
+    assert len(cancelled) > 3
+    for story in cancelled:
+        message = hl7v2.decode(as_hl7(story) or b"", Hl7Settings())
+        assert isinstance(message, Decoded)
+        [back] = [e for e in message.events if isinstance(e, Cancellation)]
+        resources = [r for r in fhir.decode(as_fhir(story) or b"", settings) if isinstance(r, Decoded)]
+        [moved] = [e for r in resources for e in r.events if isinstance(e, Transfer)]
+        assert (moved.event_time, moved.location) == (back.event_time, back.location)
+
+
+def test_a_discharge_taken_back_is_an_encounter_in_progress() -> None:
+    """After A13 the Encounter has no end and no discharge any more; FHIR has no other word for it."""
+    settings = FhirSettings(server="wardsim")
+    cancelled = [story for story in moves() if story.trigger == "A13"]
+    assert len(cancelled) > 3
+    for story in cancelled:
+        message = hl7v2.decode(as_hl7(story) or b"", Hl7Settings())
+        assert isinstance(message, Decoded)
+        assert any(isinstance(e, Cancellation) and e.cancelled == "discharge" for e in message.events)
+        resources = [r for r in fhir.decode(as_fhir(story) or b"", settings) if isinstance(r, Decoded)]
+        events = [e for r in resources for e in r.events]
+        assert any(isinstance(e, Admission) for e in events)
+        assert not any(isinstance(e, Discharge) for e in events)
 
 
 def test_corrections_change_the_same_result_in_hl7() -> None:
@@ -108,3 +161,4 @@ def test_outcomes_are_events_for_training() -> None:
     assert all(story.kind == "outcome" for story, _ in outcomes)
     assert all(message.events == (Outcome(story.event_time, story.outcome),) for story, message in outcomes)
     assert len(outcomes) > 3
+    assert {story.outcome for story, _ in outcomes} <= {"critical_care", "cardiac_arrest", "death"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path):
     append(journal, 1)
     batch = [record(2), record(3), record(1)]
     with pytest.raises(sqlite3.IntegrityError):
-        journal.append(batch, [DeadLetterRow(0, b"{}", b"x")], [("MRN", "1", "p")], {"messages": 4})
+        journal.append(batch, [DeadLetterRow(0, b"{}", b"x")], [("MRN", "1", "p", 5)], {"messages": 4})
     assert read(journal) == [(1, "e1")]
     assert not journal.seen((2).to_bytes(16, "big"))
     assert list(journal.dead_letters()) == []
@@ -77,16 +78,15 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path):
 
 
 def test_what_was_seen_is_known_after_opening_again(tmp_path):
-    """Content hashes, identities, dead letters, outputs and counts are there after a restart."""
+    """Content hashes, identities, dead letters and counts are there after a restart."""
     journal = SqliteJournal(tmp_path)
-    journal.append([record(1)], [DeadLetterRow(5, b"{}", b"bad")], [("MRN", "1", "p")], {"messages": 2})
-    journal.append_outputs([("scores", "s1", b"content")])
+    journal.append([record(1)], [DeadLetterRow(5, b"{}", b"bad")], [("MRN", "1", "p", 5)], {"messages": 2})
     journal.close()
     again = SqliteJournal(tmp_path)
     assert again.seen((1).to_bytes(16, "big"))
     assert list(again.identities()) == [("MRN", "1", "p")]
     assert list(again.dead_letters()) == [(b"{}", b"bad")]
-    assert list(again.outputs()) == [("scores", "s1", b"content")]
+    assert list(again.patients_used()) == [("p", 5)]
     assert again.counts() == {"messages": 2}
 
 
@@ -109,26 +109,65 @@ def test_counts_add_up_over_batches(tmp_path):
 def test_an_identity_that_moved_is_the_newer_one(tmp_path):
     """A link stored again, after a merge, points at the survivor."""
     journal = SqliteJournal(tmp_path)
-    journal.append((), (), [("MRN", "1", "old")], {})
-    journal.append((), (), [("MRN", "1", "new")], {})
+    journal.append((), (), [("MRN", "1", "old", 1)], {})
+    journal.append((), (), [("MRN", "1", "new", 2)], {})
     assert list(journal.identities()) == [("MRN", "1", "new")]
 
 
-def test_the_same_output_again_is_no_change(tmp_path):
-    """A repeat of work, byte for byte, changes nothing and keeps the order outputs first came in."""
+def test_an_identity_that_is_let_go_is_gone(tmp_path):
+    """Identifiers forgotten with a batch are removed, unless the same batch names them anew."""
     journal = SqliteJournal(tmp_path)
-    outputs = [("alerts", "a", b"1"), ("scores", "a", b"2")]
-    journal.append_outputs(outputs)
-    journal.append_outputs([("scores", "b", b"3"), *outputs])
-    assert list(journal.outputs()) == [*outputs, ("scores", "b", b"3")]
+    journal.append((), (), [("MRN", "1", "p", 1), ("MRN", "2", "q", 1)], {})
+    journal.append((), (), [("MRN", "2", "q2", 9)], {}, [("MRN", "1"), ("MRN", "2")])
+    assert list(journal.identities()) == [("MRN", "2", "q2")]
 
 
-def test_what_was_said_stands(tmp_path):
-    """An output that comes out differently the second time changes nothing, and is named; the others are stored."""
+def test_the_parts_of_one_moment_are_known_and_its_bytes_kept_once(tmp_path):
+    """Each joined part is a message seen, and the message they came in lies there once."""
     journal = SqliteJournal(tmp_path)
-    assert journal.append_outputs([("alerts", "a", b"1")]) == []
-    assert journal.append_outputs([("alerts", "b", b"2"), ("alerts", "a", b"other")]) == ["alerts a"]
-    assert list(journal.outputs()) == [("alerts", "a", b"1"), ("alerts", "b", b"2")]
+    envelope = record(1).envelope
+    journal.append([LogRecord(envelope, (b"a", b"b"), b"bytes")], (), (), {})
+    assert [journal.seen(content_hash) for content_hash in (b"a", b"b", b"c")] == [True, True, False]
+    assert journal._db.execute("SELECT * FROM messages").fetchall() == [(1, b"bytes")]
+
+
+def test_the_reader_sees_only_what_is_committed(tmp_path):
+    """While a batch is being stored nobody reads any of it: the fold is never ahead of what is durable."""
+    journal = SqliteJournal(tmp_path)
+    append(journal, 1)
+    seen = []
+
+    class Watching(tuple):
+        """A batch of records that looks into the journal while it is stored."""
+
+        __slots__ = ()
+
+        def __iter__(self):
+            for one in super().__iter__():
+                yield one
+                seen.append([offset for offset, _envelope in journal.read()])
+
+    journal.append(Watching((record(2), record(3))), (), (), {})
+    assert seen == [[1], [1]]
+    assert [offset for offset, _envelope in journal.read()] == [1, 2, 3]
+
+
+def test_one_thread_reads_while_another_appends(tmp_path):
+    """A reading thread gets each record once and in order while another stores them, and the two do not wait."""
+    journal = SqliteJournal(tmp_path)
+    total = 300
+    found: list[int] = []
+
+    def follow() -> None:
+        while len(found) < total:
+            found.extend(offset for offset, _envelope in journal.read(len(found)))
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    for number in range(1, total + 1):
+        append(journal, number)
+    reader.join(timeout=30)
+    assert found == list(range(1, total + 1))
 
 
 def test_a_gap_in_the_log_is_named(tmp_path):
@@ -176,6 +215,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
 
 CHILD = """
 import sys
+import threading
 from pathlib import Path
 from connectors.sqlite.journal import LogRecord, SqliteJournal
 from events import Envelope

@@ -1,0 +1,286 @@
+
+"use strict";
+const REFRESH_MS = 2000;           // a nurse looks for seconds; the answer is some 100 KB
+const ANSWER_MS_MAX = 8000;        // an answer that takes longer is given up, and asked for anew
+const STALE_AFTER_MS = 10000;      // without an answer for so long, nothing on the page is to be relied on
+const HEARTBEAT_MS_MAX = 20000;    // the stream speaks every 15 s
+const RETRY_MS = 3000;
+const ALERTS_SHOWN_MAX = 12;       // what a person takes in at a glance
+const EVENT_CHARS_MAX = 1000000;   // an event longer than this is none
+const FEED_QUIET_S = 600;          // a feed silent for so long is pointed out
+const BANDS = { high: "HIGH", medium: "MEDIUM", low_medium: "RED SCORE", low: "low" };
+const PARAMETERS = ["respiration_rate", "spo2", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
+const NAMES = { respiration_rate: "resp. rate", spo2: "SpO₂", oxygen: "oxygen", systolic_bp: "systolic BP", pulse: "pulse", heart_rate: "pulse", consciousness: "consciousness", temperature: "temperature" };
+const UNITS = { "mm[Hg]": "mmHg", Cel: "°C", "1": "" };
+
+const $ = (id) => document.getElementById(id);
+const rows = new Map();
+const wards = new Set();
+let answered = null;               // performance.now() of the last answer; the browser's clock may be wrong, this is not
+let waiting = performance.now();   // since when the first answer is waited for
+let heard = performance.now();     // of the last event of the stream
+let clockAtAnswer = null;          // the service's clock in that answer
+let asOf = null;
+let lastNumber = null;
+let signedOut = false;
+let running = null;
+
+function text(element, value) { if (element.textContent !== value) element.textContent = value; }
+function make(tag, className, value) { const e = document.createElement(tag); if (className) e.className = className; if (value !== undefined) e.textContent = value; return e; }
+function named(name) { return NAMES[name] || String(name).replace(/_/g, " "); }
+function list(names) { return (names || []).map(named).join(", "); }
+function age(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return s + " s";
+  if (s < 7200) return Math.floor(s / 60) + " min";
+  if (s < 172800) return Math.floor(s / 3600) + " h";
+  return Math.floor(s / 86400) + " d";
+}
+function hour(iso) { const t = new Date(iso); return isNaN(t) ? "" : t.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }); }
+function since(iso) { return clockAtAnswer === null ? "" : age((clockAtAnswer - Date.parse(iso) + performance.now() - answered) / 1000); }
+
+async function ask(path, options = {}) {
+  const headers = { ...(options.headers || {}) };
+  const token = sessionStorage.getItem("wardstream-token");
+  if (token) headers.Authorization = "Bearer " + token;
+  const response = await fetch(path, { ...options, headers, cache: "no-store", credentials: "omit" });
+  if (response.status === 401) { signOut(Boolean(token)); throw new Error("signed out"); }
+  if (!response.ok) throw new Error("status " + response.status);
+  return response;
+}
+function signOut(refused) {
+  sessionStorage.removeItem("wardstream-token");
+  const first = !signedOut;
+  signedOut = true;
+  for (const row of rows.values()) row.tr.remove();
+  rows.clear();
+  $("alerts").replaceChildren();
+  $("sign-in").hidden = false;
+  $("content").hidden = true;
+  text($("sign-in-problem"), refused ? "This token is not accepted." : "");
+  if (first) $("token").focus();
+}
+$("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("wardstream-token", $("token").value.trim());
+  $("token").value = "";
+  signedOut = false;
+  answered = null;
+  waiting = heard = performance.now();
+  $("sign-in").hidden = true;
+  $("content").hidden = false;
+  refresh();
+});
+
+const CELLS = [["place", "Ward, bed"], ["key", "Patient"], ["news2", "NEWS2"], ["why", "Why"], ["unknown", "Not known"], ["risk", "Risk"], ["alert", "Alert"], ["held", "Held back"], ["inputs", "Inputs"]];
+function newRow() {
+  const tr = make("tr");
+  tr.setAttribute("role", "row");
+  const cells = {};
+  for (const [name, label] of CELLS) {
+    const td = make("td", name);
+    td.setAttribute("role", "cell");
+    td.dataset.label = label;
+    cells[name] = td;
+    tr.append(td);
+  }
+  const details = make("details"), summary = make("summary"), values = make("ul");
+  details.append(summary, values);
+  cells.inputs.append(details);
+  return { tr, cells, summary, values };
+}
+function fill(td, parts) {
+  // Rebuilt only when it changed: a screen reader is not told the same again, and a selection stays.
+  const signature = JSON.stringify(parts);
+  if (td.dataset.signature === signature) return;
+  td.dataset.signature = signature;
+  td.classList.toggle("empty", parts.length === 0);
+  td.replaceChildren(...parts.flatMap(([className, value]) => [make("span", className, value), " "]));
+}
+function showAlert(patient) {
+  const parts = [];
+  const alert = patient.alert;
+  if (alert) {
+    const by = alert.trigger === "news2_floor" ? "NEWS2" : "model";
+    const how = alert.disposition && alert.disposition !== "told" ? " (" + alert.disposition + ")" : "";
+    parts.push([alert.priority === "interrupt" && alert.state !== "retracted" ? "grave" : "", by + " " + alert.state + how]);
+    parts.push(["small", named(alert.reason) + ", " + hour(alert.received_time) + ", " + since(alert.received_time) + " ago"]);
+  }
+  for (const gone of patient.retracted || []) {
+    if (!alert || gone.alert_id !== alert.alert_id) parts.push(["small warn", "taken back: " + named(gone.reason) + ", " + hour(gone.received_time)]);
+  }
+  return parts;
+}
+function show(row, patient) {
+  const news2 = patient.news2;
+  const band = news2 ? news2.band : "none";
+  if (row.tr.className !== "band-" + band) row.tr.className = "band-" + band;
+  fill(row.cells.place, [["", [patient.ward || "no ward", patient.room, patient.bed].filter(Boolean).join(", ")], ...(patient.facility ? [["small", patient.facility]] : [])]);
+  fill(row.cells.key, [["", String(patient.patient).slice(0, 8)]]);
+  const unknown = [];
+  if (news2) {
+    const bounds = news2.low === news2.high ? "" : "between " + news2.low + " and " + news2.high;
+    const marks = [bounds, news2.red && band !== "low_medium" ? "a red parameter" : "", news2.scale === 2 ? "SpO₂ scale 2" : ""].filter(Boolean).join(", ");
+    fill(row.cells.news2, [["score", String(news2.total)], ["band", BANDS[band] || band], ...(marks ? [["small", marks]] : [])]);
+    const scored = PARAMETERS.filter((name) => news2[name] > 0).sort((a, b) => news2[b] - news2[a]).slice(0, 3);
+    fill(row.cells.why, scored.map((name, i) => [news2[name] === 3 ? "grave" : "", named(name) + " " + news2[name] + (i < scored.length - 1 ? "," : "")]));
+    const stale = news2.stale || [];
+    const missing = (news2.missing || []).filter((name) => !stale.includes(name));
+    if (missing.length) unknown.push(["warn", "missing: " + list(missing)]);
+    if (stale.length) unknown.push(["warn", "stale: " + list(stale)]);
+    if ((news2.quarantined || []).length) unknown.push(["warn", "impossible: " + list(news2.quarantined)]);
+  } else {
+    fill(row.cells.news2, [["small", "no score"]]);
+    fill(row.cells.why, []);
+  }
+  fill(row.cells.unknown, unknown);
+  const risk = patient.probability;
+  fill(row.cells.risk, risk === null || risk === undefined ? [] : [["", (risk * 100).toFixed(risk < 0.1 ? 1 : 0) + " %"]]);
+  fill(row.cells.alert, showAlert(patient));
+  fill(row.cells.held, (patient.held_back || []).map((one) => ["small", one.filter + ": " + named(one.verdict) + ", " + named(one.reason)]));
+  const inputs = patient.inputs || [];
+  const gone = (performance.now() - answered) / 1000;
+  const oldest = inputs.reduce((most, one) => Math.max(most, one.age_s), 0);
+  const newest = inputs.reduce((least, one) => Math.min(least, one.age_s), Infinity);
+  row.cells.inputs.classList.toggle("empty", inputs.length === 0);
+  text(row.summary, inputs.length ? inputs.length + (inputs.length > 1 ? " values, " + age(newest + gone) + " to " : " value, ") + age(oldest + gone) + " old" : "none");
+  row.values.replaceChildren(...inputs.map((one) => make("li", one.stale ? "warn" : "", named(one.feature) + " " + one.value + " " + (one.unit in UNITS ? UNITS[one.unit] : one.unit) + ", " + age(one.age_s + gone) + (one.stale ? " (stale)" : ""))));
+}
+function showPatients(document_) {
+  asOf = Date.parse(document_.as_of);
+  clockAtAnswer = Date.parse(document_.clock);
+  answered = performance.now();
+  const seen = new Set();
+  const body = $("rows");
+  let at = body.firstElementChild;
+  for (const patient of document_.patients) {
+    seen.add(patient.patient);
+    if (patient.ward) wards.add(patient.ward);
+    let row = rows.get(patient.patient);
+    if (!row) rows.set(patient.patient, row = newRow());
+    show(row, patient);
+    if (row.tr === at) at = at.nextElementSibling;
+    else body.insertBefore(row.tr, at);
+  }
+  for (const [key, row] of rows) if (!seen.has(key)) { row.tr.remove(); rows.delete(key); }
+  $("nobody").hidden = document_.patients.length > 0;
+  text($("count"), "(" + document_.patients.length + ")");
+  const behind = document_.behind_records || 0;
+  $("behind").hidden = behind === 0;
+  text($("behind"), behind ? behind + " stored messages are not in these scores yet." : "");
+  showWards();
+  tick();
+}
+function showWards() {
+  const select = $("ward");
+  if (select.options.length === wards.size + 1) return;
+  const chosen = select.value;
+  const options = [...wards].sort().map((ward) => new Option(ward, ward, false, ward === chosen));
+  select.replaceChildren(new Option("all wards", ""), ...options);
+  select.value = chosen;
+}
+function showFeeds(document_) {
+  const made = document_.feeds.map((feed) => {
+    const tr = make("tr");
+    tr.setAttribute("role", "row");
+    const quiet = feed.silent_s === null || feed.silent_s === undefined ? "never" : age(feed.silent_s) + " ago" + (feed.silent_s > FEED_QUIET_S ? ": QUIET" : "");
+    const cells = [["Feed", feed.feed], ["Last message", quiet], ["Messages", String(feed.messages)], ["Dead letters", String(feed.dead_letters)], ["Duplicates", String(feed.duplicates)]];
+    for (const [label, value] of cells) {
+      const td = make("td", "", value);
+      td.dataset.label = label;
+      td.setAttribute("role", "cell");
+      tr.append(td);
+    }
+    if (quiet.endsWith("QUIET") || quiet === "never") tr.children[1].className = "grave";
+    if (feed.dead_letters > 0) tr.children[3].className = "warn";
+    return tr;
+  });
+  $("feeds").replaceChildren(...made);
+}
+async function refresh() {
+  if (running || signedOut) return;
+  running = new AbortController();
+  const giveUp = setTimeout(() => running.abort(), ANSWER_MS_MAX);
+  const ward = $("ward").value;
+  try {
+    const signal = running.signal;
+    const response = await ask("/patients" + (ward ? "?ward=" + encodeURIComponent(ward) : ""), { signal });
+    const patients = await response.json();
+    if (ward === $("ward").value) showPatients(patients);
+    showFeeds(await (await ask("/feeds", { signal })).json());
+  } catch { /* said by tick(): the age of the last answer grows */ }
+  clearTimeout(giveUp);
+  running = null;
+  if (ward !== $("ward").value) refresh();
+}
+function tick() {
+  const now = performance.now();
+  const silent = now - (answered === null ? waiting : answered);
+  const streamLost = now - heard > HEARTBEAT_MS_MAX;
+  const problems = [];
+  if (!signedOut && silent > STALE_AFTER_MS) problems.push("no answer from the service for " + age(silent / 1000));
+  if (!signedOut && streamLost) problems.push("no sign of life of the alert stream for " + age((now - heard) / 1000));
+  const stale = problems.length > 0;
+  document.body.classList.toggle("is-stale", stale);
+  $("stale").hidden = !stale;
+  text($("stale"), stale ? "STALE: " + problems.join("; ") + ". Do not rely on this page." : "");
+  const state = $("state");
+  state.className = "state " + (stale ? "bad" : answered === null || signedOut ? "waiting" : "good");
+  text(state, stale ? "STALE" : signedOut ? "sign in" : answered === null ? "waiting" : "live");
+  document.title = (stale ? "STALE: " : "") + "Ward board";
+  if (answered !== null && !signedOut) text($("asof-text"), "as of " + new Date(asOf).toLocaleTimeString([], { hourCycle: "h23" }) + ", " + age((clockAtAnswer - asOf + silent) / 1000) + " old");
+}
+function take(block) {
+  let event = "message", number = null;
+  const data = [];
+  for (const line of block.split("\n")) {
+    if (line.startsWith("event: ")) event = line.slice(7);
+    else if (line.startsWith("id: ")) number = Number(line.slice(4));
+    else if (line.startsWith("data: ")) data.push(line.slice(6));
+  }
+  heard = performance.now();
+  if (number === null) return;
+  lastNumber = number;
+  const alert = JSON.parse(data.join("\n"));
+  const by = alert.trigger === "news2_floor" ? "NEWS2" : "model";
+  const score = alert.news2 ? ", NEWS2 " + alert.news2.total : "";
+  const where = [alert.ward, alert.bed].filter(Boolean).join(", ");
+  const grave = alert.priority === "interrupt" && ["raised", "updated", "escalated"].includes(event);
+  const item = make("li", grave ? "grave" : "", hour(alert.received_time) + " " + where + ": " + by + " " + event + " (" + named(alert.reason) + ")" + score + (alert.disposition === "told" ? "" : ", " + alert.disposition));
+  $("no-alerts").hidden = true;
+  $("alerts").prepend(item);
+  while ($("alerts").children.length > ALERTS_SHOWN_MAX) $("alerts").lastElementChild.remove();
+  refresh();
+}
+async function listen() {
+  const lost = new AbortController();
+  const watch = setInterval(() => { if (performance.now() - heard > HEARTBEAT_MS_MAX) lost.abort(); }, 1000);
+  try {
+    if (signedOut) return;
+    const headers = lastNumber === null ? {} : { "Last-Event-ID": String(lastNumber) };
+    const response = await ask("/alerts/stream", { headers, signal: lost.signal });
+    heard = performance.now();
+    $("stream").className = "state good";
+    text($("stream"), "live");
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let held = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      held += value;
+      let end;
+      while ((end = held.indexOf("\n\n")) >= 0) { take(held.slice(0, end)); held = held.slice(end + 2); }
+      if (held.length > EVENT_CHARS_MAX) { lost.abort(); break; }
+    }
+  } catch { /* tried again below */ } finally {
+    clearInterval(watch);
+    $("stream").className = "state bad";
+    text($("stream"), "not connected");
+    setTimeout(listen, RETRY_MS);
+  }
+}
+$("ward").addEventListener("change", () => { if (running) running.abort(); refresh(); });
+setInterval(refresh, REFRESH_MS);
+setInterval(tick, 500);
+refresh();
+listen();

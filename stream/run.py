@@ -1,0 +1,135 @@
+"""The embedded service, running: what listens, the engine behind it, and what answers, wired for one data folder.
+
+Owns the wiring and the order of starting and stopping. Must not know the command line, nor decide anything.
+
+Stopping: listeners take nothing new, what was read is stored and answered, what is stored is folded, states are
+written, files are closed. Killed at any moment instead, the next start folds what is missing: nothing acknowledged is
+lost either way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from connectors.http.limits import HttpLimits
+from connectors.http.server import HttpServer
+from connectors.mllp.limits import MllpLimits
+from connectors.mllp.server import MllpServer
+from connectors.sources.arrival import Arrival
+from events import Millis
+from stream.clock import ServiceClock
+from stream.effects import Effect
+from stream.engine import SWITCH_INTERVAL_S, Engine
+from stream.feeds import Feeds
+from stream.logs import describe
+from stream.metrics import Metrics
+from stream.reports import Reports
+from stream.service import EmbeddedService
+from stream.service_settings import ServiceSettings
+from stream.serving import Serving
+from stream.view import WardView
+
+WATCH_S = 2.0
+"""How often disk, clock and fold are looked at."""
+
+
+class RunningService:
+    """One service that listens. Made on the event loop's thread; `start`, then `stop`.
+
+    `stamp` and `now` are the demo's, whose hospital has a time of its own; every other service has its own clock.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        service: EmbeddedService,
+        settings: ServiceSettings,
+        *,
+        version: str,
+        log: FilteringBoundLogger,
+        token: str | None = None,
+        now: Callable[[], Millis] | None = None,
+        stamp: Callable[[Arrival, Millis], Millis] = lambda _arrival, now: now,
+        hear: Callable[[Sequence[Effect]], None] = lambda _effects: None,
+    ) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._service = service
+        self._settings = settings
+        self._log = log
+        self.feeds = Feeds()
+        self.metrics = Metrics(self.feeds, version)
+        self.metrics.on_fault(lambda where, fault: log.error("fault", where=where, **describe(fault)))
+        clock = ServiceClock(service.host.pipeline.control.clock)
+        time = clock.now if now is None else now
+        self.view = WardView(service)
+        self.failed = asyncio.Event()
+        """Set where a thread has died: the process must end, for a supervisor to start another."""
+        self.engine = Engine(service, time, self.metrics, stamp=stamp, on_fault=self.failed.set)
+        self.serving = Serving(folder, service, self.engine, self.view, clock, time, self.feeds, self.metrics, settings)
+        self._listeners = (self.view.board.take, self.metrics.take, self.serving.take, hear)
+        service.listen = self._take
+        decision = service.settings
+        reports = Reports(self.metrics, log)
+        self._mllp = MllpServer(
+            self.engine,
+            decision.hl7,
+            MllpLimits(connections_max=settings.mllp_connections_max, frame_idle_s=settings.mllp_idle_frame_s),
+            now=time,
+            report=reports.mllp,
+        )
+        self._http = HttpServer(
+            self.engine,
+            self.serving,
+            decision.hl7,
+            decision.fhir,
+            HttpLimits(),
+            token=token,
+            report=reports.http,
+            clock=time,
+        )
+        self._watch: asyncio.Task[None] | None = None
+
+    def _take(self, effects: Sequence[Effect]) -> None:
+        """Hand what was carried out to everybody who listens (fold thread)."""
+        for listener in self._listeners:
+            listener(effects)
+
+    async def start(self) -> tuple[int, int]:
+        """Listen; give the ports of MLLP and HTTP. Raises `OSError` where an address cannot be had."""
+        self.engine.start()
+        self.serving.watch()
+        try:
+            mllp_port = await self._mllp.start(self._settings.mllp_host, self._settings.mllp_port)
+            http_port = await self._http.start(self._settings.http_host, self._settings.http_port)
+        except OSError:
+            await self.stop()
+            raise
+        self._watch = asyncio.create_task(self._watch_forever())
+        return mllp_port, http_port
+
+    async def stop(self) -> None:
+        """Stop in order; what was taken is stored, answered and folded on return."""
+        self.serving.stopping = True
+        if self._watch is not None:
+            self._watch.cancel()
+        grace_s = self._settings.stop_grace_s
+        await asyncio.gather(self._mllp.stop(grace_s), self._http.stop(grace_s))
+        await self.engine.stop()
+        self.serving.close()
+        if not self.engine.died:
+            self._service.close()
+
+    async def _watch_forever(self) -> None:
+        condition = self.serving.ready()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self.serving.watch()
+            before, condition = condition, self.serving.ready()
+            if condition != before:
+                say = self._log.info if condition.well else self._log.warning
+                say("readiness", ready=condition.well, problems=list(condition.problems))

@@ -1,0 +1,92 @@
+"""MLLP clients that nobody here wrote each send the whole shared stream, and are answered for each message."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from connectors.sqlite.journal import SqliteJournal
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTROL_MESSAGES = 200
+"""Of the stream, for the server of others: enough to see that a client counts."""
+REPLAY_S_MAX = 300
+NACKS = {"AE", "AR", "CE", "CR"}
+
+
+class Expected(NamedTuple):
+    """What a replay of the same file made of it."""
+
+    acknowledged: int
+    refused: int
+    refused_ids: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def expected(stream: Any, tmp_path_factory: pytest.TempPathFactory) -> Expected:
+    """Replay the stream by the command line."""
+    folder = tmp_path_factory.mktemp("replayed")
+    command = [sys.executable, "-m", "stream.cli", "replay", stream.path, "--out", folder, "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, timeout=REPLAY_S_MAX, check=False)
+    assert done.returncode in {0, 3}
+    summary = json.loads((folder / "summary.json").read_text())
+    letters = [json.loads(line) for line in (folder / "dead_letters.ndjson").read_text().splitlines()]
+    return Expected(
+        summary["accepted"] + summary["duplicates"],
+        summary["dead_letters"],
+        frozenset(letter["message_id"] for letter in letters),
+    )
+
+
+def test_a_client_is_answered_for_each_message(
+    client: Callable[[int, Path], dict[str, Any]],
+    serve: Callable[..., Any],
+    stream: Any,
+    expected: Expected,
+    tmp_path: Path,
+) -> None:
+    """Each of the stream's messages is answered by its own MSA-2: AA but for those that a replay refuses too.
+
+    And whatever was acknowledged is in the journal after the service was told to stop, which it does with code 0.
+    """
+    data = tmp_path / "data"
+    server = serve(
+        sys.executable, "-m", "stream.cli", "run", "--data-dir", data, "--mllp-port", "0", "--http-port", "0"
+    )
+    tally = client(server.port, stream.path)
+    assert tally["sent"] == tally["matched"] == sum(tally["acks"].values()) == len(stream.control_ids)
+    refused = sum(count for code, count in tally["acks"].items() if code in NACKS)
+    assert (tally["acks"].get("AA", 0), refused) == (expected.acknowledged, expected.refused)
+    assert server.stop() == 0, (server.folder / "errors.log").read_text()[-2000:]
+    journal = SqliteJournal(data, read_only=True)
+    stored = {envelope.message_id for _offset, envelope in journal.read() if envelope.patient}
+    letters = [json.loads(letter)["message_id"] for letter, _bytes in journal.dead_letters()]
+    journal.close()
+    assert stored == set(stream.control_ids) - expected.refused_ids
+    assert sorted(letters) == sorted(expected.refused_ids)
+
+
+def test_a_client_counts_what_a_server_of_others_answers(
+    client: Callable[[int, Path], dict[str, Any]],
+    serve: Callable[..., Any],
+    stream: Any,
+    tmp_path: Path,
+) -> None:
+    """The clients count rightly: python-hl7's own server accepts all it is sent, and each client says so."""
+    server = serve(sys.executable, ROOT / "benchmarks" / "peers" / "python_hl7_server.py")
+    framed = stream.path.read_bytes().split(b"\x1c\r")[:CONTROL_MESSAGES]
+    path = tmp_path / "part.hl7"
+    path.write_bytes(b"\x1c\r".join([*framed, b""]))
+    tally = client(server.port, path)
+    assert (tally["sent"], tally["matched"], tally["acks"]) == (
+        CONTROL_MESSAGES,
+        CONTROL_MESSAGES,
+        {"AA": CONTROL_MESSAGES},
+    )
+    assert server.stop() == 0

@@ -1,0 +1,60 @@
+"""`wardstream.toml`: what it may say, where it is checked, and how it says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from stream.service_settings import ServiceSettings
+from stream.settings import ConfigurationError, Settings, parse_site
+from stream.site_schema import schema_text, site_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "deploy" / "wardstream.toml"
+
+
+def test_the_checked_in_schema_is_the_generated_one() -> None:
+    """docs/schemas/wardstream.toml.v1.json is what the types generate."""
+    assert (ROOT / "docs" / "schemas" / "wardstream.toml.v1.json").read_text(encoding="utf-8") == schema_text()
+
+
+def test_the_example_says_the_defaults_and_every_key_of_the_service() -> None:
+    """deploy/wardstream.toml changes nothing but the folder, and leaves no key of [service] out."""
+    site = parse_site(EXAMPLE.read_text(encoding="utf-8"))
+    assert site.settings == Settings()
+    assert msgspec.structs.replace(site.service, data_dir="") == ServiceSettings()
+    assert set(tomllib.loads(EXAMPLE.read_text())["service"]) == set(ServiceSettings.__struct_fields__)
+
+
+@pytest.mark.parametrize("path", [EXAMPLE, ROOT / "deploy" / "simhospital.toml"], ids=lambda path: path.name)
+def test_the_schema_accepts_what_the_service_accepts(path: Path) -> None:
+    """The files in deploy/ validate against the published schema."""
+    validator = jsonschema.Draft202012Validator(site_schema())
+    document = json.loads(json.dumps(tomllib.loads(path.read_text(encoding="utf-8"))))
+    assert [error.message for error in validator.iter_errors(document)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[service]\nhttp_prt = 1", "w.toml, line 2: service.http_prt: unknown key; did you mean http_port?"),
+        ("[service]\n\nhttp_port = 99999", "w.toml, line 3: service.http_port: Expected `int` <= 65535"),
+        ("[service]\nretention_days = 0", "w.toml, line 2: service.retention_days: Expected `float` >= 2.0"),
+        ('[service]\nlog_level = "loud"', "w.toml, line 2: service.log_level: Invalid enum value 'loud'"),
+        ("service = 3", "w.toml, line 1: service: Expected `object`, got `int`"),
+        ("[guardrail]\n", "w.toml, line 1: guardrail: unknown key; did you mean guardrails?"),
+        ("[guardrails]\nraise_at = 'x'", "w.toml, line 2: guardrails.raise_at: Expected `float`, got `str`"),
+        ("[hl7]\nzone = 'Mars'", "w.toml, line 1: hl7: zone: unknown time zone 'Mars'; expected an IANA name"),
+        ("[hl7\n", "w.toml: Expected ']' at the end of a table declaration (at line 1, column 5)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_key(text: str, said: str) -> None:
+    """Each mistake names the file, the line, the key and what is expected."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_site(text, "w.toml")
+    assert str(caught.value).startswith(said)
