@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint types contracts bench real-input model clean
+.PHONY: help setup demo run test lint types contracts clients kills soak bench hospital real-input model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,9 @@ $(VENV)/.done: pyproject.toml
 demo: setup ## a simulated ward through the whole service, fast, with a summary
 	$(BIN)/wardstream demo --once
 
+run: setup ## the embedded service on ./data, ports 2575 and 8080, until Ctrl-C
+	$(BIN)/wardstream run --data-dir data
+
 lint: setup ## ruff, strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,10 +35,24 @@ contracts: setup ## layers import one way; the core stays pure
 test: setup lint types contracts ## everything that must hold
 	$(BIN)/python -m pytest
 
-bench: setup ## speed against a named peer in the same run, memory a patient, replay of ICU data
+clients: setup ## fetch the MLLP clients of others that tests and benchmarks use (needs mvn, java, node, npm)
+	deploy/clients.sh
+
+kills: setup ## kill -9 of the service 200 times under load: nothing acknowledged is lost, outputs are the replay's
+	WARDSTREAM_KILLS=200 $(BIN)/python -m pytest -s tests/stream/test_kills.py
+
+soak: setup ## a simulated month of 400 beds through the whole service: nothing grows without bound
+	WARDSTREAM_SOAK_BEDS=400 $(BIN)/python -m pytest -s tests/stream/test_soak.py
+
+bench: clients ## speed against named peers in the same run, latency, recovery, memory a patient, replay of ICU data
+	$(BIN)/python benchmarks/mllp.py
+	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/replay.py
+
+hospital: setup ## the simulated hospital beside published figures, and its speed: writes docs/hospital.md
+	$(BIN)/python benchmarks/hospital.py
 
 real-input: setup ## replay every shared source and write docs/real-input.md
 	$(BIN)/python benchmarks/real_input.py

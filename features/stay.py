@@ -135,6 +135,10 @@ class Stay(msgspec.Struct):
             return
         if time < self.encounter_time:
             return
+        if event.cancelled == "discharge" and self.admitted:
+            # There is none to take back: a later discharge, of before this was told, still counts.
+            self._place(time, event.location)
+            return
         ended, self.discharged_time = self.discharged_time, None
         self.encounter_time = time
         if event.cancelled == "admission":

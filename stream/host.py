@@ -37,8 +37,9 @@ from stream.settings import Settings, configuration_hash, configuration_text
 
 TICK_MS = MILLIS_PER_MINUTE
 """Timers fire on whole minutes: finer than any clinical interval in use."""
-CHECKPOINT_RECORDS = 500
-"""Records folded between two stored states: at most this much work is repeated, byte for byte, after a crash."""
+CHECKPOINT_RECORDS = 5_000
+"""Records folded between two stored states: at most this much work is repeated, byte for byte, after a crash, in about
+two seconds. Encoding every changed state is nearly half of what a fold costs at 500, and noise at 5,000."""
 CARRY_OUT_RECORDS = 500
 """Records folded before their effects are carried out: bounds what is in memory while a long log is folded."""
 CONTROL_KEY = ""

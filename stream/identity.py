@@ -22,6 +22,8 @@ ENCOUNTERS_REMEMBERED_MAX = 8_192
 """Visits whose pseudonym is remembered, some 2 MB: the inpatients of a very large hospital. When full, it starts anew;
 a pseudonym is a function of its parts, so remembering it changes nothing but the time it takes."""
 
+SERVER_IDS = "/Patient"
+"""How the authority ends that a FHIR server's own ids have (`connectors.fhir.references.local_identifier`)."""
 USED_STEP_MS = 24 * MILLIS_PER_HOUR
 """When a patient was last named is noted again after this long: one small write a patient and day, and exact enough
 for a retention that is reckoned in days."""
@@ -61,6 +63,7 @@ class IdentityMap:
 
     __slots__ = (
         "_encounters",
+        "_joined",
         "_key_of",
         "_names",
         "_names_of",
@@ -89,6 +92,7 @@ class IdentityMap:
         self._encounters: dict[tuple[str, str], str] = {}
         self._unsaved: list[tuple[str, str, str]] = []
         self._used: dict[str, Millis] = dict(used)
+        self._joined: list[str] = []
         self._undo: list[Callable[[], None]] = []
         """What takes back, last first, all that was done since `settle`: as much as one batch does."""
         self.conflicts = 0
@@ -103,6 +107,9 @@ class IdentityMap:
         Identifiers met for the first time join that key. One that is known under another key keeps it: only a merge
         message joins two patients. A key that has another value of an authority this message names too is not this
         patient (two record numbers beside one placeholder number are two people); such disagreements are counted.
+
+        A key that so far was known by a FHIR server's own ids alone (`ehr/Patient` and `123`) was given for want of a
+        better one. Where a message ties such an id to a number, it is retired into the number's key: `take_joined`.
         """
         key_of = self._key_of
         if len(identifiers) == 1:
@@ -118,6 +125,8 @@ class IdentityMap:
     def _settle(self, identifiers: tuple[Identifier, ...], found: list[str | None]) -> str:
         """Resolve identifiers that are not all known under one key."""
         keys = list(dict.fromkeys(key for key in found if key is not None))
+        if len(keys) > 1:
+            keys, found = self._join_provisional(keys, found)
         fitting = [key for key in keys if found[0] == key or not self._contradicts(key, identifiers)]
         if len(keys) > 1 or len(fitting) < len(keys):
             self.conflicts += 1
@@ -133,6 +142,33 @@ class IdentityMap:
             if held is None:
                 self._link(name.authority, name.value, key)
         return key
+
+    def _join_provisional(self, keys: list[str], found: list[str | None]) -> tuple[list[str], list[str | None]]:
+        """Retire keys that only a server's own ids named into the one that a number names, where there is one such."""
+        numbered = [key for key in keys if not self._is_provisional(key)]
+        if len(numbered) > 1:
+            return keys, found  # Two people by their numbers: which of them the server means is not ours to guess.
+        survivor = numbered[0] if numbered else keys[0]
+        for key in keys:
+            if key != survivor:
+                self._retire(key, survivor)
+                self._joined.append(key)
+        return [survivor], [None if key is None else survivor for key in found]
+
+    def _is_provisional(self, key: str) -> bool:
+        return all(authority.endswith(SERVER_IDS) for authority, _ in self._names_of.get(key, ()))
+
+    def take_joined(self) -> tuple[str, ...]:
+        """Give the keys that `resolve` retired since the last call: a merge of each belongs into the envelope."""
+        joined, self._joined = tuple(self._joined), []
+        return joined
+
+    def _retire(self, key: str, survivor: str) -> None:
+        """Point all that led to a key at the survivor."""
+        names = self._names_of.pop(key, [])
+        self._undo.append(partial(self._restore_names, key, names))
+        for authority, value in names:
+            self._link(authority, value, survivor)
 
     def _contradicts(self, key: str, identifiers: tuple[Identifier, ...]) -> bool:
         """Say whether a key has only other values of an authority that the identifiers name."""
@@ -157,10 +193,7 @@ class IdentityMap:
             if key == survivor or key in retired_keys:
                 continue
             retired_keys.append(key)
-            names = self._names_of.pop(key, [])
-            self._undo.append(partial(self._restore_names, key, names))
-            for authority, value in names:
-                self._link(authority, value, survivor)
+            self._retire(key, survivor)
         return tuple(retired_keys)
 
     def encounter(self, patient: str, number: str) -> str:

@@ -123,9 +123,10 @@ class LearnerFold:
                     self.hold_out.add(probability, label=example.label, group=example.patient)
                 continue
             self.prequential.accumulator.add(probability, label=example.label, group=example.patient)
-            total = vector[NEWS2_TOTAL_AT]
-            score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
-            self.news2.add(score, label=example.label, group=example.patient)
+            if probability is not None:  # The same rows: where the learner could say nothing, NEWS2 is not asked.
+                total = vector[NEWS2_TOTAL_AT]
+                score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
+                self.news2.add(score, label=example.label, group=example.patient)
             if border is None or example.matured_at < border:
                 self.prequential.learner.learn_one(vector, example.label)
 

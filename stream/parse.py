@@ -144,9 +144,12 @@ class Parser:
         if patient:
             identity.touch(patient, received_time)
         events: tuple[Event, ...] = decoded.events
-        if decoded.retired:
-            events = self._with_retired_key(decoded, patient)
         event_time = decoded.event_time
+        if joined := identity.take_joined():
+            at = received_time if event_time is None else event_time
+            events = (*(Merge(at, key) for key in joined), *events)
+        if decoded.retired:
+            events = self._with_retired_key(decoded, events, patient)
         return Envelope(
             uuid_text(decoded.content_hash),
             patient,
@@ -159,12 +162,12 @@ class Parser:
             identity.encounter(patient, decoded.encounter) if decoded.encounter else "",
         )
 
-    def _with_retired_key(self, decoded: Decoded, survivor: str) -> tuple[Event, ...]:
+    def _with_retired_key(self, decoded: Decoded, told: tuple[Event, ...], survivor: str) -> tuple[Event, ...]:
         """Put a merge event for each retired patient in the place of the message's, and move their identifiers over."""
         retired_keys = self._identity.merge(survivor, decoded.retired)
         events: list[Event] = []
-        for event in decoded.events:
-            if type(event) is Merge:
+        for event in told:
+            if type(event) is Merge and not event.retired:
                 events.extend(msgspec.structs.replace(event, retired=key) for key in retired_keys)
             else:
                 events.append(event)

@@ -153,8 +153,9 @@ class Pipeline:
             state.apply(event, envelope.received_time, envelope.encounter)
             anew = record.heard > 0 and (stay.birth_date != birth_date or stay.deceased != deceased)
         else:
+            gone = state.discharged_time is not None
             state.apply(event, envelope.received_time, envelope.encounter)
-            anew = type(event) is Cancellation and event.cancelled == "discharge"
+            anew = gone and type(event) is Cancellation and state.discharged_time is None
         if book.idle:
             return anew
         kill_switch = self.control.guardrails.kill_switch

@@ -21,7 +21,7 @@ from stream.identity import USED_STEP_MS
 BASES_PER_RETENTION = 4
 """A base each quarter of the retention: what is kept is at most a quarter older than asked for, and the copies of the
 states are five at the most."""
-BATCHES_PER_CALL = 4
+BATCHES_PER_CALL = 2
 """Batches removed in one call, each some milliseconds: the folding thread goes back to folding in between."""
 FORGOTTEN_PER_BATCH_MAX = 50
 """Patients let go of with one batch of messages: a few rows more for a commit."""
@@ -47,8 +47,8 @@ class Retention:
 
     def work(self, host: EmbeddedHost, now: Millis) -> bool:
         """Do the next small part of what is due; say whether there is more to do at once."""
-        self._journal.write_back()
-        self._outputs.write_back()
+        for file in (self._journal, self._outputs, self._store):
+            file.write_back()
         if self._retention_ms is None or host.folded == 0:
             return False
         clock = min(now, host.pipeline.control.clock)

@@ -21,7 +21,7 @@ Wire = Literal["hl7v2", "fhir"]
 def hospital_stream(*, seed: int, beds: int, hours: float, wire: Wire = "hl7v2") -> Iterator[tuple[Millis, bytes]]:
     """Give (sent time, message) of a hospital, in order.
 
-    >>> first, second = list(hospital_stream(seed=1, beds=2, hours=2))[:2]
+    >>> first, second = list(hospital_stream(seed=1, beds=2, hours=9))[:2]
     >>> first[0] <= second[0]
     True
     """

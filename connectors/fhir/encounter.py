@@ -33,8 +33,9 @@ Levels = dict[str, str]
 def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
     """Read an Encounter (https://hl7.org/fhir/R4/encounter.html); raises `Fault`.
 
-    planned: nothing yet. arrived, triaged, in-progress, onleave: Admission, and Transfers. finished: the Discharge too.
-    cancelled, entered-in-error: Cancellation of the admission. unknown: nothing, noted.
+    planned: nothing yet. arrived, triaged, in-progress, onleave: Admission, Transfers, and that no earlier discharge
+    stands. finished: the Discharge too. cancelled, entered-in-error: Cancellation of the admission. unknown:
+    nothing, noted.
     """
     notes: list[str] = []
     around = piece.around
@@ -55,6 +56,9 @@ def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
         events = _stay(encounter, _required(start, sent, ".period.start", notes), piece, notes)
         if encounter.status == "finished":
             events.append(_departure(encounter, _required(end, sent, ".period.end", notes)))
+        elif sent is not None:
+            # What is under way was not ended, whatever an earlier version said: HL7's A13 has no resource of its own.
+            events.append(Cancellation(sent, "discharge"))
     return Decoded(
         feed=around.settings.server,
         message_id=message_id("Encounter", encounter.id, encounter.meta),
@@ -70,7 +74,12 @@ def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
 
 
 def _latest(events: list[Event], start: Millis | None) -> Millis | None:
-    times = [event.event_time for event in events if isinstance(event, Admission | Transfer | Discharge | Cancellation)]
+    times = [
+        event.event_time
+        for event in events
+        if isinstance(event, Admission | Transfer | Discharge)
+        or (isinstance(event, Cancellation) and event.cancelled != "discharge")
+    ]
     return max(times, default=start)
 
 

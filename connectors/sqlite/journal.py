@@ -166,6 +166,10 @@ class SqliteJournal:
         """Give every patient that has an identity, with when it was last named."""
         yield from self._db.execute("SELECT patient, max(used_time) FROM identities GROUP BY patient")
 
+    def numbered_dead_letters(self) -> Iterator[tuple[int, bytes, bytes | None]]:
+        """Give every (number, dead letter, original bytes), in order; a number stays with its letter."""
+        yield from self._db.execute("SELECT number, letter, bytes FROM dead_letters ORDER BY number")
+
     def dead_letters(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Give every (dead letter, original bytes), in order."""
         yield from self._db.execute("SELECT letter, bytes FROM dead_letters ORDER BY number")

@@ -21,8 +21,9 @@ from events import Millis
 
 BASES_FOLDER = "bases"
 FOLDER_MODE = 0o700
-REMOVED_ROWS_MAX = 500
-"""Rows removed in one transaction: some milliseconds, and so much an append of messages waits for it at the most."""
+REMOVED_ROWS_MAX = 200
+"""Rows removed in one transaction: some milliseconds, ten or twenty where the pages have to be read from the disk (500
+rows of a journal of 5 GB took 60 ms). So long an append of messages waits for it at the most."""
 
 
 class Base(NamedTuple):

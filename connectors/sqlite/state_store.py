@@ -99,6 +99,10 @@ class SqliteStateStore:
             )
             connection.execute("update state_log set watermark = ?", (watermark,))
 
+    def write_back(self) -> None:
+        """Write the write-ahead log back into the file as far as no reader needs it; nobody waits for it."""
+        self._connection.execute("pragma wal_checkpoint(passive)").fetchone()
+
     def copy_to(self, path: Path) -> None:
         """Write a copy as it is committed now, in one file that needs nothing beside it; durable on return."""
         copy_database(self._connection, path)

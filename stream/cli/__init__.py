@@ -24,6 +24,7 @@ _COMMANDS = {
     "evaluate": "stream.cli.evaluate",
     "models": "stream.cli.models",
     "features": "stream.cli.features",
+    "deadletters": "stream.cli.deadletters",
     "backup": "stream.cli.backup",
     "restore": "stream.cli.restore",
     "doctor": "stream.cli.doctor",

@@ -166,10 +166,11 @@ def test_a_restore_overwrites_nothing(data, tmp_path):
 
 def test_an_empty_folder_is_restored_into(data, tmp_path):
     """A folder made beforehand (a mounted disk, a folder of the service's user) takes the backup."""
-    back_up(data, tmp_path / "backup")
+    contents = back_up(data, tmp_path / "backup")
     (tmp_path / "again").mkdir()
     restore(tmp_path / "backup", tmp_path / "again")
-    open_service(tmp_path / "again").close()
+    service = open_service(tmp_path / "again")
+    assert service.host.end == contents.end
 
 
 def cut(backup: Path) -> None:

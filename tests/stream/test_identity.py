@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.decoded import Identifier
-from stream.identity import IdentityMap, Pseudonyms
+from stream.identity import USED_STEP_MS, IdentityMap, Pseudonyms
 
 PLACEHOLDER = Identifier("NHS", "9999999999")
 
@@ -82,3 +82,88 @@ def test_a_visit_has_one_name_from_whichever_feed():
     assert known.encounter("p", "V1") == known.encounter("p", "V1")
     assert known.encounter("p", "V1") != known.encounter("q", "V1")
     assert known.encounter("p", "") == ""
+
+
+NAMES = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=3, unique=True)
+
+
+def step(known: IdentityMap, names: list[str], retired: list[str], at: int) -> None:
+    identifiers = tuple(Identifier(f"A{ord(name) % 2}", name) for name in names)
+    key = known.resolve(identifiers)
+    known.touch(key, at)
+    known.merge(key, tuple(Identifier(f"A{ord(name) % 2}", name) for name in retired))
+    known.forget([known.resolve((Identifier("A1", "a"),))], at - 3 * USED_STEP_MS)
+
+
+def inside(known: IdentityMap) -> object:
+    links = {key: list(names) for key, names in known._names_of.items() if names}
+    return (dict(known._key_of), links, dict(known._used), known.conflicts)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), max_size=6), st.lists(st.tuples(NAMES, NAMES), max_size=6))
+def test_what_was_undone_never_was(stored: list, failed: list):
+    """After messages, merges and forgetting that were not stored, the map is as it was and has nothing to store."""
+    known = people()
+    for number, (names, retired) in enumerate(stored):
+        step(known, names, retired, number * USED_STEP_MS)
+    known.take_unsaved()
+    known.settle()
+    before = inside(known)
+    for number, (names, retired) in enumerate(failed):
+        step(known, names, retired, (10 + number) * USED_STEP_MS)
+    known.undo()
+    assert inside(known) == before
+    assert known.take_unsaved() == []
+
+
+def test_when_a_patient_was_named_is_noted_once_a_day():
+    """All links of a patient are stored anew a day after they last were, and not more often."""
+    known = people()
+    key = known.resolve((mrn("1"), Identifier("NHS", "42")))
+    known.touch(key, 1_000)
+    assert len(known.take_unsaved()) == 2
+    known.touch(key, 999 + USED_STEP_MS)
+    assert (known.take_unsaved(), known.used(key)) == ([], 1_000)
+    known.touch(key, 1_000 + USED_STEP_MS)
+    assert len(known.take_unsaved()) == 2
+    assert known.used(key) == 1_000 + USED_STEP_MS
+
+
+def local(value: str) -> Identifier:
+    return Identifier("fhir/Patient", value)
+
+
+def test_a_servers_own_id_is_joined_to_the_number_it_turns_out_to_mean():
+    """Results under a server's id alone are of a key given for want of a better one; a message that ties the id to a
+    known number retires it into the number's key, once, and it is no conflict.
+    """
+    known = people()
+    provisional, numbered = known.resolve((local("7"),)), known.resolve((mrn("100"),))
+    assert provisional != numbered
+    assert known.resolve((mrn("100"), local("7"))) == numbered
+    assert known.take_joined() == (provisional,)
+    assert known.resolve((local("7"),)) == known.resolve((local("7"), mrn("100"))) == numbered
+    assert known.take_joined() == ()
+    assert known.conflicts == 0
+
+
+def test_a_servers_id_beside_the_numbers_of_two_people_joins_nobody():
+    """Where a message names two known numbers, an id beside them is left as it is, and the disagreement is counted."""
+    known = people()
+    keys = [known.resolve((name,)) for name in (mrn("100"), mrn("200"), local("7"))]
+    assert known.resolve((mrn("100"), mrn("200"), local("7"))) == keys[0]
+    assert known.resolve((local("7"),)) == keys[2]
+    assert (known.take_joined(), known.conflicts) == ((), 1)
+
+
+def test_what_joined_an_id_is_taken_back_with_its_batch():
+    """Where the journal could not store the batch, the id leads to its own key again, and the next try joins it."""
+    known = people()
+    provisional, numbered = known.resolve((local("7"),)), known.resolve((mrn("100"),))
+    known.settle()
+    known.resolve((mrn("100"), local("7")))
+    assert known.take_joined() == (provisional,)
+    known.undo()
+    assert known.resolve((local("7"),)) == provisional
+    assert known.resolve((mrn("100"), local("7"))) == numbered
+    assert known.take_joined() == (provisional,)

@@ -15,6 +15,7 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
 from connectors.sqlite.journal import JournalError
 from events import Envelope, KillSwitch, Location
+from stream import host
 from stream.effects import Effect
 from stream.host import Release
 from stream.identity import Pseudonyms
@@ -209,8 +210,9 @@ def test_time_passes_in_a_silence_by_an_entered_tick(new_ward):
 
 
 @pytest.mark.parametrize("full", ["outputs", "states"])
-def test_what_a_full_disk_kept_from_being_folded_is_folded_later(tmp_path, full):
+def test_what_a_full_disk_kept_from_being_folded_is_folded_later(tmp_path, full, monkeypatch):
     """Where outputs or states find no room the fold raises, each time; with room again nothing was skipped."""
+    monkeypatch.setattr(host, "CHECKPOINT_RECORDS", 100)
     batch = list(arrivals_of(hospital_stream(seed=3, beds=60, hours=48), Settings()))
     whole = EmbeddedService(tmp_path / "whole", RELEASE, {})
     whole.accept(batch)

@@ -342,6 +342,31 @@ def test_received_times_are_the_services_own(service: Service, tmp_path: Path) -
     assert service.get("/patients").json()["clock"] <= to_iso(wall_ms())
 
 
+def test_what_could_not_be_used_is_listed_and_tried_again(service: Service, tmp_path: Path) -> None:
+    """A message of a version that is not read is a dead letter; once it is configured, redriving it is accepted."""
+    data = tmp_path / "data"
+    assert service.send(chart(pulse=135, control_id="C1").replace(b"|2.5.1|", b"|2.9|"))[0].code == "AR"
+    listed = cli("deadletters", "list", "--data-dir", str(data))
+    assert "unsupported_version" in listed.stdout
+    assert "1 dead letters: 1 unsupported_version" in listed.stdout
+    assert not re.search(f"{SURNAME}|{NUMBER}", listed.stdout + listed.stderr)
+    assert SURNAME in cli("deadletters", "show", "1", "--data-dir", str(data)).stdout
+    refused = cli("deadletters", "redrive", "1", "--data-dir", str(data), "--to", service.url)
+    assert (refused.returncode, refused.stdout) == (3, "1 refused again\n")
+    assert service.stop() == 0
+    config = tmp_path / "w.toml"
+    config.write_text('[hl7]\naccepted_versions = ["2.5.1", "2.9"]\n')
+    again = Service(data, "--config", str(config))
+    taken = cli("deadletters", "redrive", "1", "2", "--data-dir", str(data), "--to", again.url)
+    assert (taken.returncode, taken.stdout) == (0, "2 taken\n")
+    again.folded()
+    assert again.get("/patients").json()["patients"][0]["news2"]["respiration_rate"] == 3
+    assert again.stop() == 0
+    lost = cli("deadletters", "redrive", "--data-dir", str(data), "--to", again.url)
+    assert lost.returncode == 1
+    assert "does not answer" in lost.stderr
+
+
 def test_systemd_hears_that_it_is_ready_and_stops(tmp_path: Path) -> None:
     """READY=1, WATCHDOG=1 while it lives and STOPPING=1 arrive at the socket that NOTIFY_SOCKET names."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
@@ -361,6 +386,14 @@ def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     """Where no socket is named, a notice goes nowhere and fails nowhere."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert notify("READY=1") is None
+
+
+def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run another command of ours."""
+    return subprocess.run(
+        [sys.executable, "-m", "stream.cli", *arguments], capture_output=True, text=True, timeout=WITHIN_S, check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
 
 
 def run(*options: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from connectors.fhir.codec import decode
 from connectors.fhir.observation import STATUSES
 from connectors.fhir.render import render_bundle, render_encounter, render_observation, render_patient
 from connectors.fhir.settings import FhirSettings
-from events import Admission, Correction, Demographics, Discharge, Location, Observation, Transfer
+from events import Admission, Cancellation, Correction, Demographics, Discharge, Location, Observation, Transfer
 
 SETTINGS = FhirSettings(server="sim")
 IDS = st.from_regex(r"[A-Za-z0-9\-.]{1,20}", fullmatch=True)
@@ -129,17 +129,19 @@ def encounter(**fields: Any) -> bytes:
 @pytest.mark.parametrize("letter", ["I", "E", "O", "P", "R"])
 @pytest.mark.parametrize("location", [Location(), Location("W"), Location("W", "R", "B", "F")])
 def test_admission(letter: str, location: Location) -> None:
-    """An admission keeps its class and every part of its place."""
+    """An admission keeps its class and every part of its place, and no earlier discharge stands beside it."""
     data = encounter(patient_class=letter, location=location)
     Encounter.model_validate_json(data)
-    assert read(data).events == (Admission(1000, location, letter),)
+    assert read(data).events == (Admission(1000, location, letter), Cancellation(9000, "discharge"))
+    assert read(data).event_time == 1000
 
 
 def test_transfer() -> None:
     """A place that was reached later than the start is a transfer."""
     data = encounter(location_start=2000)
     Encounter.model_validate_json(data)
-    assert read(data).events == (Admission(1000, Location(), "I"), Transfer(2000, Location("W", "R", "B", "F")))
+    moves = (Admission(1000, Location(), "I"), Transfer(2000, Location("W", "R", "B", "F")))
+    assert read(data).events == (*moves, Cancellation(9000, "discharge"))
 
 
 @pytest.mark.parametrize(("disposition", "deceased"), [("exp", True), ("20", True), ("home", False), ("", False)])
