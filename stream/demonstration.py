@@ -23,6 +23,8 @@ from connectors.mllp.client import MllpClient
 from connectors.sources.arrival import Arrival
 from events import MILLIS_PER_MINUTE, Millis
 
+NAMING = frozenset({"A01", "A40"})
+"""Messages after which a patient goes by another number: the laboratory's server is told whom that means."""
 WINDOW = 64
 """Messages in flight: one group commit takes them all."""
 
@@ -56,7 +58,7 @@ def demo_steps(seed: int, beds: int, hours: float) -> Iterator[Step]:
         message = as_hl7(story)
         assert message is not None
         yield Step("mllp", story.sent_time, message)
-        if story.trigger == "A01":
+        if story.trigger in NAMING:
             yield Step("http", story.sent_time, _introduce(story))
 
 

@@ -143,7 +143,7 @@ function show(row, patient) {
   const oldest = inputs.reduce((most, one) => Math.max(most, one.age_s), 0);
   const newest = inputs.reduce((least, one) => Math.min(least, one.age_s), Infinity);
   row.cells.inputs.classList.toggle("empty", inputs.length === 0);
-  text(row.summary, inputs.length ? inputs.length + (inputs.length > 1 ? " values, " + age(newest + gone) + " to " : " value, ") + age(oldest + gone) + " old" : "none");
+  text(row.summary, inputs.length ? inputs.length + (inputs.length > 1 ? " values, " : " value, ") + (age(newest + gone) === age(oldest + gone) ? "" : age(newest + gone) + " to ") + age(oldest + gone) + " old" : "none");
   row.values.replaceChildren(...inputs.map((one) => make("li", one.stale ? "warn" : "", named(one.feature) + " " + one.value + " " + (one.unit in UNITS ? UNITS[one.unit] : one.unit) + ", " + age(one.age_s + gone) + (one.stale ? " (stale)" : ""))));
 }
 function showPatients(document_) {

@@ -5,14 +5,15 @@ Owns the table's columns and colours. Must not know where the rows come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from events import MILLIS_PER_MINUTE, Millis, to_iso
-from stream.board import Board, Row
+from stream.board import LIVE_STATES, Board, Row
 from stream.feeds import FeedCounts
 
 BAND_STYLE = {"high": "bold white on red", "medium": "black on yellow", "low_medium": "yellow", "low": "green"}
@@ -37,7 +38,22 @@ def render_board(board: Board, *, rows_max: int = 14, title: str = "Ward board")
         table.add_column(column, justify=justify)  # type: ignore[arg-type] # a literal by construction
     for row in rows[:rows_max]:
         table.add_row(*_cells(row, now))
-    return Group(table, _told(board), _withheld(board))
+    return Group(_wards(rows), table, _told(board), _withheld(board))
+
+
+def _wards(rows: Sequence[Row]) -> RenderableType:
+    """Render each ward in a line: how many lie there, how sick they are, how many alerts are open."""
+    table = Table(title="Wards", box=None, title_justify="left")
+    columns = ("patients", "high", "medium", "red score", "open alerts")
+    for column in ("ward", *columns):
+        table.add_column(column, justify="left" if column == "ward" else "right")
+    for ward in sorted({row.location.ward for row in rows}):
+        here = [row for row in rows if row.location.ward == ward]
+        bands = Counter(row.score.news2.band for row in here)
+        alerts = sum(row.alert is not None and row.alert.state in LIVE_STATES for row in here)
+        counts = (len(here), bands["high"], bands["medium"], bands["low_medium"], alerts)
+        table.add_row(ward or "(none)", *(Text(str(n), style="" if n else "dim") for n in counts))
+    return table
 
 
 def render_feeds(feeds: Mapping[str, FeedCounts], now: Millis) -> RenderableType:

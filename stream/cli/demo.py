@@ -58,8 +58,8 @@ Examples:
     type=click.FloatRange(1, 100_000),
     help="Times real time (without --once).",
 )
-@click.option("--seed", default=7, show_default=True, help="The same seed gives the same hospital and the same alerts.")
-@click.option("--beds", default=24, show_default=True, type=click.IntRange(1, 500))
+@click.option("--seed", default=3, show_default=True, help="The same seed gives the same hospital and the same alerts.")
+@click.option("--beds", default=60, show_default=True, type=click.IntRange(1, 500))
 @click.option("--hours", default=36, show_default=True, type=click.IntRange(1, 720))
 @click.option(
     "--data-dir",

@@ -82,7 +82,7 @@ def show(version: str, models_dir: Path | None) -> int:
     help="Folder for the version and its card.",
 )
 @click.option("--seed", default=20260101, show_default=True, help="The simulated hospital's seed.")
-@click.option("--beds", default=120, show_default=True, type=click.IntRange(1, 2_000))
+@click.option("--beds", default=300, show_default=True, type=click.IntRange(1, 2_000))
 @click.option("--days", default=60, show_default=True, type=click.IntRange(1, 3_650))
 def train(folder: Path, seed: int, beds: int, days: int) -> int:
     """Train a first version on the simulated hospital, online, from outcomes that mature late.

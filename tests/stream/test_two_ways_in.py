@@ -8,8 +8,13 @@ from connectors.decoded import Identifier
 from connectors.fhir.codec import decode
 from connectors.fhir.render import render_encounter, render_observation, render_patient
 from connectors.fhir.settings import FhirSettings
+from connectors.hl7v2.codec import decode as decode_hl7
+from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
 from events import Location, Merge
+from stream.demonstration import demo_steps
+from stream.identity import IdentityMap, Pseudonyms
+from stream.parse import Parser, RecentMessages
 
 ACVPU_ALERT = ("loinc", "LA9340-6")
 SICK = (
@@ -122,3 +127,26 @@ def test_a_discharge_told_by_its_own_time_counts_after_a_newer_version(ward):
     encounter(ward, 30, "finished", end=19)
     [key] = {envelope.patient for _offset, envelope in ward.service.journal.read() if envelope.patient}
     assert ward.service.host.shelf.find(key).state.discharged_time == ward.at(19)
+
+
+def test_the_demos_two_ways_end_in_one_chart_a_patient():
+    """Every patient of the demo's hospital, told of by HL7 v2 and by FHIR, has one key, and nobody is told apart in
+    vain.
+    """
+    identity = IdentityMap(Pseudonyms(b"key"))
+    parser = Parser(identity, RecentMessages())
+    for number, step in enumerate(demo_steps(seed=3, beds=60, hours=72)):
+        decoded = decode_hl7(step.data, Hl7Settings()) if step.way == "mllp" else None
+        for one in [decoded] if decoded is not None else decode(step.data, FhirSettings(server="fhir")):
+            parser.step(one, step.sent_time, f"#{number}")
+    numbers = {name: identity.resolve((name,)) for name in known_names(identity)}
+    local = {name.value: key for name, key in numbers.items() if name.authority == "fhir/Patient"}
+    hospital = {name.value: key for name, key in numbers.items() if name.authority == "WARDSIM"}
+    assert len(local) > 100
+    assert {value: hospital[value] for value in local} == local
+    assert identity.conflicts == 0
+
+
+def known_names(identity: IdentityMap) -> list[Identifier]:
+    """Give every identifier that the map knows."""
+    return [Identifier(authority, value) for authority, value in identity._key_of]
