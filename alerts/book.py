@@ -54,6 +54,10 @@ class AlertBook(msgspec.Struct, array_like=True):
         """
         return self.floor.open is None and self.model.open is None
 
+    def open_alert_ids(self) -> set[str]:
+        """Give the ids of the alerts that are open."""
+        return {channel.open.alert_id for channel in (self.floor, self.model) if channel.open is not None}
+
     @property
     def next_deadline(self) -> Millis | None:
         """The first moment at which time alone changes something: an answer due, an expiry, an input that ages out."""

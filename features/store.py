@@ -38,6 +38,10 @@ class StateStore(Protocol):
         """Give the states of those keys that have one."""
         ...
 
+    def keys(self) -> set[str]:
+        """Give every key that has a state."""
+        ...
+
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Give every key with its state, in order of key: read once, when a host opens."""
         ...
@@ -74,6 +78,10 @@ class MemoryStateStore:
     def load(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Give the states of those keys that have one."""
         return {key: self._states[key] for key in keys if key in self._states}
+
+    def keys(self) -> set[str]:
+        """Give every key that has a state."""
+        return set(self._states)
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Give every key with its state, in order of key."""

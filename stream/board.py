@@ -76,10 +76,6 @@ class Board:
         """Give the newest event of every open alert: the gravest first, of equals the longest known."""
         return sorted(self._alerts.values(), key=lambda event: (-GRAVITY[event.priority], event.received_time))
 
-    def size(self) -> int:
-        """Give how many patients have a score here; those who have left are among them until somebody looks."""
-        return len(self._scores)
-
     def forget_counts(self) -> None:
         """Begin counting anew: what was taken in so far was said before, by another process."""
         self.recent.clear()
@@ -101,8 +97,14 @@ class Board:
                 by_patient.setdefault(event.patient, []).insert(0, event)
         return by_patient
 
+    def prune(self) -> int:
+        """Forget those of whom there is no record any more; give how many are left."""
+        for patient in [patient for patient in self._scores if self._shelf.find(patient) is None]:
+            del self._scores[patient]
+        return len(self._scores)
+
     def rows(self) -> list[Row]:
-        """Give the patients who are here, the sickest first; the discharged leave the board."""
+        """Give the patients who are here, the sickest first; who is discharged is not shown until he comes back."""
         worst: dict[str, AlertEvent] = {}
         for event in self._alerts.values():
             known = worst.get(event.patient)
@@ -110,10 +112,9 @@ class Board:
                 worst[event.patient] = event
         retracted = self._still_shown()
         rows = []
-        for patient, score in list(self._scores.items()):
+        for patient, score in self._scores.items():
             record = self._shelf.find(patient)
             if record is None or record.state.discharged_time is not None:
-                del self._scores[patient]
                 self.seen(event.alert_id for event in retracted.get(patient, ()))
                 continue
             taken_back = tuple(retracted.get(patient, ()))

@@ -42,6 +42,8 @@ COMMIT_MESSAGES_MAX = 256
 """Messages made durable by one fsync. More would gain little and make the first of them wait."""
 FOLD_RECORDS = 100
 """Records folded between two looks at the questions: some ten milliseconds."""
+QUESTIONS_PER_LOOK = 4
+"""Questions answered between two looks at the log: some 50 ms of a large hospital's board, so that a fold goes on."""
 LOOK_S = 0.5
 """How often the fold thread looks for timers that are due when nothing arrives; they fire on whole minutes."""
 RETRY_S = 1.0
@@ -104,15 +106,17 @@ class Engine:
         *,
         stamp: Callable[[Arrival, Millis], Millis] = lambda _arrival, now: now,
         on_fault: Callable[[], None] = lambda: None,
+        tidy: Callable[[], object] = lambda: None,
     ) -> None:
         """`stamp` gives a message's received time (the demo's hospital has a time of its own); `on_fault` is called on
-        the event loop's thread where a thread has died of a bug of ours.
+        the event loop's thread where a thread has died of a bug of ours; `tidy` now and then on the fold thread.
         """
         self._service = service
         self._now = now
         self._observer = observer
         self._stamp = stamp
         self._on_fault = on_fault
+        self._tidy = tidy
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._room.set()
@@ -124,6 +128,7 @@ class Engine:
         self._questions: deque[tuple[Callable[[EmbeddedService], object], Future[object]]] = deque()
         self._stopping = False
         self._committed = False
+        self._folding_ended = False
         self._maintained = 0.0
         self._more_to_maintain = False
         self.closed_for: NotStoredReason | None = None
@@ -171,6 +176,8 @@ class Engine:
         future: Future[object] = self._loop.create_future()
         self._questions.append((question, future))
         self._fold_wake.set()
+        if self._folding_ended:
+            self._refuse_questions()
         return await future  # type: ignore[return-value] # the future of this question
 
     async def idle(self) -> None:
@@ -244,7 +251,8 @@ class Engine:
 
     def _enter_ticks(self, ticks: list[Millis]) -> None:
         try:
-            self._service.enter_tick(max(ticks))
+            if self._service.enter_tick(max(ticks)):
+                self.faults.pop("store", None)
         except (sqlite3.Error, OSError, RuntimeError) as fault:
             self.faults["store"] = type(fault).__name__
             self._observer.failed("store", fault)
@@ -280,7 +288,8 @@ class Engine:
             if "fold" in self.faults and self._committed:
                 break  # What could not be folded is folded when the folder is opened again.
             self._let_time_pass()
-            self._fold_wake.wait(LOOK_S)
+            if not self._questions:
+                self._fold_wake.wait(LOOK_S)
             self._fold_wake.clear()
         self._answer_questions()
 
@@ -312,6 +321,7 @@ class Engine:
     def _maintain(self) -> None:
         if not self._more_to_maintain and time.monotonic() - self._maintained < MAINTAIN_S:
             return
+        self._tidy()
         try:
             self._more_to_maintain = self._service.maintain(self._now())
         except (sqlite3.Error, OSError) as fault:
@@ -322,8 +332,18 @@ class Engine:
             self.faults.pop("maintain", None)
         self._maintained = time.monotonic()
 
-    def _answer_questions(self) -> None:
+    def _refuse_questions(self) -> None:
+        """Let nobody wait for a thread that has ended."""
         while self._questions:
+            try:
+                _question, future = self._questions.popleft()
+            except IndexError:  # The loop's thread and the one that ends may both be at it.
+                return
+            self._loop.call_soon_threadsafe(_fail, future, NotStoredError("stopping"))
+
+    def _answer_questions(self) -> None:
+        # As many as wait now: those that come meanwhile wait for the next records, or boards would keep alerts back.
+        for _ in range(min(len(self._questions), QUESTIONS_PER_LOOK)):
             question, future = self._questions.popleft()
             try:
                 answer = question(self._service)
@@ -340,10 +360,14 @@ class Engine:
             body()
         except BaseException as fault:  # noqa: BLE001 - told, and the process is ended
             self.died = name
-            self._observer.failed(name, fault)
             self._committed = True
             self._loop.call_soon_threadsafe(self._room.set)
             self._loop.call_soon_threadsafe(self._on_fault)
+            self._observer.failed(name, fault)  # Last: it writes a log, which may fail too.
+        finally:
+            if name == "fold":
+                self._folding_ended = True
+                self._refuse_questions()
 
 
 def receipt_for(arrival: Arrival, parsed: Parsed) -> Receipt:

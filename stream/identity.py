@@ -172,12 +172,10 @@ class IdentityMap:
 
     def _contradicts(self, key: str, identifiers: tuple[Identifier, ...]) -> bool:
         """Say whether a key has only other values of an authority that the identifiers name."""
-        owned = self._names_of.get(key, [])
-        for name in identifiers:
-            values = [value for authority, value in owned if authority == name.authority]
-            if values and name.value not in values:
-                return True
-        return False
+        owned: dict[str, set[str]] = {}
+        for authority, value in self._names_of.get(key, ()):
+            owned.setdefault(authority, set()).add(value)
+        return any(name.authority in owned and name.value not in owned[name.authority] for name in identifiers)
 
     def merge(self, survivor: str, retired: tuple[Identifier, ...]) -> tuple[str, ...]:
         """Point the retired identifiers, and all that share a key with one, at the survivor; give the retired keys.

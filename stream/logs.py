@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -18,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 def set_up_logs(level: str, stream: TextIO | None = None) -> FilteringBoundLogger:
     """Send the logs of this process to `stream` (standard error), from `level` on; give the logger."""
-    out = stream or sys.stderr
+    out = _Lossy(stream or sys.stderr)
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -27,13 +28,31 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> FilteringBoundLogge
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", out)),
         cache_logger_on_first_use=False,
     )
     # Libraries speak through the standard library: only that they do, and which, for their texts quote requests.
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+class _Lossy:
+    """A stream for lines that may get lost: a full disk or a reader that went away stops no service."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 class _LibraryHandler(logging.Handler):

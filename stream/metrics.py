@@ -67,6 +67,9 @@ class Metrics:
         self.alerts = counter("alerts", "Alert events.", "trigger", "state", "priority", "disposition")
         self.withheld = counter("withheld", "Model alerts that a filter withheld.", "filter", "reason")
         self.unfoldable = counter("unfoldable_records", "Records that our own code could not fold: a bug of ours.")
+        self.diverged = gauge(
+            "diverged_outputs", "Outputs that came out otherwise when work was repeated; the first stand."
+        )
         self.faults = counter("faults", "Faults of storing, folding and maintaining.", "where", "type")
         self.clock_offset = gauge("clock_offset_seconds", "The service's clock less the machine's.")
         self.clock_steps = gauge("clock_steps", "Jumps of the machine's clock since the start.")

@@ -21,6 +21,10 @@ RECENT_MESSAGES_MAX = 1_000_000
 """How many messages back a duplicate is recognised where no journal remembers all: a large hospital's day."""
 
 
+IDENTIFIERS_MAX = 100
+"""Of one message: a patient of many mergers has some tens. Each stays in memory."""
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """A message that could not be used: why, where the fault is, where the bytes are."""
 
@@ -96,14 +100,7 @@ class Parser:
         if type(decoded) is Refusal:
             return _dead_letter(decoded, received_time, position), 0
         assert type(decoded) is Decoded
-        if decoded.events and not decoded.subject:
-            fault = Refusal(
-                RefusalReason.MISSING_IDENTIFIER,
-                "subject",
-                "the message names no patient",
-                decoded.message_id,
-                decoded.feed,
-            )
+        if (fault := _unusable(decoded)) is not None:
             return _dead_letter(fault, received_time, position), 0
         if not decoded.members:
             if not self._seen.add(decoded.content_hash):
@@ -172,6 +169,17 @@ class Parser:
             else:
                 events.append(event)
         return tuple(events)
+
+
+def _unusable(decoded: Decoded) -> Refusal | None:
+    """Say what keeps a message that could be read from being used, or None."""
+    if decoded.events and not decoded.subject:
+        reason, detail = RefusalReason.MISSING_IDENTIFIER, "the message names no patient"
+    elif len(decoded.subject) + len(decoded.retired) > IDENTIFIERS_MAX:
+        reason, detail = RefusalReason.INVALID_VALUE, f"more than {IDENTIFIERS_MAX} identifiers"
+    else:
+        return None
+    return Refusal(reason, "subject", detail, decoded.message_id, decoded.feed)
 
 
 def _dead_letter(refusal: Refusal, received_time: Millis, position: str) -> DeadLetter:

@@ -30,7 +30,7 @@ from events import (
 from features.intake import Intake
 from models.news2 import SOURCES, score_news2
 from stream.control import Control
-from stream.effects import Effect, Suppression
+from stream.effects import Effect, Suppression, Unfoldable
 from stream.records import UNHEARD_RETENTION_MS, PatientRecord, RecordShelf
 from stream.scoring import Learner, score_patient
 from stream.tally import Tally
@@ -42,6 +42,8 @@ MOVES = (Demographics, Transfer, Admission, Discharge, Cancellation)
 """Events of a stay; named once, because a union of types is built anew wherever it is written out."""
 GAP_COUNTED_MS_MAX = 24 * 3_600_000
 """A patient unheard of for longer was not under observation: the rest of the gap is no patient-time."""
+FAULTY_TICK_RETRY_MS = 3_600_000
+"""After a bug of ours at a patient's timer: how long until it is tried again, when what we know may be other."""
 SECOND_SCALE = 2
 """NEWS2's SpO2 scale 2, by a recorded clinical decision alone."""
 NEWS2_FEATURES = frozenset(name for names in SOURCES.values() for name in names)
@@ -278,27 +280,36 @@ class Pipeline:
             if record.deadline is None or record.deadline > now:
                 self._wait(patient, record, now)  # It moved on while its entry waited.
                 continue
-            self._shelf.open(patient)
-            cause = Envelope(
-                content_id("tick", patient, str(now)),
-                patient,
-                now,
-                now,
-                (),
-                message_id="tick",
-                encounter=record.book.subject.encounter,
-            )
-            fired: list[Effect] = []
-            if record.book.idle:
-                record.deadline = None
-            else:
-                # Scored anew before the timers fire: an input may have expired in the meantime.
-                self._score(cause, record, (), fired)
-                fired.extend(record.book.tick(now, kill_switch=self.control.guardrails.kill_switch))
-            self._finish(patient, record, fired)
-            self._wait(patient, record, now)
-            effects.extend(fired)
+            try:
+                effects.extend(self._tick_one(patient, record, now))
+            except Exception as fault:  # noqa: BLE001 - a bug of ours in one patient must not silence those due with him
+                self.tally.unfoldable += 1
+                effects.append(Unfoldable(content_id("tick", patient, str(now)), "tick", now, type(fault).__name__))
+                self._timers.set(now + FAULTY_TICK_RETRY_MS, patient)
         return effects
+
+    def _tick_one(self, patient: str, record: PatientRecord, now: Millis) -> list[Effect]:
+        """Fire one patient's timer."""
+        self._shelf.open(patient)
+        cause = Envelope(
+            content_id("tick", patient, str(now)),
+            patient,
+            now,
+            now,
+            (),
+            message_id="tick",
+            encounter=record.book.subject.encounter,
+        )
+        fired: list[Effect] = []
+        if record.book.idle:
+            record.deadline = None
+        else:
+            # Scored anew before the timers fire: an input may have expired in the meantime.
+            self._score(cause, record, (), fired)
+            fired.extend(record.book.tick(now, kill_switch=self.control.guardrails.kill_switch))
+        self._finish(patient, record, fired)
+        self._wait(patient, record, now)
+        return fired
 
     def _is_over(self, record: PatientRecord, now: Millis) -> bool:
         """Whether a record may go: a day after the discharge, or when nobody has been heard of for very long."""

@@ -155,6 +155,16 @@ class RecordShelf:
         """Take changes back that the store could not commit; what has changed since is newer."""
         self._changed = {**changes, **self._changed}
 
+    def keys(self) -> set[str]:
+        """Give everybody who has a record, stored or not yet."""
+        stored = {key for key in self._store.keys() if key}  # noqa: SIM118 - a store is no dict
+        return {key for key in stored | self._live.keys() | self._changed.keys() if self._has(key, stored)}
+
+    def _has(self, patient: str, stored: set[str]) -> bool:
+        if patient in self._live:
+            return True
+        return self._changed[patient] is not None if patient in self._changed else patient in stored
+
     def deadlines(self) -> list[tuple[Millis, str]]:
         """Give (deadline, patient) of every stored record: read once, when a host opens.
 

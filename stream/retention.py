@@ -7,6 +7,7 @@ wall clock of its own: age is reckoned by the log's clock. See docs/decisions/00
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from connectors.sqlite.files import make_private
@@ -96,9 +97,10 @@ class Retention:
             return False
         begin = self._journal.begin()
         for _ in range(BATCHES_PER_CALL):
-            in_journal = self._journal.remove_some()
-            in_outputs = begin > 0 and self._outputs.remove_some(begin, REMOVED_ROWS_MAX)
-            if not in_journal and not in_outputs:
+            # Outputs first: a message is forgotten only when nothing of what it said is left to stand in its way.
+            if begin > 0 and self._outputs.remove_some(begin, REMOVED_ROWS_MAX):
+                continue
+            if not self._journal.remove_some():
                 self._journal.remove_bases()
                 self._unfinished = False
                 return False
@@ -106,10 +108,10 @@ class Retention:
 
     def take_forgettable(self) -> tuple[list[str], Millis]:
         """Give some patients that may be let go of, and since when they must not have been named; any thread."""
-        waiting = self._forgettable
         taken: list[str] = []
-        while waiting and len(taken) < FORGOTTEN_PER_BATCH_MAX:
-            taken.append(waiting.popleft())
+        with suppress(IndexError):  # Empty; the folding thread may also clear it under our hands.
+            while len(taken) < FORGOTTEN_PER_BATCH_MAX:
+                taken.append(self._forgettable.popleft())
         return taken, self._forget_before
 
     def put_back(self, patients: list[str]) -> None:

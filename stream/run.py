@@ -69,7 +69,7 @@ class RunningService:
         self.view = WardView(service)
         self.failed = asyncio.Event()
         """Set where a thread has died: the process must end, for a supervisor to start another."""
-        self.engine = Engine(service, time, self.metrics, stamp=stamp, on_fault=self.failed.set)
+        self.engine = Engine(service, time, self.metrics, stamp=stamp, on_fault=self.failed.set, tidy=self.view.tidy)
         self.serving = Serving(folder, service, self.engine, self.view, clock, time, self.feeds, self.metrics, settings)
         self._listeners = (self.view.board.take, self.metrics.take, self.serving.take, hear)
         service.listen = self._take
@@ -128,7 +128,10 @@ class RunningService:
         condition = self.serving.ready()
         while True:
             await asyncio.sleep(WATCH_S)
-            self.serving.watch()
+            try:
+                self.serving.watch()
+            except OSError as fault:
+                self.metrics.failed("watch", fault)
             before, condition = condition, self.serving.ready()
             if condition != before:
                 say = self._log.info if condition.well else self._log.warning

@@ -147,7 +147,7 @@ class EmbeddedService:
         if store.watermark() > self.journal.end():
             # Records taken in now would stand before the watermark, and never be folded: nobody would be told.
             raise JournalError(
-                f"{STATE_FILE} is ahead of the log: restore both files from one backup, or remove it to refold"
+                f"{STATE_FILE} is ahead of the log: restore the folder from a backup, or remove {STATE_FILE}* to refold"
             )
 
     def _set_states_aside(self, fault: str) -> None:
@@ -222,8 +222,7 @@ class EmbeddedService:
 
     def patients(self) -> list[str]:
         """Give the keys of all whose record was stored when the folder was opened, or since (folding thread)."""
-        assert self._store is not None
-        return sorted(key for key in self._store.keys() if key)  # noqa: SIM118 - a store is no dict
+        return sorted(self.host.shelf.keys())
 
     # -- for a service that one thread uses -------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ RETENTION_DAYS_MAX = 3_660.0
 DISK_FREE_MIB_MIN = 64
 """What SQLite needs to write states and outputs of what is stored already, with room to spare."""
 
+Host = Annotated[str, msgspec.Meta(min_length=1)]
+"""Empty would be every address there is."""
 Port = Annotated[int, msgspec.Meta(ge=0, le=PORT_MAX)]
 
 
@@ -27,15 +29,15 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     (2575, '127.0.0.1')
     """
 
-    mllp_host: str = "127.0.0.1"
+    mllp_host: Host = "127.0.0.1"
     """The address that listens for HL7 v2. MLLP knows no sender: let only the engine's network reach it."""
     mllp_port: Port = 2575
     """0 takes a free one, which is printed."""
-    http_host: str = "127.0.0.1"
+    http_host: Host = "127.0.0.1"
     """The address that listens for FHIR and serves the board. Beyond loopback a token is needed."""
     http_port: Port = 8080
     http_without_token: bool = False
-    """Serve beyond loopback without a token: only where something in front of it asks who is there."""
+    """Serve beyond loopback, or under any Host, without a token: only where something in front asks who is there."""
     data_dir: str = ""
     """The data folder, where `--data-dir` does not name it."""
     retention_days: Annotated[float, msgspec.Meta(ge=RETENTION_DAYS_MIN, le=RETENTION_DAYS_MAX)] = 30.0

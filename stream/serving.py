@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from asyncio import Future
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,7 +68,7 @@ class Serving:
         """One thread for one connection."""
         self._newest = self._outputs.newest_alert()
         self._said = asyncio.Event()
-        self._patients: dict[str | None, tuple[float, bytes]] = {}
+        self._patients: dict[str | None, tuple[float, Future[bytes]]] = {}
         self._behind_since: float | None = None
         self._folded_last = time.monotonic()
         self._records_seen = -1
@@ -93,6 +94,9 @@ class Serving:
         if self._engine.closed_for == "disk_full":
             problems.append(f"less than {self._settings.disk_free_mib_min} MiB of disk are free")
         problems += [f"{where} fails: {fault}" for where, fault in sorted(self._engine.faults.items())]
+        control = self._service.host.pipeline.control
+        if control.version and control.scorer is None:
+            problems.append(f"model version {control.version[:12]} is not at hand: NEWS2 alone is scored")
         if (since_s := self._behind_s()) > self._settings.behind_s_max:
             problems.append(f"scoring is behind the log by {self._service.lag()} records since {since_s:.0f} s")
         if self._clock.trouble == "ahead":
@@ -134,16 +138,15 @@ class Serving:
     # -- answers ----------------------------------------------------------------------------------------------------
 
     async def patients(self, ward: str | None) -> bytes:
-        """Give the patients who are here, made anew at most twice a second."""
+        """Give the patients who are here, made anew at most twice a second however many ask."""
+        at = time.monotonic()
         made = self._patients.get(ward)
-        if made is not None and time.monotonic() - made[0] < PATIENTS_KEPT_S:
-            return made[1]
-        document = await self._engine.ask(lambda _service: self._view.patients(self._now(), ward))
-        self._patients = {
-            key: one for key, one in self._patients.items() if time.monotonic() - one[0] < PATIENTS_KEPT_S
-        }
-        self._patients[ward] = (time.monotonic(), document)
-        return document
+        if made is None or at - made[0] >= PATIENTS_KEPT_S:
+            asked = asyncio.ensure_future(self._engine.ask(lambda _service: self._view.patients(self._now(), ward)))
+            self._patients = {key: one for key, one in self._patients.items() if at - one[0] < PATIENTS_KEPT_S}
+            made = self._patients[ward] = (at, asked)
+        # Shielded: one who asked and went away takes it from nobody else.
+        return await asyncio.shield(made[1])
 
     async def patient(self, key: str) -> bytes | None:
         """Give one patient."""
@@ -203,7 +206,8 @@ class Serving:
         metrics.waiting.set(self._engine.waiting_messages)
         metrics.clock_offset.set(self._clock.offset_ms / MILLIS_PER_SECOND)
         metrics.clock_steps.set(self._clock.steps)
-        metrics.patients.set(self._view.board.size())
+        metrics.patients.set(self._view.present)
+        metrics.diverged.set(self._service.diverged)
         metrics.identity_conflicts.set(self._service.identity_conflicts())
         metrics.measure_folder(self._folder)
         metrics.measure_feeds(self._now())

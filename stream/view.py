@@ -15,7 +15,7 @@ from alerts.contract import AlertEvent, from_json, to_json
 from events import MILLIS_PER_SECOND, Millis, to_iso
 from features.reading import Reading
 from models.news2 import SOURCES, score_news2
-from stream.board import Board, Row
+from stream.board import LIVE_STATES, Board, Row
 from stream.effects import Score, decode_score
 from stream.pipeline import QUIET_REASONS
 from stream.records import PatientRecord
@@ -24,6 +24,9 @@ from stream.service import EmbeddedService
 
 SHOWN_FEATURES = tuple(source for sources in SOURCES.values() for source in sources)
 """What NEWS2 reads: the inputs whose age a ward is shown. Everything else is in the patient's own document."""
+
+TIDY_EVERY = 60
+"""Looks between two prunings: each asks for every record, those that were put away too."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -35,6 +38,9 @@ class WardView:
         """Hear of effects from here on, and remember what was said to those who are here."""
         self._service = service
         self.board = Board(service.host.shelf)
+        self._tidied = 0
+        self.present = 0
+        """How many were here when somebody last looked."""
         self._restore()
         service.listen = self.board.take
 
@@ -48,18 +54,31 @@ class WardView:
             newest: dict[str, AlertEvent] = {}
             for alert in map(from_json, outputs.alerts_of(patient)):
                 newest[alert.alert_id] = alert
-            self.board.take(list(newest.values()))
+            # What the fold does not hold open nobody would ever end: the outputs are of another release or model.
+            record = self._service.host.shelf.find(patient)
+            open_ids = set() if record is None else record.book.open_alert_ids()
+            self.board.take(
+                [one for one in newest.values() if one.state not in LIVE_STATES or one.alert_id in open_ids]
+            )
         self.board.forget_counts()
+
+    def tidy(self) -> None:
+        """Forget who is kept no more, once in a while; called about each second."""
+        self._tidied += 1
+        if self._tidied % TIDY_EVERY == 0:
+            self.board.prune()
 
     def patients(self, now: Millis, ward: str | None = None) -> bytes:
         """Give everybody who is here, the sickest first."""
-        rows = [row for row in self.board.rows() if ward is None or row.location.ward == ward]
+        everybody = self.board.rows()
+        self.present = len(everybody)
+        rows = [row for row in everybody if ward is None or row.location.ward == ward]
         return _encoder.encode(
             {
                 "as_of": to_iso(now),
                 "clock": to_iso(self._service.host.pipeline.control.clock),
                 "behind_records": self._service.lag(),
-                "wards": sorted({row.location.ward for row in self.board.rows()}),
+                "wards": sorted({row.location.ward for row in everybody}),
                 "withheld": dict(self.board.withheld.most_common()),
                 "patients": [self._row(row, now) for row in rows],
             }

@@ -40,11 +40,13 @@ class Opened(msgspec.Struct, frozen=True):
     settled: Decoded | Refusal | None = None
 
 
-def open_entries(bundle: wire.Bundle, position: str, settings: FhirSettings) -> list[Opened] | Refusal:
-    """Parse all entries, in the order in which they happened."""
+def open_entries(
+    bundle: wire.Bundle, position: str, settings: FhirSettings, entries_max: int = BUNDLE_ENTRIES_MAX
+) -> list[Opened] | Refusal:
+    """Parse all entries, in the order in which they happened; `entries_max` is what all Bundles within one share."""
     entries = bundle.entry or []
-    if len(entries) > BUNDLE_ENTRIES_MAX:
-        return Refusal(RefusalReason.TOO_MANY_EVENTS, f"{position}.entry", f"more than {BUNDLE_ENTRIES_MAX} entries")
+    if len(entries) > entries_max:
+        return Refusal(RefusalReason.TOO_MANY_EVENTS, f"{position}.entry", "more entries than are read")
     opened = [_open(data, f"{position}.entry[{number}]", settings) for number, data in enumerate(entries)]
     if bundle.type == "history" and opened and _kind(opened[0].resource) not in _NOTIFICATION_STATUS:
         opened.reverse()
@@ -103,13 +105,13 @@ def _open(data: msgspec.Raw, position: str, settings: FhirSettings) -> Opened:
     try:
         entry = _decode_entry(data)
     except UNDECODABLE as error:
-        return Opened(position, b"", settled=refuse_undecodable(error, bytes(data), position))
+        return Opened(position, bytes(data), settled=refuse_undecodable(error, bytes(data), position))
     request = entry.request
     deleted = request is not None and request.method == "DELETE"
     if deleted or isinstance(entry.resource, msgspec.UnsetType) or bytes(entry.resource) == b"null":
         # A deletion names no patient, so nothing can be withdrawn by it; the counts show it.
         note = "history_delete" if deleted else "entry_without_resource"
-        return Opened(position, b"", settled=_nothing(bytes(data), request, note, settings))
+        return Opened(position, bytes(data), settled=_nothing(bytes(data), request, note, settings))
     raw = bytes(entry.resource)
     found = parse(raw, f"{position}.resource")
     if isinstance(found, Refusal):

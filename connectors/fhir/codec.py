@@ -25,8 +25,11 @@ from connectors.fhir.observation import read_observation
 from connectors.fhir.parse import kind_of, parse
 from connectors.fhir.patient import read_patient
 from connectors.fhir.references import Surroundings
-from connectors.fhir.settings import BUNDLE_BYTES_MAX, BUNDLE_DEPTH_MAX, FhirSettings
+from connectors.fhir.settings import BUNDLE_BYTES_MAX, BUNDLE_DEPTH_MAX, BUNDLE_ENTRIES_MAX, FhirSettings
 from events import Millis
+
+Read = tuple[Decoded | Refusal, bytes]
+"""A result and the bytes of its own resource (or entry, or whole Bundle), as they were sent."""
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -45,51 +48,64 @@ def decode(data: bytes, settings: FhirSettings) -> list[Decoded | Refusal]:
     >>> decode(b'{"resourceType":"Observation","status":"fnial"}', settings)[0].position
     '$.status'
     """
+    return [result for result, _data in decode_each(data, settings)]
+
+
+def decode_each(data: bytes, settings: FhirSettings, entries_max: int = BUNDLE_ENTRIES_MAX) -> list[Read]:
+    """Decode as `decode` does, and give with each result the bytes that it was made of; never raises.
+
+    `entries_max` is what a Bundle and all Bundles within it may hold together.
+    """
+    whole = data
     if len(data) > BUNDLE_BYTES_MAX:
-        return [_stamped(Refusal(RefusalReason.OVERSIZED, "$", f"more than {BUNDLE_BYTES_MAX} bytes"), settings)]
+        return [
+            (_stamped(Refusal(RefusalReason.OVERSIZED, "$", f"more than {BUNDLE_BYTES_MAX} bytes"), settings), whole)
+        ]
     if data[:3] == _UTF8_MARK:
         data = data[3:]
     elif data[:2] in _OTHER_MARKS:
-        return [_stamped(Refusal(RefusalReason.WRONG_ENCODING, "byte 0", "UTF-16, FHIR JSON is UTF-8"), settings)]
+        return [
+            (_stamped(Refusal(RefusalReason.WRONG_ENCODING, "byte 0", "UTF-16, FHIR JSON is UTF-8"), settings), whole)
+        ]
     found = parse(data, "$")
     if isinstance(found, Refusal):
-        return [_stamped(found, settings)]
+        return [(_stamped(found, settings), whole)]
     if isinstance(found, wire.Bundle):
-        return _bundle(found, data, "$", settings, depth=1)
-    return [_resource(found, Piece(kind_of(found), data, Surroundings(settings)), "$")]
+        return _bundle(found, data, "$", settings, depth=1, entries_max=entries_max)
+    return [(_resource(found, Piece(kind_of(found), data, Surroundings(settings)), "$"), whole)]
 
 
 def _bundle(
-    bundle: wire.Bundle, data: bytes, position: str, settings: FhirSettings, depth: int
-) -> list[Decoded | Refusal]:
-    opened = open_entries(bundle, position, settings)
+    bundle: wire.Bundle, data: bytes, position: str, settings: FhirSettings, depth: int, entries_max: int
+) -> list[Read]:
+    opened = open_entries(bundle, position, settings, entries_max)
     if isinstance(opened, Refusal):
-        return [_stamped(opened, settings)]
+        return [(_stamped(opened, settings), data)]
     if not opened:
-        return [_understood(bundle, Piece("Bundle", data, Surroundings(settings)))]
+        return [(_understood(bundle, Piece("Bundle", data, Surroundings(settings))), data)]
     around = index(opened, bundle, settings)
     if isinstance(around, Refusal):
-        return [_stamped(around, settings)]
-    results: list[Decoded | Refusal] = []
+        return [(_stamped(around, settings), data)]
+    results: list[Read] = []
     for entry, piece in pieces(opened, around):
         where = f"{entry.position}.resource"
         if entry.settled is not None:
             settled = entry.settled
-            results.append(_stamped(settled, settings) if isinstance(settled, Refusal) else settled)
+            results.append((_stamped(settled, settings) if isinstance(settled, Refusal) else settled, entry.data))
         elif isinstance(entry.resource, wire.Bundle):
-            results.extend(_inner(entry.resource, entry.data, where, settings, depth + 1))
+            results.extend(_inner(entry.resource, entry.data, where, settings, depth + 1, entries_max - len(results)))
         elif entry.resource is not None:
-            results.append(_resource(entry.resource, piece, where))
+            results.append((_resource(entry.resource, piece, where), entry.data))
     return results
 
 
 def _inner(
-    bundle: wire.Bundle, data: bytes, position: str, settings: FhirSettings, depth: int
-) -> Iterable[Decoded | Refusal]:
+    bundle: wire.Bundle, data: bytes, position: str, settings: FhirSettings, depth: int, entries_max: int
+) -> Iterable[Read]:
     if depth > BUNDLE_DEPTH_MAX:
         detail = f"Bundles more than {BUNDLE_DEPTH_MAX} deep"
-        return [_stamped(Refusal(RefusalReason.GARBAGE, position, detail), settings)]
-    return _bundle(bundle, data, position, settings, depth)
+        return [(_stamped(Refusal(RefusalReason.GARBAGE, position, detail), settings), data)]
+    return _bundle(bundle, data, position, settings, depth, entries_max)
 
 
 def _resource(found: wire.Resource | wire.Header, piece: Piece, position: str) -> Decoded | Refusal:

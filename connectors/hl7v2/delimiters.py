@@ -6,6 +6,8 @@ segments or what any field means.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 ESCAPE_TOKEN_CHARS_MAX = 4096
@@ -90,6 +92,7 @@ _FORMATTING = {".br": "\n", ".sp": "\n", ".ce": "\n", ".sk": " ", ".in": "", ".t
 """Formatting commands of FT (section 2.7.6), reduced to what plain text can keep."""
 
 
+@lru_cache(maxsize=16)  # one a dialect
 def _literals(delimiters: Delimiters) -> dict[str, str]:
     return {
         "F": delimiters.field,

@@ -39,6 +39,8 @@ _OPENING_BYTES = 7
 _SILENT = b" \t\r\n\x1c\x00"
 """Outside of a frame these say nothing: the CR after 0x1C, and what senders put beside it."""
 _SILENT_BYTES = tuple(bytes([blank]) for blank in _SILENT)
+_AFTER_FRAME = frozenset(_SILENT + START_BLOCK)
+"""What may follow 0x1C: the CR, what stands for it, and the next frame of a sender who forgets it."""
 _LINE_ENDS = frozenset({b"\r", b"\n", END_BLOCK})
 _BATCH = frozenset({b"FHS", b"BHS", b"BTS", b"FTS"})
 
@@ -285,8 +287,9 @@ class MllpReader:
                 self._take(data[at:stop])
                 break
             self._take(data[at:end])
-            pieces += self._close("message")
             at = end + 1
+            # A 0x1C that something else follows than surrounds a frame stood within the message: it is cut there.
+            pieces += self._close("truncated" if data[at : at + 1] and data[at] not in _AFTER_FRAME else "message")
         return pieces
 
     def end(self) -> list[Framed]:

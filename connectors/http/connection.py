@@ -49,6 +49,8 @@ class Connection(RequestHandler):
         """Answer what is no HTTP, without a word of it in any log."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client is gone: no fault of ours, and nobody to be answered
         if status >= 500:
             return incident(exc or RuntimeError(), self.report)
         kind = type(exc).__name__

@@ -19,6 +19,8 @@ OFFERED_AT_ONCE_MAX = 500
 """Messages of one request that are offered together: a group commit's worth, so that a large Bundle lets others in."""
 HL7_MESSAGES_MAX = 5_000
 """Messages in one POST of HL7: an hour of a busy ward is some hundred."""
+ENTRIES_MAX = 20_000
+"""In one posted Bundle, those of the Bundles within it too: each that cannot be used is a dead letter of its own."""
 DECODED_INLINE_BYTES_MAX = 128 * 1024
 """A longer body is decoded beside the event loop: this much takes about 2 ms, in which nobody else is answered."""
 DECODERS_MAX = 1

@@ -15,7 +15,7 @@ import hmac
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
 import msgspec
 from aiohttp import web
@@ -81,7 +81,9 @@ class HttpServer:
         token: str | None,
         report: Report,
         clock: Callable[[], Millis] = wall_clock,
+        any_host: bool = False,
     ) -> None:
+        """`any_host` serves whatever Host a request names: something in front of us asks who is there."""
         if token is not None and not token.strip():
             raise ValueError("token: empty; expected a secret of some length, or none at all")
         self._limits = limits
@@ -94,6 +96,8 @@ class HttpServer:
         self._idle = asyncio.Event()
         self._runner: Runner | None = None
         self._site: web.TCPSite | None = None
+        self._loopback_only = False
+        self._any_host = any_host
 
     @property
     def figures(self) -> HttpFigures:
@@ -108,6 +112,7 @@ class HttpServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and give the port (another one than asked for, where 0 was). Raises `OSError`."""
+        self._loopback_only = not self._any_host and _names_loopback(f"[{host}]")
         app = web.Application(middlewares=[self._guard], client_max_size=self._limits.body_bytes_max)
         app.on_response_prepare.append(_dress)
         self._add_routes(app)
@@ -133,6 +138,7 @@ class HttpServer:
             await self._site.start()
         except OSError:
             await self._runner.cleanup()
+            self._runner = self._site = None  # there is nothing to stop
             raise
         return self._site.port
 
@@ -191,6 +197,7 @@ class HttpServer:
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             _check_origin(request)
+            self._check_host(request)
             self._check_token(request)
             return await handler(request)
         except HttpFault as fault:
@@ -204,6 +211,11 @@ class HttpServer:
             raise  # the client is gone: nobody is there to be answered
         except Exception as error:  # noqa: BLE001 - our own bug; it is answered, numbered and told, and serving goes on
             return incident(error, self._report)
+
+    def _check_host(self, request: web.Request) -> None:
+        """Refuse a page whose own name was made to lead to 127.0.0.1 (DNS rebinding): it is of our origin then."""
+        if self._token is None and self._loopback_only and not _names_loopback(request.host):
+            raise HttpFault(403, "without a token, this is served under the machine's own name only", close=True)
 
     def _check_token(self, request: web.Request) -> None:
         if self._token is None or request.path in OPEN_PATHS:
@@ -230,8 +242,24 @@ def _answer_http(request: web.Request, error: web.HTTPException) -> web.Response
 def _check_origin(request: web.Request) -> None:
     """Refuse what a browser sends on behalf of another site: it would write into our journal as its user."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+    # Not parsed: what is no origin of ours, letter by letter, is another's.
+    if origin is not None and origin.lower().partition("://")[2] != request.host.lower():
         raise HttpFault(403, "requests from the pages of another site are not served", close=True)
+
+
+def _names_loopback(host: str) -> bool:
+    """Say whether a Host header names this machine by an address or name that no DNS can give away.
+
+    >>> _names_loopback("127.0.0.1:80"), _names_loopback("[::1]"), _names_loopback("evil.example"), _names_loopback("")
+    (True, True, False, False)
+    """
+    name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 async def _expect(_request: web.Request) -> None:

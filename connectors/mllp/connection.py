@@ -30,6 +30,8 @@ from events import Millis
 
 READ_BYTES = 64 * 1024
 """Read at a time: some seventy messages."""
+DECODED_INLINE_BYTES_MAX = 128 * 1024
+"""More is decoded beside the event loop: a message of 1 MiB can take half a second, in which nobody is answered."""
 HEADER_WITHIN_BYTES = 16
 """A message has its MSH so near to its beginning: a byte order mark and some blanks may stand before it."""
 
@@ -44,6 +46,8 @@ class Service(msgspec.Struct, frozen=True):
     report: Report
     control_ids: Iterator[str]
     """MSH-10 of our answers."""
+    decoders: asyncio.Semaphore
+    """One such at a time: decoding is bound by the one interpreter anyway."""
     in_flight: Room
     begun: Room
     """Bytes of frames that are not complete; none of them is a message yet."""
@@ -205,7 +209,12 @@ class Connection:
         for group in self._groups(pieces):
             size = sum(len(piece.data) for piece in group)
             await self._take(len(group), size)
-            arrivals = [self._arrival(piece) for piece in group]
+            if size <= DECODED_INLINE_BYTES_MAX:
+                arrivals = self._arrivals(group)
+                await asyncio.sleep(0)  # a chunk of many small frames: others have their turn in between
+            else:
+                async with service.decoders:
+                    arrivals = await asyncio.to_thread(self._arrivals, group)
             # Bytes between two frames are kept. Answering them would answer once more than was asked, and a sender
             # that counts answers would take the next one for another message's.
             messages = [piece.data if last or piece.kind != "garbage" else None for piece in group]
@@ -245,6 +254,9 @@ class Connection:
             size = more
         if group:
             yield group
+
+    def _arrivals(self, group: list[Framed]) -> list[Arrival]:
+        return [self._arrival(piece) for piece in group]
 
     def _arrival(self, piece: Framed) -> Arrival:
         decoded: Decoded | Refusal

@@ -52,6 +52,7 @@ class MllpServer:
             now,
             report,
             _control_ids(now),
+            asyncio.Semaphore(1),
             Room(limits.connections_max * limits.messages_in_flight_max, limits.bytes_in_flight_total_max),
             Room(1, limits.bytes_begun_total_max),
         )

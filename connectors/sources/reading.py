@@ -29,17 +29,6 @@ CHUNK_BYTES = 1024 * 1024
 _Read = tuple[bytes | None, Decoded | Refusal]
 
 
-class _Entry(msgspec.Struct):
-    resource: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _Bundle(msgspec.Struct, tag_field="resourceType", tag="Bundle"):
-    entry: list[_Entry] = []
-
-
-_decode_bundle = msgspec.json.Decoder(_Bundle).decode
-
-
 def read_messages(name: str, kind: Kind, stream: IO[bytes], settings: SourceSettings) -> Iterator[Arrival]:
     """Yield the messages of one file, numbered from 1: `name#1`. Each has a received time.
 
@@ -94,7 +83,7 @@ def _read_json(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]:
     data = stream.read(BUNDLE_BYTES_MAX + 1)
     if not data and _fault(stream):
         return iter(())  # nothing of it could be read: that is one refusal, not two
-    return _with_bytes(data, fhir.decode(data, settings.fhir))
+    return _with_bytes(fhir.decode_each(data, settings.fhir))
 
 
 def _read_ndjson(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]:
@@ -106,24 +95,10 @@ def _read_ndjson(stream: IO[bytes], settings: SourceSettings) -> Iterator[_Read]
             yield None, Refusal(RefusalReason.OVERSIZED, "$", detail, feed=settings.fhir.server)
         elif line.strip():
             data = line.rstrip(b"\r\n")
-            yield from _with_bytes(data, fhir.decode(data, settings.fhir))
+            yield from _with_bytes(fhir.decode_each(data, settings.fhir))
 
 
-def _with_bytes(data: bytes, results: list[Decoded | Refusal]) -> Iterator[_Read]:
+def _with_bytes(results: list[fhir.Read]) -> Iterator[_Read]:
     """Give each entry of a Bundle its own bytes, so that a dead letter can be tried again without the rest."""
-    if len(results) != 1:
-        entries = _entries(data)
-        if len(entries) == len(results):
-            for entry, result in zip(entries, results, strict=True):
-                yield bytes(entry.resource) or None, result
-            return
-    whole = data if len(data) <= MESSAGE_BYTES_MAX else None
-    for result in results:
-        yield whole, result
-
-
-def _entries(data: bytes) -> list[_Entry]:
-    try:
-        return _decode_bundle(data.removeprefix(b"\xef\xbb\xbf")).entry
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return []
+    for result, data in results:
+        yield data if len(data) <= MESSAGE_BYTES_MAX else None, result

@@ -13,6 +13,7 @@ import os
 import shutil
 import sqlite3
 import tarfile
+import time
 from collections.abc import Callable
 from contextlib import closing
 from hashlib import file_digest
@@ -169,6 +170,8 @@ def restore(backup: Path, folder: Path, on_progress: Progress = lambda _name, _d
     part.mkdir(mode=FOLDER_MODE)
     try:
         contents = _unpack(backup, part, on_progress) if backup.is_file() else _fetch(backup, part, on_progress)
+        if (part / OUTPUTS_FILE).exists():
+            _number_anew(part / OUTPUTS_FILE)
         _own_as(part, folder)
         # The log last: without it the folder is not taken for one of ours.
         for name in (BASES_FOLDER, STATE_FILE, OUTPUTS_FILE, JOURNAL_FILE):
@@ -179,6 +182,18 @@ def restore(backup: Path, folder: Path, on_progress: Progress = lambda _name, _d
         shutil.rmtree(part, ignore_errors=True)
     sync_file(folder)
     return contents
+
+
+def _number_anew(outputs: Path) -> None:
+    """Let outputs be numbered from beyond any number given out since the backup: listeners resume by them.
+
+    The microseconds since 1970 are beyond what any service numbers in the same time, and later after each restore.
+    """
+    with closing(sqlite3.connect(outputs, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute(
+            "UPDATE sqlite_sequence SET seq = max(seq + 1, ?) WHERE name = 'outputs'", (time.time_ns() // 1000,)
+        )
 
 
 def _own_as(part: Path, folder: Path) -> None:

@@ -49,7 +49,11 @@ class SqliteStateStore:
             self._connection = open_database(path, read_only=read_only)
         else:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        if not read_only:
+        if read_only:
+            # One moment for all that is read: the watermark and the states of then, whoever stores beside us.
+            self._connection.execute("begin")
+            self._connection.execute("select 1 from state_log").fetchone()
+        else:
             self._connection.executescript(_SCHEMA)
 
     def acquire_epoch(self) -> int:

@@ -128,5 +128,5 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
     yield (
         watermark <= end,
         f"journal of {end} records, folded to {watermark}",
-        ("the state is ahead of the log: restore both files from one backup, or remove state.db to refold"),
+        ("the state is ahead of the log: restore the folder from a backup, or remove state.db* to refold"),
     )

@@ -15,6 +15,7 @@ from connectors.decoded import Identifier
 from connectors.sqlite.journal import SqliteJournal
 from events import MILLIS_PER_MINUTE, Millis, to_iso
 from models.news2 import score_news2
+from models.news2_table import Scale
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import read_instant
 from stream.records import PatientRecord
@@ -55,7 +56,7 @@ def command(patient: str, data_dir: Path, at: Millis | None) -> int:
     if record is None:
         click.echo("Error: no such patient here. Give the key from scores.ndjson, or AUTHORITY|VALUE.", err=True)
         return EXIT_FAILED
-    _show(record, record.heard if at is None else at)
+    _show(record, record.heard if at is None else at, host.pipeline.control.scale(key, merged=record.scale_2))
     return EXIT_DONE
 
 
@@ -72,7 +73,7 @@ def _resolve(patient: str, folder: Path) -> str:
     return ""
 
 
-def _show(record: PatientRecord, at: Millis) -> None:
+def _show(record: PatientRecord, at: Millis, scale: Scale) -> None:
     state = record.state
     table = Table(title=f"As of {to_iso(at)}")
     for column in ("feature", "value", "unit", "age", ""):
@@ -91,6 +92,6 @@ def _show(record: PatientRecord, at: Millis) -> None:
         )
     console = Console()
     console.print(table)
-    news2 = score_news2(state, at)
+    news2 = score_news2(state, at, scale)
     missing = ", ".join(news2.missing) or "nothing"
     console.print(f"NEWS2 {news2.total} ({news2.low} to {news2.high}), {news2.band}; missing: {missing}")

@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ import click
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from connectors.http.limits import HttpLimits
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import (
     code_version,
@@ -86,11 +88,14 @@ def command(
     settings = msgspec.structs.replace(
         site.service, **{name: value for name, value in given.items() if value is not None}
     )
+    if not (settings.mllp_host and settings.http_host):
+        raise click.UsageError("an empty host would be every address there is: name one, such as 127.0.0.1")
     folder = data_dir or (Path(settings.data_dir) if settings.data_dir else None)
     if folder is None:
         raise click.UsageError("name the data folder: --data-dir DIR, or data_dir under [service] in the configuration")
     token = _token(settings)
     log = set_up_logs(settings.log_level)
+    settings = _make_room_for_connections(settings, log)
     release, versions = make_release(site.settings, model_name, models_dir)
     log.info("opening", version=code_version())
     service = EmbeddedService(
@@ -106,7 +111,7 @@ def command(
 
 def _token(settings: ServiceSettings) -> str | None:
     """Give the token of the environment; refuses to serve patients to a network without one."""
-    token = os.environ.get(TOKEN_VARIABLE) or None
+    token = os.environ.get(TOKEN_VARIABLE, "").strip() or None
     if token is not None and len(token) < TOKEN_CHARS_MIN:
         raise click.UsageError(f"{TOKEN_VARIABLE} is shorter than {TOKEN_CHARS_MIN} characters")
     if token is None and not settings.http_without_token and not _is_loopback(settings.http_host):
@@ -129,6 +134,30 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+FILES_RESERVED = 128
+"""Handles that are no connection of a sender: SQLite's files, the interpreter's own, and a margin."""
+
+
+def _make_room_for_connections(settings: ServiceSettings, log: FilteringBoundLogger) -> ServiceSettings:
+    """Raise the process's limit of open files as far as it may, and take no more connections than fit.
+
+    Past the limit nobody is let in any more, not even who asks whether we live, and asyncio logs that without end.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    http_max = HttpLimits().connections_max
+    wanted = settings.mllp_connections_max + http_max + FILES_RESERVED
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return settings
+    room = soft - http_max - FILES_RESERVED
+    if room < 1:
+        raise click.UsageError(f"only {soft} files may be open (ulimit -n); {wanted} are needed")
+    log.warning("few_files", open_files_max=soft, needed=wanted, mllp_connections_max=room)
+    return msgspec.structs.replace(settings, mllp_connections_max=room)
+
+
 async def _serve(
     folder: Path,
     service: EmbeddedService,
@@ -143,7 +172,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     mllp_port, http_port = await running.start()
-    listening = {"mllp": f"{settings.mllp_host}:{mllp_port}", "http": f"{settings.http_host}:{http_port}"}
+    listening = {"mllp": _address(settings.mllp_host, mllp_port), "http": _address(settings.http_host, http_port)}
     click.echo(json.dumps({"event": "listening", **listening}))
     sys.stdout.flush()
     log.info("listening", **listening)
@@ -163,6 +192,15 @@ async def _serve(
         return EXIT_FAILED
     log.info("stopped")
     return EXIT_DONE
+
+
+def _address(host: str, port: int) -> str:
+    """Write an address as in a URL.
+
+    >>> _address("127.0.0.1", 80), _address("::1", 80)
+    ('127.0.0.1:80', '[::1]:80')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _keep_watchdog(running: RunningService) -> None:

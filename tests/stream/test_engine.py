@@ -334,8 +334,11 @@ def test_a_thread_that_dies_ends_the_service(run: Run, monkeypatch: pytest.Monke
         await running.put(running.arrival())
         await running.ended.wait()
         assert running.engine.died == "fold"
-        assert "fold LookupError" in running.heard.faults
         with pytest.raises(NotStoredError, match="failed"):
             await running.engine.offer([running.arrival()])
+        with pytest.raises(NotStoredError, match="stopping"):
+            await running.engine.ask(lambda service: service.lag())
+        await running.engine.stop()
+        assert "fold LookupError" in running.heard.faults
 
     run(story)

@@ -73,7 +73,7 @@ async def test_each_fault_has_its_status(
 async def test_a_missing_content_type_is_415(serve) -> None:
     """A body that does not say what it is is not guessed at."""
     site = await serve()
-    answer = await site.raw(b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    answer = await site.raw(b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")
     assert parsed(answer)[0] == 415
 
 
@@ -81,7 +81,9 @@ async def test_a_missing_content_type_is_415(serve) -> None:
 async def test_a_length_that_is_too_large_is_refused_unread(serve) -> None:
     """A body whose length is announced as too large is refused before any of it is sent."""
     site = await serve(body_bytes_max=1000)
-    head = b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nContent-Length: 1001\r\n\r\n"
+    head = (
+        b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\nContent-Length: 1001\r\n\r\n"
+    )
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     writer.write(head)
     assert b" 413 " in await reader.readline()
@@ -95,7 +97,8 @@ async def test_an_endless_chunked_body_is_cut_off(serve) -> None:
     site = await serve(body_bytes_max=100_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     writer.write(
-        b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
     )
     for _ in range(11):
         writer.write(b"2710\r\n" + b" " * 10_000 + b"\r\n")
@@ -121,7 +124,7 @@ async def test_all_bodies_together_have_a_bound(serve) -> None:
     """While one sender's half-sent body fills the room, another is told to come again, and then is served."""
     site = await serve(bodies_bytes_max=1_000, body_bytes_max=1_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
-    head = b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nContent-Length: 999\r\n"
+    head = b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\nContent-Length: 999\r\n"
     writer.write(head + b"Expect: 100-continue\r\n\r\n")
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"{" + b" " * 990)
@@ -138,7 +141,9 @@ async def test_all_bodies_together_have_a_bound(serve) -> None:
 async def test_a_body_that_trickles_is_timed_out(serve) -> None:
     """A body that is not there in time is answered 408, and the connection ends."""
     site = await serve(read_timeout_s=0.05)
-    head = b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nContent-Length: 100\r\n\r\n{"
+    head = (
+        b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\nContent-Length: 100\r\n\r\n{"
+    )
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     writer.write(head)
     assert b" 408 " in await reader.readline()
@@ -157,7 +162,7 @@ async def test_a_body_that_trickles_is_timed_out(serve) -> None:
         (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 20_000 + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(500)) + b"\r\n", 400),
-        (b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
     ],
 )
 async def test_what_is_no_http_is_answered_and_not_logged(serve, data: bytes, status: int) -> None:
@@ -173,9 +178,8 @@ async def test_what_is_no_http_is_answered_and_not_logged(serve, data: bytes, st
 async def test_broken_chunks_are_answered(serve, intake) -> None:
     """A body whose chunks are broken is answered 400 and never taken as if it were whole."""
     site = await serve()
-    head = (
-        b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
+    head = b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n"
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
     answer = await site.raw(head + b"ZZ\r\n")
     assert parsed(answer)[0] == 400
     assert intake.arrivals == []
@@ -185,7 +189,9 @@ async def test_broken_chunks_are_answered(serve, intake) -> None:
 async def test_a_sender_that_breaks_off_leaves_nothing(serve, intake) -> None:
     """A body that breaks off is not taken for a whole one, and its room is given back."""
     site = await serve()
-    head = b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nContent-Length: 100\r\n\r\n"
+    head = (
+        b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\nContent-Length: 100\r\n\r\n"
+    )
     await site.raw(head + BASIC, end=True)
     await site.until(lambda: site.server.figures.connections == 1 and not site.server.figures.bodies_bytes)
     assert intake.arrivals == []

@@ -33,7 +33,7 @@ async def test_two_thousand_idle_connections_keep_nobody_out(serve) -> None:
     for number in range(2_000):
         _reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
         if number % 2:
-            writer.write(b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-")
+            writer.write(b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-")
         opened.append(writer)
         assert site.server.figures.connections <= 201
     async with site.client.post("/fhir", data=BASIC, headers=FHIR) as response:
@@ -52,7 +52,7 @@ async def test_a_request_under_way_makes_room_for_nobody(serve, intake) -> None:
     posting = asyncio.create_task(site.client.post("/fhir", data=BASIC, headers=FHIR))
     await intake.offered.wait()
     for _ in range(5):
-        assert b" 200 " in await site.raw(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b" 200 " in await site.raw(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     intake.held.set()
     async with await posting as response:
         assert response.status == 200
@@ -70,7 +70,7 @@ async def test_requests_on_one_connection_are_answered_in_order(serve) -> None:
     """Requests that are sent without waiting are answered one after the other."""
     site = await serve()
     answer = await site.raw(
-        b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n" * 40 + b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+        b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40 + b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
     )
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
     assert statuses == [b"200"] * 40 + [b"404"]
@@ -126,7 +126,7 @@ async def test_an_answer_that_is_not_taken_is_let_go(serve, reading, monkeypatch
     slow.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(slow, ("127.0.0.1", site.port))
-    await loop.sock_sendall(slow, b"GET /patients HTTP/1.1\r\nHost: x\r\n\r\n")
+    await loop.sock_sendall(slow, b"GET /patients HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await site.until(lambda: site.server.figures.connections == 1 and bool(site.told))
     assert site.told == [{"event": "answer_not_taken"}]
     slow.close()

@@ -129,7 +129,7 @@ async def test_a_client_that_does_not_read_holds_a_few_pages_at_the_most(serve, 
     slow.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(slow, ("127.0.0.1", site.port))
-    await loop.sock_sendall(slow, b"GET /alerts/stream?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+    await loop.sock_sendall(slow, b"GET /alerts/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await site.until(lambda: any(one["event"] == "stream_too_slow" for one in site.told))
     assert reading.pages <= 5, "200 pages wait; a page is 200 KB"
     assert site.server.figures.streams == 0
