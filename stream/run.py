@@ -22,7 +22,7 @@ from connectors.mllp.limits import MllpLimits
 from connectors.mllp.server import MllpServer
 from connectors.sources.arrival import Arrival
 from events import Millis
-from stream.clock import ServiceClock
+from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.effects import Effect
 from stream.engine import SWITCH_INTERVAL_S, Engine
 from stream.feeds import Feeds
@@ -42,6 +42,7 @@ class RunningService:
     """One service that listens. Made on the event loop's thread; `start`, then `stop`.
 
     `stamp` and `now` are the demo's, whose hospital has a time of its own; every other service has its own clock.
+    `trust_clock` believes the machine's clock whatever an earlier process of this boot had of it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class RunningService:
         now: Callable[[], Millis] | None = None,
         stamp: Callable[[Arrival, Millis], Millis] = lambda _arrival, now: now,
         hear: Callable[[Sequence[Effect]], None] = lambda _effects: None,
+        trust_clock: bool = False,
     ) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._service = service
@@ -64,13 +66,17 @@ class RunningService:
         self.feeds = Feeds()
         self.metrics = Metrics(self.feeds, version)
         self.metrics.on_fault(lambda where, fault: log.error("fault", where=where, **describe(fault)))
-        clock = ServiceClock(service.host.pipeline.control.clock)
+        memory = ClockMemory(folder)
+        expected = None if trust_clock else memory.recall(elapsed_ms())
+        clock = ServiceClock(service.host.pipeline.control.clock, expected=expected)
         time = clock.now if now is None else now
         self.view = WardView(service)
         self.failed = asyncio.Event()
         """Set where a thread has died: the process must end, for a supervisor to start another."""
         self.engine = Engine(service, time, self.metrics, stamp=stamp, on_fault=self.failed.set, tidy=self.view.tidy)
-        self.serving = Serving(folder, service, self.engine, self.view, clock, time, self.feeds, self.metrics, settings)
+        self.serving = Serving(
+            folder, service, self.engine, self.view, clock, memory, time, self.feeds, self.metrics, settings
+        )
         self._listeners = (self.view.board.take, self.metrics.take, self.serving.take, hear)
         service.listen = self._take
         decision = service.settings

@@ -17,7 +17,7 @@ from pathlib import Path
 from connectors.http.ports import Condition, NumberedAlert
 from connectors.sqlite.outputs import OUTPUTS_FILE, SqliteOutputs
 from events import MILLIS_PER_SECOND, Millis
-from stream.clock import ServiceClock
+from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.effects import Effect, effect_kind
 from stream.engine import Engine
 from stream.feeds import Feeds
@@ -48,6 +48,7 @@ class Serving:
         engine: Engine,
         view: WardView,
         clock: ServiceClock,
+        memory: ClockMemory,
         now: Callable[[], Millis],
         feeds: Feeds,
         metrics: Metrics,
@@ -58,6 +59,7 @@ class Serving:
         self._engine = engine
         self._view = view
         self._clock = clock
+        self._memory = memory
         self._now = now
         self._feeds = feeds
         self._metrics = metrics
@@ -100,7 +102,9 @@ class Serving:
         if (since_s := self._behind_s()) > self._settings.behind_s_max:
             problems.append(f"scoring is behind the log by {self._service.lag()} records since {since_s:.0f} s")
         if self._clock.trouble == "ahead":
-            problems.append("the machine's clock jumped ahead and is not believed: set it right, or restart")
+            problems.append(
+                "the machine's clock jumped ahead and is not believed: set it right, or restart with --trust-clock"
+            )
         elif self._clock.trouble == "behind":
             behind_s = self._clock.offset_ms // MILLIS_PER_SECOND
             problems.append(
@@ -110,7 +114,7 @@ class Serving:
 
     def watch(self) -> None:
         """Look at the disk, the clock and the fold; a host calls it every few seconds."""
-        self._now()
+        self._memory.keep(self._clock.now(), elapsed_ms())
         self._watch_disk()
         self._watch_fold()
 

@@ -69,6 +69,7 @@ needed where HTTP listens beyond loopback).
 @click.option("--http-port", type=click.IntRange(0, PORT_MAX), help="Default 8080; 0 takes a free one.")
 @click.option("--mllp-host", help="Default 127.0.0.1.")
 @click.option("--http-host", help="Default 127.0.0.1. Anything beyond loopback needs a token.")
+@click.option("--trust-clock", is_flag=True, help="Believe the machine's clock though it jumped far ahead.")
 @config_option
 @model_option
 @models_folder_option
@@ -81,6 +82,8 @@ def command(
     config_path: Path | None,
     model_name: str | None,
     models_dir: Path | None,
+    *,
+    trust_clock: bool,
 ) -> int:
     """Run until told to stop."""
     site = read_site(config_path)
@@ -106,7 +109,7 @@ def command(
         retention_ms=int(settings.retention_days * MILLIS_PER_DAY),
         warn=lambda text: log.warning("journal", text=text),
     )
-    return asyncio.run(_serve(folder, service, settings, release, token, log))
+    return asyncio.run(_serve(folder, service, settings, release, token, log, trust_clock=trust_clock))
 
 
 def _token(settings: ServiceSettings) -> str | None:
@@ -165,8 +168,12 @@ async def _serve(
     release: Release,
     token: str | None,
     log: FilteringBoundLogger,
+    *,
+    trust_clock: bool,
 ) -> int:
-    running = RunningService(folder, service, settings, version=release.code_version, log=log, token=token)
+    running = RunningService(
+        folder, service, settings, version=release.code_version, log=log, token=token, trust_clock=trust_clock
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

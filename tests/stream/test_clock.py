@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.clock import DRIFT_MS_MAX, FOLLOWED_STEP_MS_MAX, ServiceClock
+from stream.clock import DRIFT_MS_MAX, FOLLOWED_STEP_MS_MAX, ClockMemory, ServiceClock
 
 HOUR = 3_600_000
 
@@ -84,6 +85,30 @@ def test_it_begins_where_the_log_ends() -> None:
     machine.pass_time(10_000)
     assert clock.now() == 1_000_000_000 + HOUR + 5_000
     assert clock.trouble == "behind"
+
+
+def test_a_restart_within_one_boot_believes_no_more_than_before(tmp_path: Path) -> None:
+    """Started again by a supervisor, the clock goes on where it was; after a boot the machine's clock is believed."""
+    machine = Machine()
+    clock = machine.clock()
+    machine.wall += 24 * HOUR
+    machine.pass_time(5_000)
+    ClockMemory(tmp_path, "boot 1").keep(clock.now(), machine.elapsed)
+    machine.pass_time(60_000)
+    expected = ClockMemory(tmp_path, "boot 1").recall(machine.elapsed)
+    again = ServiceClock(0, wall=lambda: machine.wall, elapsed=lambda: machine.elapsed, expected=expected)
+    assert (again.now(), again.trouble) == (1_000_065_000, "ahead")
+    assert ClockMemory(tmp_path, "boot 2").recall(machine.elapsed) is None
+    machine.wall -= 24 * HOUR
+    assert (again.now(), again.trouble) == (machine.wall, "")
+
+
+def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    """A damaged file, or none, leaves the machine's clock to be believed."""
+    memory = ClockMemory(tmp_path, "boot 1")
+    assert memory.recall(0) is None
+    (tmp_path / "clock.json").write_bytes(b"\xff{")
+    assert memory.recall(0) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(-2 * HOUR, 2 * HOUR)), max_size=30))
