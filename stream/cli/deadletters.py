@@ -20,9 +20,9 @@ from rich.table import Table
 from connectors.sqlite.journal import SqliteJournal
 from events import to_iso
 from stream.cli import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED_IN_PART
+from stream.cli.options import TOKEN_VARIABLE
 from stream.parse import DeadLetter
 
-TOKEN_VARIABLE = "WARDSTREAM_HTTP_TOKEN"  # noqa: S105 - the variable's name
 TIMEOUT_S = 60.0
 """For one message to be stored again: a disk that takes longer is the operator's to look at."""
 SHOWN = 50

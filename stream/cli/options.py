@@ -19,6 +19,8 @@ from stream.settings import ConfigurationError, Settings, SiteFile, parse_site
 from stream.versions import choose_version, load_versions, shipped_version
 
 PSEUDONYM_KEY_VARIABLE = "WARDSTREAM_PSEUDONYM_KEY"
+TOKEN_VARIABLE = "WARDSTREAM_HTTP_TOKEN"  # noqa: S105 - the variable's name
+"""The bearer token that the service asks for, and that our own senders give."""
 
 config_option = click.option(
     "--config",

@@ -23,6 +23,7 @@ from structlog.typing import FilteringBoundLogger
 from connectors.http.limits import HttpLimits
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import (
+    TOKEN_VARIABLE,
     code_version,
     config_option,
     make_release,
@@ -38,7 +39,6 @@ from stream.service import EmbeddedService
 from stream.service_settings import PORT_MAX, ServiceSettings
 
 MILLIS_PER_DAY = 86_400_000
-TOKEN_VARIABLE = "WARDSTREAM_HTTP_TOKEN"  # noqa: S105 - the variable's name
 TOKEN_CHARS_MIN = 16
 """A shorter token can be guessed."""
 

@@ -18,7 +18,7 @@ import msgspec
 
 from events import from_iso, to_iso
 from stream.cli import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED_IN_PART
-from stream.cli.options import code_version, warn
+from stream.cli.options import TOKEN_VARIABLE, code_version, warn
 from stream.cli.sending_view import show_sending, summarise
 from stream.cli.targets import Endpoint
 from stream.lane import Patience, SendError
@@ -28,7 +28,6 @@ from stream.resuming import SAVE_EVERY_S, Bookmark, BookmarkError, Ledger, load_
 from stream.sending import Sender
 from stream.traffic import Rendered, Traffic, TrafficError, rendered_ahead
 
-TOKEN_VARIABLE = "WARDSTREAM_HTTP_TOKEN"  # noqa: S105 - the name of the variable
 ANSWER_TIMEOUT_S = 30.0
 """For one acknowledgement; a service that stores answers in milliseconds, one that is stuck should be found out."""
 
