@@ -149,15 +149,13 @@ class Pipeline:
         taken back, or the patient turns out to be of another age, or dead.
         """
         state, book = record.state, record.book
-        if type(event) is Demographics:
-            stay = state.stay
-            birth_date, deceased = stay.birth_date, stay.deceased
-            state.apply(event, envelope.received_time, envelope.encounter)
-            anew = record.heard > 0 and (stay.birth_date != birth_date or stay.deceased != deceased)
-        else:
-            gone = state.discharged_time is not None
-            state.apply(event, envelope.received_time, envelope.encounter)
-            anew = gone and type(event) is Cancellation and state.discharged_time is None
+        stay = state.stay
+        birth_date, deceased, gone = stay.birth_date, stay.deceased, stay.discharged_time is not None
+        state.apply(event, envelope.received_time, envelope.encounter)
+        stay = state.stay
+        another = stay.birth_date != birth_date or stay.deceased != deceased
+        back = gone and type(event) is Cancellation and stay.discharged_time is None
+        anew = back or (another and record.heard > 0)
         if book.idle:
             return anew
         kill_switch = self.control.guardrails.kill_switch

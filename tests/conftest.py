@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from stream import host
+from stream import host, pipeline
 from stream.effects import Unfoldable
 
 # Shared cores stall for longer than hypothesis' 200 ms; a slow example is no wrong one.
@@ -27,7 +27,8 @@ def nothing_unfoldable(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
         faults.append(fields[-1])
         return Unfoldable(*fields)
 
-    monkeypatch.setattr(host, "Unfoldable", note)
+    for module in (host, pipeline):
+        monkeypatch.setattr(module, "Unfoldable", note)
     yield
     assert not faults or request.node.get_closest_marker("unfoldable"), f"records that could not be folded: {faults}"
 

@@ -248,3 +248,24 @@ def test_a_backup_that_fails_leaves_nothing_under_its_name(data, tmp_path):
     with pytest.raises(BackupError, match=r"outputs\.db is damaged"):
         back_up(data, tmp_path / "backup")
     assert not list(tmp_path.glob("backup*"))
+
+
+def test_a_listener_of_before_a_restore_misses_nothing_said_since(arrivals, tmp_path):
+    """Alert numbers given out after a restore are above any given out before it: resuming by the last one heard gives
+    all that was said since.
+    """
+    service = EmbeddedService(tmp_path / "data", RELEASE, {})
+    service.accept(arrivals[:150])
+    back_up(tmp_path / "data", tmp_path / "backup")
+    service.accept(arrivals[150:300])
+    heard = service.outputs.newest_alert()
+    service.close()
+    restore(tmp_path / "backup", tmp_path / "again")
+    again = EmbeddedService(tmp_path / "again", RELEASE, {})
+    kept = again.outputs.newest_alert()
+    assert kept < heard
+    again.accept(arrivals[300:600])
+    said = again.outputs.alerts_after(kept, 10_000)
+    assert said
+    assert again.outputs.alerts_after(heard, 10_000) == said
+    again.close()

@@ -10,6 +10,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from connectors.decoded import Identifier
@@ -20,6 +21,7 @@ from connectors.sqlite.locks import COMPACTION_LOCK_FILE, share
 from connectors.sqlite.retention import base_path
 from events import MILLIS_PER_HOUR, uuid_text
 from stream import retention as policy
+from stream.effects import decode_score
 from stream.host import Release
 from stream.records import UNHEARD_RETENTION_MS
 from stream.service import EmbeddedService
@@ -460,3 +462,31 @@ def test_an_identifier_that_comes_back_has_its_old_pseudonym():
     people.touch(key, 1)
     assert people.forget([key], 2) == [("MRN", "1")]
     assert people.resolve((Identifier("MRN", "1"),)) == key
+
+
+def test_a_message_forgotten_while_rows_are_going_is_told_anew(arrivals, tmp_path, monkeypatch):
+    """Sent again as soon as the log has forgotten it, an old message is said anew, and the rest replays."""
+    monkeypatch.setattr(policy, "REMOVED_ROWS_MAX", 1)
+    monkeypatch.setattr(policy, "BATCHES_PER_CALL", 1)
+    folder = tmp_path / "data"
+    service = open_service(folder)
+    iterator = iter(arrivals)
+    while not service.journal.begin():
+        service.accept(list(islice(iterator, BATCH)))
+        service.maintain(service.host.pipeline.control.clock)
+    begin = service.journal.begin()
+    clock = service.host.pipeline.control.clock
+    sent = {one.decoded.message_id: one for one in arrivals}
+    with sqlite3.connect(folder / "outputs.db") as database:
+        query = "SELECT content FROM outputs WHERE kind = 'scores' AND offset <= ? ORDER BY number DESC LIMIT 1"
+        [content] = database.execute(query, (begin,)).fetchone()
+    old = sent[decode_score(content).message_id]
+    while service.journal.seen(old.decoded.content_hash):
+        service.maintain(clock)
+    service.accept([msgspec.structs.replace(old, received_time=clock + 1)])
+    maintain(service)
+    assert service.diverged == 0
+    assert any(kind == "scores" for kind, _name, _content in service.outputs.outputs(after=service.host.end - 1))
+    digest = service.digest()
+    service.close()
+    assert replayed(folder, tmp_path / "out") == digest

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
-from connectors.fhir.codec import decode
+from connectors.fhir.codec import decode, decode_each
 from connectors.fhir.settings import FhirSettings
 from events import Admission, Location
 
@@ -217,3 +217,33 @@ def test_one_urn_for_two_people() -> None:
         assert isinstance(result, Decoded)
         hashes.add(result.content_hash)
     assert len(hashes) == 2
+
+
+def test_inner_bundles_share_one_budget_of_entries() -> None:
+    """Bundles within a Bundle may together hold what one may: what is past that is refused, a result a Bundle."""
+    count_max = 20
+    inner = {"resource": {"resourceType": "Bundle", "type": "collection", "entry": [{}] * 9}}
+    data = msgspec.json.encode({"resourceType": "Bundle", "type": "collection", "entry": [inner] * 10})
+    results = [result for result, _ in decode_each(data, SETTINGS, count_max)]
+    assert [type(result) for result in results] == [Decoded] * 18 + [Refusal] * 8
+    assert {result.reason for result in results if isinstance(result, Refusal)} == {RefusalReason.TOO_MANY_EVENTS}
+
+
+def test_deep_bundles_share_one_budget_of_entries() -> None:
+    """Bundles within Bundles within a Bundle give a small multiple of the budget, not a product of their lengths."""
+    count_max = 20
+    inner: dict[str, Any] = {}
+    for _ in range(3):
+        inner = {"resource": {"resourceType": "Bundle", "type": "collection", "entry": [inner] * 20}}
+    data = msgspec.json.encode(inner["resource"])
+    assert len(decode_each(data, SETTINGS, count_max)) <= 3 * count_max
+
+
+def test_each_result_has_its_own_bytes() -> None:
+    """Each result comes with the bytes of its own resource, of its entry where there is none, in the results' order."""
+    texts = [b'{"fullUrl": 3}', b'{"resourceType": "Observation", "id": "o1"}', b'{"resourceType":"Patient","id":"p"}']
+    within = b'{"resourceType":"Bundle","entry":[{"resource":' + texts[1] + b'},{"resource": ' + texts[2] + b"}]}"
+    bundle = b'{"resourceType":"Bundle","type":"history","entry":[%s,{"resource":%s}]}' % (texts[0], within)
+    results = decode_each(bundle, SETTINGS)
+    assert [data for _, data in results] == [texts[1], texts[2], texts[0]]
+    assert [type(result) for result, _ in results] == [Refusal, Decoded, Refusal]

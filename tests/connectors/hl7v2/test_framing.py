@@ -294,12 +294,39 @@ def test_mllp_reader_blanks_are_silent() -> None:
     assert (reader.strays, reader.outside_bytes, reader.end()) == (0, 0, [])
 
 
+def cuts(wire: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Part bytes in two in every way but right after a 0x1C, where the reader cannot know what comes."""
+    for at in range(len(wire) + 1):
+        if at == len(wire) or wire[:at][-1:] != framing.END_BLOCK:
+            yield wire[:at], wire[at:]
+
+
+def test_mllp_reader_end_block_within_a_message() -> None:
+    """A message with a 0x1C within is never whole, and what follows it is kept; not covered: a read that ends there."""
+    wire = b"\x0b" + A + b"\x1cY" + B + b"\x1c\r" + frame(A)
+    for first, second in cuts(wire):
+        reader = MllpReader()
+        found = pieces_of(reader.read(first) + reader.read(second))
+        assert found == [(A, "truncated"), (b"Y" + B, "garbage"), (A, "message")]
+        assert reader.end() == []
+
+
+def test_mllp_reader_without_the_cr() -> None:
+    """Frames whose sender forgets the CR after 0x1C, or puts blanks there, are whole however the wire cuts them."""
+    for after in (b"", b"\n", b"\r\n", b" ", b"\x00", b"\x1c\r"):
+        wire = b"\x0b" + A + b"\x1c" + after + b"\x0b" + B + b"\x1c" + after
+        for at in range(len(wire) + 1):
+            reader = MllpReader()
+            found = pieces_of(reader.read(wire[:at]) + reader.read(wire[at:]))
+            assert (found, reader.end()) == ([(A, "message"), (B, "message")], [])
+
+
 WIRE_SCRAPS = [*SCRAPS, b"\x0bMSH", b"\x0b\xef\xbb\xbfMSH", b"\x0bms", b"\x1c\r"]
 
 
 @given(st.lists(st.sampled_from(WIRE_SCRAPS) | st.binary(max_size=9)).map(b"".join), st.integers(1, 7), st.data())
 def test_mllp_reader_any_bytes(wire: bytes, limit: int, data: st.DataObject) -> None:
-    """Any bytes give the same pieces and counts however they are cut, within the limits."""
+    """Any bytes give the same pieces and counts however they are cut, but right after a 0x1C, within the limits."""
     whole = MllpReader(limit * 10)
     expected = pieces_of(whole.read(wire) + whole.end())
     reader = MllpReader(limit * 10)
@@ -307,6 +334,8 @@ def test_mllp_reader_any_bytes(wire: bytes, limit: int, data: st.DataObject) -> 
     rest = wire
     while rest:
         size = data.draw(st.integers(1, len(rest)))
+        while size < len(rest) and rest[size - 1 : size] == framing.END_BLOCK:
+            size += 1
         found += reader.read(rest[:size])
         rest = rest[size:]
         assert reader.pending_bytes <= limit * 10 + 1 + 7 + framing.OUTSIDE_BYTES_MAX

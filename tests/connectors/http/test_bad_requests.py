@@ -6,14 +6,25 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
+from connectors.fhir.settings import FhirSettings
+from connectors.hl7v2.settings import Hl7Settings
+from connectors.http.limits import HttpLimits
+from connectors.http.ports import Reading
+from connectors.http.server import HttpServer
+from connectors.intake import Intake
+
 FHIR = {"Content-Type": "application/fhir+json"}
 BASIC = b'{"resourceType":"Basic"}'
 TOKEN = "secret"  # noqa: S105 - of a server that lives for one test
+STOPPED_WITHIN_S = 30.0
+Request = Callable[..., bytes]
 
 
 def parsed(answer: bytes) -> tuple[int, dict[str, str], OperationOutcome]:
@@ -246,3 +257,106 @@ async def test_no_answer_names_what_was_sent(serve) -> None:
     async with site.client.post("/fhir", data=json.dumps(observation), headers=FHIR) as response:
         told += await response.text()
     assert person not in told + str(site.told)
+
+
+def get(host: str, *more: str) -> bytes:
+    """Write a request for the patients as a browser does, under a name."""
+    return "\r\n".join(["GET /patients HTTP/1.1", f"Host: {host}", "Connection: close", *more, "", ""]).encode()
+
+
+def post(host: str, *more: str) -> bytes:
+    """Write a request that has something to store, under a name."""
+    head = ["POST /fhir HTTP/1.1", f"Host: {host}", "Content-Type: application/fhir+json", "Connection: close", *more]
+    return "\r\n".join([*head, f"Content-Length: {len(BASIC)}", "", ""]).encode() + BASIC
+
+
+@asynccontextmanager
+async def served_under_any_name(intake: Intake, reading: Reading) -> AsyncIterator[int]:
+    """Serve whatever Host a request names, as behind a proxy; give the port."""
+    settings = (Hl7Settings(), FhirSettings())
+    server = HttpServer(
+        intake, reading, *settings, HttpLimits(), token=None, report=lambda *_, **__: None, any_host=True
+    )
+    yield await server.start("127.0.0.1", 0)
+    await server.stop(0.1)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("request_", [get, post])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", ""]
+)
+async def test_a_foreign_name_is_not_served(serve, intake, host: str, request_: Request) -> None:
+    """On loopback without a token, a page whose own name leads to us (DNS rebinding) reads and stores nothing."""
+    site = await serve()
+    status, _, told = parsed(await site.raw(request_(host, f"Origin: http://{host}", "Sec-Fetch-Site: same-origin")))
+    assert (status, told.issue[0].severity) == (403, "error")
+    assert intake.arrivals == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("request_", [get, post])
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080"])
+async def test_the_machines_own_names_are_served(serve, host: str, request_: Request) -> None:
+    """On loopback without a token, requests under the machine's own names are served, from its own pages too."""
+    site = await serve()
+    for more in ([], [f"Origin: http://{host}"]):
+        assert (await site.raw(request_(host, *more))).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("request_", [get, post])
+async def test_any_name_is_served_to_who_has_the_token(serve, request_: Request) -> None:
+    """With a token, whoever has it is served under any name."""
+    site = await serve(token=TOKEN)
+    answer = await site.raw(request_("ward.example", f"Authorization: Bearer {TOKEN}"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("request_", [get, post])
+async def test_any_name_is_served_where_it_is_said(intake, reading, request_: Request) -> None:
+    """Where the operator says that something in front of us asks who is there, any name is served."""
+    async with served_under_any_name(intake, reading) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_("ward.example"))
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("origin", ["http://[x", "http://[::1", "[", "://", "\xff"])
+async def test_an_origin_that_is_none_is_403(serve, intake, origin: str) -> None:
+    """An Origin that cannot be read is another site's: 403, and no fault of ours."""
+    site = await serve()
+    status, _, _ = parsed(await site.raw(post("localhost", f"Origin: {origin}")))
+    assert (status, site.told, intake.arrivals) == (403, [], [])
+
+
+@pytest.mark.asyncio
+async def test_a_port_in_use_is_an_oserror_and_stop_is_harmless(serve, intake, reading) -> None:
+    """A server that finds its port in use raises OSError, and can be stopped as if it had never been started."""
+    site = await serve()
+    server = HttpServer(
+        intake, reading, Hl7Settings(), FhirSettings(), HttpLimits(), token=None, report=lambda *_, **__: None
+    )
+    with pytest.raises(OSError, match=str(site.port)):
+        await server.start("127.0.0.1", site.port)
+    await server.stop(0.1)
+    async with site.client.get("/health/live") as response:
+        assert response.status == 200
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_leaves_is_no_incident(serve, intake) -> None:
+    """A client that leaves in the middle of its body is no fault of ours: no incident is told, and nothing stored."""
+    site = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(post("localhost", "Expect: 100-continue")[:-1])
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await site.until(lambda: site.server.figures.bodies_bytes > 0)
+    writer.transport.abort()
+    await site.until(lambda: site.server.figures.connections == 1 and not site.server.figures.bodies_bytes)
+    await site.server.stop(STOPPED_WITHIN_S)
+    assert site.told == []
+    assert intake.arrivals == []

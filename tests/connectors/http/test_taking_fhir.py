@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from connectors.decoded import Decoded
-from connectors.http.limits import OFFERED_AT_ONCE_MAX
+from connectors.decoded import MESSAGE_BYTES_MAX, Decoded, Refusal
+from connectors.http.limits import ENTRIES_MAX, OFFERED_AT_ONCE_MAX
 
 FHIR = {"Content-Type": "application/fhir+json"}
 
@@ -178,6 +178,48 @@ async def test_nested_bundles_do_not_multiply_their_bytes(serve, intake) -> None
     kept = [arrival.data for arrival in intake.arrivals]
     assert all(json.loads(data)["status"] == "fnial" for data in kept)
     assert sum(map(len, kept)) <= len(body)
+
+
+def broken(number: int) -> dict[str, Any]:
+    return observation(number, status="fnial")
+
+
+STATUS = {"resourceType": "Parameters", "id": 7}
+"""Not to be read as a notification's status: its id is no text."""
+REFUSED: dict[str, tuple[bytes, list[dict[str, Any]]]] = {
+    "flat": (bundle(broken(1), observation(2), broken(3)), [broken(1), broken(3)]),
+    "history": (bundle(broken(3), observation(2), broken(1), kind="history"), [broken(1), broken(3)]),
+    "malformed status": (bundle(STATUS, observation(2), broken(1), kind="history"), [broken(1), STATUS]),
+    "nested": (bundle(observation(2), json.loads(bundle(observation(3), broken(1)))), [broken(1)]),
+    "nested and large": (
+        bundle(json.loads(bundle(broken(1), observation(2), broken(3)))) + b" " * MESSAGE_BYTES_MAX,
+        [broken(1), broken(3)],
+    ),
+}
+"""Bundles by what they are, each with those of its resources that cannot be used, in the order they are told."""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_each_refused_entry_is_kept_with_its_own_bytes(serve, intake, kind: str) -> None:
+    """Whatever the Bundle, each dead letter has the bytes of its own resource."""
+    site = await serve()
+    body, expected = REFUSED[kind]
+    async with site.client.post("/fhir", data=body, headers=FHIR) as response:
+        assert response.status == 200
+    kept = [arrival.data for arrival in intake.arrivals if isinstance(arrival.decoded, Refusal)]
+    assert [json.loads(data or b"null") for data in kept] == expected
+
+
+@pytest.mark.asyncio
+async def test_inner_bundles_do_not_multiply_what_is_kept(serve, intake) -> None:
+    """The Bundles within a posted Bundle may together hold what one may: no body is a dead letter a few bytes."""
+    site = await serve()
+    inner = json.loads(bundle())
+    inner["entry"] = [{}] * (ENTRIES_MAX // 2)
+    async with site.client.post("/fhir", data=bundle(*[inner] * 6), headers=FHIR) as response:
+        assert response.status == 200
+    assert len(intake.arrivals) == ENTRIES_MAX + 4
 
 
 @pytest.mark.asyncio

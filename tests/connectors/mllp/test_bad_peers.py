@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.hl7v2.framing import frame
+from connectors.decoded import Decoded, Refusal
+from connectors.hl7v2.codec import decode_piece
+from connectors.hl7v2.framing import Framed, frame
+from connectors.hl7v2.settings import Hl7Settings
+from connectors.mllp import connection
 from connectors.mllp.limits import MllpLimits
 
 pytestmark = pytest.mark.asyncio
@@ -213,6 +218,50 @@ async def test_half_sent_frames_of_all_are_bounded(serve, message) -> None:
         await third.send(frame(message(3))[:200])
         await third.send(frame(message(3))[200:])
         assert await third.answers(1) == [("AA", "M3")]
+
+
+async def test_end_block_within_a_field(serve, message) -> None:
+    """A message with a 0x1C in a field is answered AE, never AA, and both its halves are kept; the next one is taken.
+
+    Not covered: a read that ends right after that 0x1C, for nobody can tell it from the end of a frame.
+    """
+    async with serve() as ward:
+        client = await ward.connect()
+        begun, rest = message(1).replace(b"|8867-4", b"|\x1c8867-4").split(b"\x1c")
+        await client.send(frame(begun + b"\x1c" + rest) + frame(message(2)))
+        assert await client.answers(2) == [("AE", "M1"), ("AA", "M2")]
+        assert ward.intake.reasons == ["truncated", "garbage", "ok"]
+        kept = [arrival.data for arrival in ward.intake.arrivals]
+        assert (kept[0], kept[1].rstrip()) == (begun, rest.rstrip())
+
+
+async def test_no_cr_after_the_end_block(serve, message) -> None:
+    """A sender who forgets the CR after 0x1C is answered AA for each of his messages."""
+    async with serve() as ward:
+        client = await ward.connect()
+        await client.send(frame(message(1)).rstrip(b"\r") + frame(message(2)).rstrip(b"\r"))
+        assert await client.answers(2) == [("AA", "M1"), ("AA", "M2")]
+        assert ward.intake.reasons == ["ok", "ok"]
+
+
+async def test_a_long_message_is_decoded_beside_the_loop(serve, message, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of more than DECODED_INLINE_BYTES_MAX is decoded in another thread than that which answers others."""
+    threads: list[int] = []
+
+    def noted(piece: Framed, given: Hl7Settings) -> Decoded | Refusal:
+        threads.append(threading.get_ident())
+        return decode_piece(piece, given)
+
+    monkeypatch.setattr(connection, "decode_piece", noted)
+    long = message(2) + b"NTE|1||" + b"x" * connection.DECODED_INLINE_BYTES_MAX + b"\r"
+    async with serve() as ward:
+        client = await ward.connect()
+        for one in (message(1), long, message(3)):
+            await client.send(frame(one))
+            await client.answers(1)
+    assert ward.intake.reasons == ["ok", "ok", "ok"]
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, False, True]
 
 
 SCRAPS = st.sampled_from(

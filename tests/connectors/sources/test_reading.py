@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from connectors.decoded import Decoded, Refusal, RefusalReason
+from connectors.decoded import MESSAGE_BYTES_MAX, Decoded, Refusal, RefusalReason
 from connectors.sources import SourceSettings, reading
 from connectors.sources.files import Kind
 from connectors.sources.reading import read_messages
@@ -63,6 +63,39 @@ def test_each_entry_of_a_bundle_is_a_message_with_its_own_bytes() -> None:
     assert [a.position for a in found] == ["f#1", "f#2", "f#3"]
     assert [json.loads(a.data or b"") for a in found] == resources
     assert isinstance(found[1].decoded, Refusal)
+
+
+def broken(name: str, **fields: object) -> dict[str, object]:
+    return {"resourceType": "Observation", "id": name, "status": "fnial", **fields}
+
+
+def bundle(*resources: object, kind: str = "collection") -> dict[str, object]:
+    return {"resourceType": "Bundle", "type": kind, "entry": [{"resource": resource} for resource in resources]}
+
+
+STATUS = {"resourceType": "Parameters", "id": 7}
+"""Not to be read as a notification's status: its id is no text."""
+PADDING = "x" * MESSAGE_BYTES_MAX
+REFUSED: dict[str, tuple[dict[str, object], list[object]]] = {
+    "history": (bundle(broken("b"), patient(1), broken("a"), kind="history"), [broken("a"), broken("b")]),
+    "malformed status": (bundle(STATUS, patient(1), broken("a"), kind="history"), [broken("a"), STATUS]),
+    "nested": (bundle(patient(1), bundle(patient(2), broken("a"), broken("b"))), [broken("a"), broken("b")]),
+    "nested and large": (
+        {**bundle(bundle(broken("a"), patient(2), broken("b"))), "x": PADDING},
+        [broken("a"), broken("b")],
+    ),
+}
+"""Bundles by what they are, each with those of its resources that cannot be used, in the order they are told."""
+
+
+@pytest.mark.parametrize("kind", ["json", "ndjson"])
+@pytest.mark.parametrize("what", REFUSED)
+def test_each_refused_entry_of_a_file_has_its_own_bytes(kind: Kind, what: str) -> None:
+    """Whatever the Bundle, each refused resource is an arrival with its own bytes, in the order they are told."""
+    whole, expected = REFUSED[what]
+    found = list(read_messages("f", kind, io.BytesIO(json.dumps(whole).encode()), SourceSettings()))
+    refused = [a for a in found if isinstance(a.decoded, Refusal)]
+    assert [json.loads(a.data or b"null") for a in refused] == expected
 
 
 def test_ndjson_counts_lines_with_something_in_them() -> None:
