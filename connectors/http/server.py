@@ -15,7 +15,6 @@ import hmac
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 
 import msgspec
 from aiohttp import web
@@ -37,6 +36,7 @@ from connectors.http.live import Live
 from connectors.http.ports import Reading, Report
 from connectors.http.taking import Taking
 from connectors.intake import Intake, NotStoredError
+from connectors.loopback import is_loopback
 from events import Millis
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -254,12 +254,7 @@ def _names_loopback(host: str) -> bool:
     (True, True, False, False)
     """
     name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(name.lower())
 
 
 async def _expect(_request: web.Request) -> None:

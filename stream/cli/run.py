@@ -7,7 +7,6 @@ service works.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import os
 import resource
@@ -21,6 +20,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from connectors.http.limits import HttpLimits
+from connectors.loopback import is_loopback
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import (
     TOKEN_VARIABLE,
@@ -117,24 +117,12 @@ def _token(settings: ServiceSettings) -> str | None:
     token = os.environ.get(TOKEN_VARIABLE, "").strip() or None
     if token is not None and len(token) < TOKEN_CHARS_MIN:
         raise click.UsageError(f"{TOKEN_VARIABLE} is shorter than {TOKEN_CHARS_MIN} characters")
-    if token is None and not settings.http_without_token and not _is_loopback(settings.http_host):
+    if token is None and not settings.http_without_token and not is_loopback(settings.http_host):
         raise click.UsageError(
             f"HTTP would listen on {settings.http_host}, beyond this machine, and nobody would be asked who they are: "
             f"set {TOKEN_VARIABLE}, or listen on 127.0.0.1"
         )
     return token
-
-
-def _is_loopback(host: str) -> bool:
-    """Say whether an address is this machine's alone.
-
-    >>> _is_loopback("127.0.0.1"), _is_loopback("::1"), _is_loopback("0.0.0.0"), _is_loopback("localhost")
-    (True, True, False, True)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 FILES_RESERVED = 128

@@ -5,13 +5,13 @@ Owns reading TARGET, and the slips that are refused. Must not know how anything 
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 import click
 import msgspec
 
+from connectors.loopback import is_loopback
 from stream.resuming import Protocol
 from stream.simulation import Wire
 
@@ -46,10 +46,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         >>> Endpoint("mllp", "", "127.0.0.1", 2575).loopback, Endpoint("mllp", "", "pas.example", 2575).loopback
         (True, False)
         """
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
 
 def read_target(text: str) -> FileTarget | Endpoint:
