@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 1
 
-.PHONY: help setup demo run test lint types contracts clients kills soak bench hospital real-input model clean
+.PHONY: help setup demo run live live-down broker test lint types contracts clients kills soak bench hospital real-input model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +23,15 @@ demo: setup ## a simulated ward through the whole service, fast, with a summary
 run: setup ## the embedded service on ./data, ports 2575 and 8080, until Ctrl-C
 	$(BIN)/wardstream run --data-dir data
 
+live: setup broker ## the live service on this machine: Kafka, Redis, gateway, WORKERS=1, learner; until Ctrl-C
+	$(BIN)/wardstream live up --workers $(WORKERS)
+
+live-down: setup ## stop what `make live` started, and nothing else
+	$(BIN)/wardstream live down
+
+broker: ## fetch the jars of a Kafka broker, which `make live` and the live tests run (needs mvn and java)
+	deploy/kafka.sh
+
 lint: setup ## ruff, strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,10 +42,12 @@ types: setup ## mypy, strict, on every package
 contracts: setup ## layers import one way; the core stays pure
 	$(BIN)/lint-imports
 
+# Without Maven the tests that need a broker say what to install, and are skipped, or in CI fail.
 test: setup lint types contracts ## everything that must hold
+	-deploy/kafka.sh
 	$(BIN)/python -m pytest
 
-clients: setup ## fetch the MLLP clients of others that tests and benchmarks use (needs mvn, java, node, npm)
+clients: setup ## fetch the MLLP clients of others and the broker that tests and benchmarks use (needs mvn, java, node, npm)
 	deploy/clients.sh
 
 kills: setup ## kill -9 of the service 200 times under load: nothing acknowledged is lost, outputs are the replay's

@@ -13,6 +13,9 @@ from alerts.lifecycle import State
 from alerts.open_alert import Episode, OpenAlert, Saying, Subject, say
 from events import Millis
 
+WARD = 1
+"""Where the ward stands in a place (`alerts.contract.place`)."""
+
 
 class Channel(msgspec.Struct, array_like=True):
     """One channel of one patient. `open` is the alert that has not ended, `past` the one that ended last."""
@@ -83,5 +86,7 @@ class Channel(msgspec.Struct, array_like=True):
         alert = self.open
         if alert is None or alert.place == place:
             return []
+        former_ward = alert.place[WARD] if alert.place[WARD] != place[WARD] else None
         alert.place = place
-        return [say(alert, subject, at, Saying("updated", "transferred", self.loudness(kill_switch=kill_switch)))]
+        saying = Saying("updated", "transferred", self.loudness(kill_switch=kill_switch), former_ward=former_ward)
+        return [say(alert, subject, at, saying)]

@@ -153,8 +153,14 @@ class AlertEvent(msgspec.Struct, frozen=True):
     limit_reason: str = ""
     """The code of a clinician's limit in force for this patient, or empty."""
     contract: str = CONTRACT_VERSION
+    former_ward: str | None = None
+    """Of an event that moves the alert to another ward: the one it leaves, empty where that was not known. It says who
+    must hear of it and is no part of the content: the JSON, and so every digest, is without it."""
 
 
+NO_WARD = "-"
+"""Stands for the ward of a patient who lies nowhere known, where a name is needed: some clients spread an empty key
+over all partitions."""
 TIME_FIELDS = ("observed_time", "received_time", "expires_at")
 EVIDENCE_TIME_FIELDS = ("event_time",)
 
@@ -180,8 +186,11 @@ def name_event(alert_id: str, seq: int) -> str:
 
 
 def to_json(event: AlertEvent) -> bytes:
-    """Encode canonically: keys sorted, every field present, times as ISO 8601, floats in shortest round-trip form."""
+    """Encode canonically: keys sorted, every field present but `former_ward`, times as ISO 8601, floats in shortest
+    round-trip form.
+    """
     document = msgspec.to_builtins(event)
+    del document["former_ward"]
     for field in TIME_FIELDS:
         document[field] = to_iso(document[field])
     for item in document["evidence"]:

@@ -128,6 +128,7 @@ class Saying(msgspec.Struct, frozen=True):
     verdicts: tuple[Verdict, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     actor: str = ""
+    former_ward: str | None = None
 
 
 def say(alert: OpenAlert, subject: Subject, at: Millis, saying: Saying) -> AlertEvent:
@@ -174,4 +175,5 @@ def say(alert: OpenAlert, subject: Subject, at: Millis, saying: Saying) -> Alert
         model_version=alert.model_version,
         configuration_hash=subject.configuration_hash,
         limit_reason=subject.limit_reason,
+        former_ward=saying.former_ward,
     )

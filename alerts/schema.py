@@ -27,6 +27,7 @@ def alert_schema() -> dict[str, Any]:
     """
     schema = msgspec.json.schema(AlertEvent)
     definitions = schema["$defs"]
+    del definitions["AlertEvent"]["properties"]["former_ward"]
     for name in TIME_FIELDS:
         definitions["AlertEvent"]["properties"][name] = dict(_INSTANT)
     for name in EVIDENCE_TIME_FIELDS:

@@ -28,7 +28,8 @@ from connectors.hl7v2.codec import decode
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
 from events import Millis
-from stream.host import CHECKPOINT_RECORDS, Release
+from stream.host import CHECKPOINT_RECORDS
+from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 

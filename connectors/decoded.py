@@ -88,6 +88,8 @@ class Decoded(msgspec.Struct, frozen=True):
     """The messages that were joined into this one, in order; empty where it is a single one."""
     notes: tuple[str, ...] = ()
     """Counted oddities survived by a declared rule (`obx2_empty`, `local_time_ambiguous`), not reasons to refuse."""
+    parted: tuple[Identifier, ...] = ()
+    """The identifiers of somebody who is not `subject`, though a merge said so (A37's second PID, A45's PID)."""
 
     @property
     def part_hashes(self) -> tuple[bytes, ...]:

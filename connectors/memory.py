@@ -36,6 +36,7 @@ class MemoryJournal:
         identities: Sequence[tuple[str, str, str, Millis]],  # noqa: ARG002 - the parser's map holds them for the run
         counts: dict[str, int],
         forgotten: Sequence[tuple[str, str]] = (),  # noqa: ARG002 - as the identities
+        former: Sequence[tuple[str, str, str]] = (),  # noqa: ARG002 - as the identities
     ) -> int:
         """Take a batch; give the log's end offset."""
         for record in records:

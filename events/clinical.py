@@ -2,7 +2,7 @@
 
 Owns the frozen event types that the codecs produce and the folds consume. Must not know HL7 or FHIR beyond the comments
 that name where a field comes from. Names and addresses of people have no field here (data minimisation); identifiers
-appear only in `Merge`, already resolved to patient keys.
+appear only in `Merge`, `Unmerge`, `Retirement` and `Handover`, already resolved to patient keys.
 
 The types are `msgspec.Struct`s, frozen and slotted; docs/decisions/0002 says why they are not dataclasses.
 """
@@ -123,6 +123,49 @@ class Merge(msgspec.Struct, frozen=True, omit_defaults=True, tag="merge", gc=Fal
     event_time: Millis
     retired: str
     """The patient key that is retired."""
+    provisional: bool = False
+    """It was given for want of a number, and the number is known now: nothing will part the two."""
+
+
+class Unmerge(msgspec.Struct, frozen=True, omit_defaults=True, tag="unmerge", gc=False):
+    """A patient key that was retired into the envelope's patient is another person after all (ADT A37, A45)."""
+
+    event_time: Millis
+    restored: str
+    """The patient key that is a patient of its own again."""
+    apart: bool = False
+    """It may lie in another partition: what is kept of it is handed back through the log."""
+
+
+class Retirement(msgspec.Struct, frozen=True, omit_defaults=True, tag="retirement", gc=False):
+    """The envelope's patient key is retired into another one: what `Merge` says, told to the retired side.
+
+    [parse] writes it beside a merge, because the two keys may lie in two partitions of the log.
+    """
+
+    event_time: Millis
+    survivor: str
+    """The patient key that takes over."""
+    provisional: bool = False
+    """As in `Merge`."""
+
+
+class Handover(msgspec.Struct, frozen=True, omit_defaults=True, tag="handover", gc=False):
+    """All that was kept of a patient key, given to the envelope's patient: by a fold to another, never by a sender.
+
+    Of another key: it was retired into this one. Of this one's own key: it is a patient of its own again, either sent
+    `home` by whom it had been merged into, or come back through a ring of merges.
+    """
+
+    event_time: Millis
+    retired: str
+    """Whose record it is."""
+    record: bytes = b""
+    """A stored patient record (`stream.records`); empty where nothing was kept, and only its being so is told."""
+    home: bool = False
+    """An unmerge sends it to its own key."""
+    provisional: bool = False
+    """As in `Merge`."""
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", gc=False):
@@ -138,5 +181,16 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", gc
 
 
 ClinicalEvent = (
-    Observation | Correction | Admission | Transfer | Discharge | Cancellation | Demographics | Merge | Outcome
+    Observation
+    | Correction
+    | Admission
+    | Transfer
+    | Discharge
+    | Cancellation
+    | Demographics
+    | Merge
+    | Unmerge
+    | Retirement
+    | Handover
+    | Outcome
 )

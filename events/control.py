@@ -1,7 +1,10 @@
 """Control events: what people and the service itself decided, entered in the log like everything else.
 
-Owns acknowledgement, feedback, promotion, configuration, kill switch, code version and tick. Must not know how any of
-them is signed, sent or applied. All are idempotent: the same one twice changes nothing.
+Owns acknowledgement, feedback, promotion, configuration, kill switch, availability, code version and tick. Must not
+know how any of them is signed, sent or applied. All are idempotent: the same one twice changes nothing.
+
+In the live service a promotion, a configuration and the kill switch carry their `sequence`: their place in the order in
+which people decided (1, 2, 3 ...). It is 0 where there is one log and the order is its own.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ class Promotion(msgspec.Struct, frozen=True, omit_defaults=True, tag="promotion"
     event_time: Millis
     version: str
     enabled: bool
+    sequence: int = 0
 
 
 class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, tag="configuration", gc=False):
@@ -44,6 +48,7 @@ class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, tag="config
     event_time: Millis
     configuration_hash: str
     content: str
+    sequence: int = 0
 
 
 class KillSwitch(msgspec.Struct, frozen=True, omit_defaults=True, tag="kill_switch", gc=False):
@@ -52,6 +57,15 @@ class KillSwitch(msgspec.Struct, frozen=True, omit_defaults=True, tag="kill_swit
     event_time: Millis
     engaged: bool
     reason: str = ""
+    sequence: int = 0
+
+
+class Availability(msgspec.Struct, frozen=True, omit_defaults=True, tag="availability", gc=False):
+    """Whether who folds this partition has a model version, from here on. Only what has a `sequence` waits for it."""
+
+    event_time: Millis
+    version: str
+    available: bool
 
 
 class CodeVersion(msgspec.Struct, frozen=True, omit_defaults=True, tag="code_version", gc=False):
@@ -67,4 +81,4 @@ class Tick(msgspec.Struct, frozen=True, omit_defaults=True, tag="tick", gc=False
     event_time: Millis
 
 
-ControlEvent = Acknowledgement | Feedback | Promotion | Configuration | KillSwitch | CodeVersion | Tick
+ControlEvent = Acknowledgement | Feedback | Promotion | Configuration | KillSwitch | Availability | CodeVersion | Tick

@@ -14,12 +14,24 @@ from events.clinical import (
     Correction,
     Demographics,
     Discharge,
+    Handover,
     Merge,
     Observation,
     Outcome,
+    Retirement,
     Transfer,
+    Unmerge,
 )
-from events.control import Acknowledgement, CodeVersion, Configuration, Feedback, KillSwitch, Promotion, Tick
+from events.control import (
+    Acknowledgement,
+    Availability,
+    CodeVersion,
+    Configuration,
+    Feedback,
+    KillSwitch,
+    Promotion,
+    Tick,
+)
 from events.times import Millis
 
 Event = (
@@ -31,12 +43,16 @@ Event = (
     | Cancellation
     | Demographics
     | Merge
+    | Unmerge
+    | Retirement
+    | Handover
     | Outcome
     | Acknowledgement
     | Feedback
     | Promotion
     | Configuration
     | KillSwitch
+    | Availability
     | CodeVersion
     | Tick
 )
@@ -62,3 +78,8 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where it stood in its source, for people (`file.hl7#12`); enters no id and no digest."""
     encounter: str = ""
     """The encounter's pseudonymous key, or empty."""
+    named: tuple[str, ...] = ()
+    """The patient keys that led to `patient` through merges, from the one that the sender's identifiers had at first;
+    empty where that is `patient`. By it an unmerge can tell whose readings were whose."""
+    hops: int = 0
+    """How often it was passed on from a retired key to the one that took over."""

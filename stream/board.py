@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from alerts.contract import AlertEvent
 from events import MILLIS_PER_HOUR, Location, Millis
 from stream.effects import Effect, Score, Suppression
-from stream.records import RecordShelf
+from stream.records import PatientRecord
 
 RECENT_EVENTS_MAX = 12
 """What a person can take in at a glance; the rest is in the outputs."""
@@ -21,6 +22,28 @@ RETRACTION_SHOWN_MS = 12 * MILLIS_PER_HOUR
 """A retraction that nobody acknowledges stays for the longest shift: who comes on duty sees it once."""
 GRAVITY = {"board": 0, "notify": 1, "interrupt": 2}
 LIVE_STATES = frozenset({"raised", "updated", "acknowledged", "escalated"})
+
+
+HEARD = frozenset({"told", "board"})
+"""Dispositions that a ward hears of by the alert's state. Any other (`shadow`, `held`) names the event instead, so that
+who listens for `raised` is not paged by a version that may not speak."""
+
+
+def event_name(state: str, disposition: str) -> str:
+    """Name an alert event for those who listen.
+
+    >>> event_name("raised", "told"), event_name("raised", "shadow")
+    ('raised', 'shadow')
+    """
+    return state if disposition in HEARD else disposition
+
+
+class Records(Protocol):
+    """Where the patients' records are found: a host's shelf, or what was read of a store."""
+
+    def find(self, patient: str) -> PatientRecord | None:
+        """Give a patient's record, or None where there is none."""
+        ...
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -39,7 +62,7 @@ class Row(msgspec.Struct, frozen=True):
 class Board:
     """The latest score and alert of each patient who is here."""
 
-    def __init__(self, shelf: RecordShelf) -> None:
+    def __init__(self, shelf: Records) -> None:
         self._shelf = shelf
         self._scores: dict[str, Score] = {}
         self._alerts: dict[str, AlertEvent] = {}

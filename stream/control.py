@@ -2,6 +2,10 @@
 
 Owns how control events change it, and its stored form. Must not know who decided, nor how a version was loaded:
 versions are handed in by content hash, and one that is missing leaves NEWS2 alone.
+
+A decision that has a `sequence` (those of the live service) counts once: one that is not above the highest applied is
+ignored, however often it was appended. A version promoted by such a decision scores only while the log says that it is
+available (`Availability`), so that a replay, which may have it, does what live did without it.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from events import CodeVersion, Configuration, Event, KillSwitch, Millis, Promotion
+from events import Availability, CodeVersion, Configuration, Event, KillSwitch, Millis, Promotion
 from features.catalogue import Catalogue
 from guardrails.configuration import GuardrailSettings
 from models.inputs import SCHEMA_HASH
@@ -19,6 +23,10 @@ from models.scorer import Prediction, Scorer
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.settings import Settings, configuration_hash, parse_json
+
+DECISIONS = (Promotion, Configuration, KillSwitch)
+AVAILABLE_MAX = 16
+"""Versions that the log called available and that are remembered: those in force before, for a rollback."""
 
 
 class StoredControl(msgspec.Struct, frozen=True, array_like=True):
@@ -31,6 +39,10 @@ class StoredControl(msgspec.Struct, frozen=True, array_like=True):
     kill_switch: bool
     code_version: str
     journal: str
+    sequence: int = 0
+    awaits: bool = False
+    available: tuple[str, ...] = ()
+    availabilities: int = 0
 
 
 class ForeignStateError(ValueError):
@@ -53,6 +65,14 @@ class Control:
         self.enabled = False
         self.kill_switch = False
         self.code_version = ""
+        self.sequence = 0
+        """The highest sequence of a decision that was applied."""
+        self.awaits = False
+        """Whether the version in force was promoted by a sequenced decision: then it waits to be called available."""
+        self.available: tuple[str, ...] = ()
+        """The versions that the log calls available, the newest last."""
+        self.availabilities = 0
+        """How many times the log has said so, or the contrary: names the next one."""
         self.scorer: Scorer | None = None
         self.guardrails: GuardrailSettings
         """The guardrails in force: the configuration's, with shadow and kill switch as control events set them."""
@@ -65,26 +85,50 @@ class Control:
 
     def apply(self, event: Event) -> None:
         """Let a control event take effect; other events change nothing here."""
+        if isinstance(event, DECISIONS) and event.sequence:
+            if event.sequence <= self.sequence:
+                return
+            self.sequence = event.sequence
         if type(event) is Configuration:
-            self.configuration_content = event.content
-            self.settings = parse_json(event.content)
-            self.catalogue = catalogue_for(self.settings)
+            # Read first: one that this release cannot read must not be half in force, nor stored.
+            settings = parse_json(event.content)
+            self.catalogue = catalogue_for(settings)
+            self.settings, self.configuration_content = settings, event.content
             self.configuration_hash = event.configuration_hash
         elif type(event) is Promotion:
             self.version, self.enabled = event.version, event.enabled
+            self.awaits = event.sequence > 0
+        elif type(event) is Availability:
+            others = tuple(name for name in self.available if name != event.version)
+            self.available = (*others, event.version)[-AVAILABLE_MAX:] if event.available else others
+            self.availabilities += 1
         elif type(event) is KillSwitch:
             self.kill_switch = event.engaged
         elif type(event) is CodeVersion:
             self.code_version = event.version
         self._refresh()
 
+    @property
+    def lacks(self) -> str:
+        """Name the version that the log calls available and that is not at hand here, or nothing.
+
+        A fold that went on so would say other things than its log: the host sees to it first.
+        """
+        called = self.awaits and self.version in self.available
+        return self.version if called and usable(self._versions, self.version) is None else ""
+
+    def reload(self) -> None:
+        """Look again which versions are at hand: one may have come since the last control event."""
+        self._refresh()
+
     def _refresh(self) -> None:
-        version = self._versions.get(self.version)
-        usable = version is not None and version.schema_hash == SCHEMA_HASH
-        self.scorer = Scorer(version) if version is not None and usable else None
+        version = usable(self._versions, self.version)
+        if self.awaits and self.version not in self.available:
+            version = None
+        self.scorer = Scorer(version) if version is not None else None
         reason = "version_not_loaded" if self.version else "no_version"
         self.no_prediction = Prediction(None, (), self.version, reason)
-        self.horizon_h = version.horizon_h if version is not None and usable else None
+        self.horizon_h = version.horizon_h if version is not None else None
         self.guardrails = self.settings.guardrails.with_shadow(shadow=not self.enabled).with_kill_switch(
             engaged=self.kill_switch or self.settings.guardrails.kill_switch
         )
@@ -101,15 +145,16 @@ class Control:
                 self.kill_switch,
                 self.code_version,
                 self.journal,
+                self.sequence,
+                self.awaits,
+                self.available,
+                self.availabilities,
             )
         )
 
     def restore(self, data: bytes) -> None:
         """Take over what `encode` wrote; raises `ForeignStateError` where it is none, or another journal's."""
-        try:
-            stored = msgspec.msgpack.decode(data, type=StoredControl)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ForeignStateError(type(error).__name__) from None
+        stored = read_control(data)
         if stored.journal != self.journal:
             raise ForeignStateError("the states are of another journal")
         self.clock = stored.clock
@@ -120,4 +165,20 @@ class Control:
             self.configuration_hash = configuration_hash(self.settings)
         self.version, self.enabled = stored.version, stored.enabled
         self.kill_switch, self.code_version = stored.kill_switch, stored.code_version
+        self.sequence, self.awaits = stored.sequence, stored.awaits
+        self.available, self.availabilities = stored.available, stored.availabilities
         self._refresh()
+
+
+def read_control(data: bytes) -> StoredControl:
+    """Read what `Control.encode` wrote, whatever log it is of; raises `ForeignStateError` where it is none."""
+    try:
+        return msgspec.msgpack.decode(data, type=StoredControl)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ForeignStateError(type(error).__name__) from None
+
+
+def usable(versions: Mapping[str, ModelVersion], name: str) -> ModelVersion | None:
+    """Give the version of that name, if it is at hand and takes the inputs that this release computes."""
+    version = versions.get(name)
+    return version if version is not None and version.schema_hash == SCHEMA_HASH else None

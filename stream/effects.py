@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from alerts.contract import AlertEvent, to_json
-from events import Millis, from_iso, to_iso
+from events import Envelope, Millis, encode_envelope, from_iso, to_iso
 from guardrails.verdict import Verdict
 from models.news2 import News2
 
@@ -52,15 +52,36 @@ class Unfoldable(msgspec.Struct, frozen=True):
     """The error's type; its text may quote what nobody should read."""
 
 
-Effect = Score | AlertEvent | Suppression | Unfoldable
+class Forward(msgspec.Struct, frozen=True):
+    """A record for the log, under its own patient's key: what a retired patient's fold hands or passes to another.
+
+    A live host appends it to the log. In a recorded log it stands already: whoever folds one drops what is made anew.
+    """
+
+    envelope: Envelope
+
+    @property
+    def patient(self) -> str:
+        """For whom it is."""
+        return self.envelope.patient
+
+    @property
+    def received_time(self) -> Millis:
+        """When its cause was stored."""
+        return self.envelope.received_time
+
+
+Effect = Score | AlertEvent | Suppression | Unfoldable | Forward
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
 def effect_kind(effect: Effect) -> str:
-    """Name the stream an effect belongs to: `scores`, `suppressed` or `alerts`."""
+    """Name the stream an effect belongs to: `scores`, `suppressed`, `dead_letters`, `forwards` or `alerts`."""
     if type(effect) is Score:
         return "scores"
+    if type(effect) is Forward:
+        return "forwards"
     if type(effect) is Unfoldable:
         return "dead_letters"
     return "suppressed" if type(effect) is Suppression else "alerts"
@@ -74,6 +95,8 @@ def effect_id(effect: Effect) -> str:
         return effect.suppression_id
     if type(effect) is Unfoldable:
         return effect.envelope_id
+    if type(effect) is Forward:
+        return effect.envelope.envelope_id
     assert type(effect) is AlertEvent
     return effect.event_id
 
@@ -85,6 +108,8 @@ def encode_effect(effect: Effect) -> bytes:
     """
     if type(effect) is AlertEvent:
         return to_json(effect)
+    if type(effect) is Forward:
+        return encode_envelope(effect.envelope)
     document: dict[str, object] = {name: getattr(effect, name) for name in effect.__struct_fields__ if name != "source"}
     document["received_time"] = to_iso(effect.received_time)
     if type(effect) is Unfoldable:
@@ -103,3 +128,10 @@ def decode_score(content: bytes) -> Score:
     for field in ("event_time", "received_time"):
         document[field] = from_iso(document[field])
     return msgspec.convert({**document, "source": ""}, Score)
+
+
+def decode_suppression(content: bytes) -> Suppression:
+    """Read a suppression back from the bytes it was stored as; raises as `decode_score` does."""
+    document = msgspec.json.decode(content)
+    document["received_time"] = from_iso(document["received_time"])
+    return msgspec.convert(document, Suppression)

@@ -30,7 +30,7 @@ from connectors.decoded import Decoded, Refusal
 from connectors.intake import NotStoredError, NotStoredReason, Receipt
 from connectors.sources.arrival import Arrival
 from events import Envelope, Millis
-from stream.host import TICK_MS
+from stream.fold import TICK_MS
 from stream.parse import DeadLetter, Duplicate, Parsed
 from stream.service import EmbeddedService
 

@@ -14,36 +14,23 @@ import msgspec
 from connectors.decoded import Decoded
 from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import DeadLetterRow, LogRecord
-from events import (
-    MILLIS_PER_MINUTE,
-    CodeVersion,
-    Configuration,
-    Envelope,
-    Millis,
-    Promotion,
-    Tick,
-    content_id,
-)
+from events import Envelope, Millis, content_id
 from features.store import StateStore
 from models.version import ModelVersion
-from stream.catalogues import catalogue_for
 from stream.control import Control, ForeignStateError
-from stream.effects import Effect, Unfoldable
+from stream.effects import Effect, Forward
+from stream.fold import CONTROL_KEY, fold_record, tick
 from stream.parse import DeadLetter, Parsed, Parser
 from stream.pipeline import Pipeline
 from stream.records import LIVE_RECORDS_MAX, RecordShelf
+from stream.release import Release, changes
 from stream.scoring import Learner
-from stream.settings import Settings, configuration_hash, configuration_text
 
-TICK_MS = MILLIS_PER_MINUTE
-"""Timers fire on whole minutes: finer than any clinical interval in use."""
 CHECKPOINT_RECORDS = 5_000
 """Records folded between two stored states: at most this much work is repeated, byte for byte, after a crash, in about
 two seconds. Encoding every changed state is nearly half of what a fold costs at 500, and noise at 5,000."""
 CARRY_OUT_RECORDS = 500
 """Records folded before their effects are carried out: bounds what is in memory while a long log is folded."""
-CONTROL_KEY = ""
-"""The control state lies in the store under the empty patient key."""
 
 
 class Journal(Protocol):
@@ -56,6 +43,7 @@ class Journal(Protocol):
         identities: Sequence[tuple[str, str, str, Millis]],
         counts: dict[str, int],
         forgotten: Sequence[tuple[str, str]] = (),
+        former: Sequence[tuple[str, str, str]] = (),
     ) -> int:
         """Store a batch, durable on return; give the end offset."""
         ...
@@ -76,17 +64,6 @@ class Journal(Protocol):
     def counts(self) -> dict[str, int]:
         """Give the message counts."""
         ...
-
-
-class Release(msgspec.Struct, frozen=True):
-    """What a host is started with: these enter the log as control events where they differ from what is in force."""
-
-    settings: Settings
-    code_version: str
-    version: str = ""
-    """The model version's content hash; empty for NEWS2 alone."""
-    enabled: bool = False
-    """False: the version scores in shadow."""
 
 
 CarryOut = Callable[[Sequence[Effect], Sequence[int]], None]
@@ -155,16 +132,7 @@ class EmbeddedHost:
 
         Raises `ConfigurationError` where the settings cannot be put into force; nothing is entered then.
         """
-        catalogue_for(release.settings)
-        control = self.pipeline.control
-        events: list[CodeVersion | Configuration | Promotion] = []
-        if control.code_version != release.code_version:
-            events.append(CodeVersion(at, release.code_version))
-        name = configuration_hash(release.settings)
-        if not control.configuration_content or control.configuration_hash != name:
-            events.append(Configuration(at, name, configuration_text(release.settings)))
-        if (control.version, control.enabled) != (release.version, release.enabled):
-            events.append(Promotion(at, release.version, release.enabled))
+        events = changes(release, self.pipeline.control, at)
         self.enter(
             [
                 Envelope(content_id("control", repr(event)), "", at, at, (event,), message_id="control")
@@ -185,7 +153,7 @@ class EmbeddedHost:
         """Append a tick where the log's clock is before `at`, so that timers fire in a silence; not folded here."""
         if at <= self._arrival_clock:
             return False
-        self.append([Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),), message_id="tick")])
+        self.append([tick(at)])
         return True
 
     def accept(
@@ -201,8 +169,8 @@ class EmbeddedHost:
             gone = self._parser.forget_identities(forgettable, forget_before)
             for arrival in arrivals:
                 self._account(arrival, batch)
-            links = self._parser.take_identities()
-            self.end = self._journal.append(batch.records, batch.letters, links, batch.counts, gone)
+            links, former = self._parser.take_identities(), self._parser.take_former()
+            self.end = self._journal.append(batch.records, batch.letters, links, batch.counts, gone, former)
         except BaseException:
             self._parser.undo()
             raise
@@ -250,8 +218,7 @@ class EmbeddedHost:
         self._carry_out_pending()
         if limit is None or limit > 0:
             for offset, envelope in self._journal.read(self.folded):
-                self._fire_timers(offset, envelope)
-                self._put(offset, self._step(envelope))
+                self._put(offset, fold_record(self.pipeline, envelope))
                 folded += 1
                 self.folded = offset
                 if folded == limit:
@@ -260,14 +227,6 @@ class EmbeddedHost:
                     self._finish_batch()
         self._finish_batch()
         return folded
-
-    def _step(self, envelope: Envelope) -> list[Effect]:
-        """Fold one record. One that our own code cannot fold stops nobody else: it is told as unfoldable, and kept."""
-        try:
-            return self.pipeline.step(envelope)
-        except Exception as fault:  # noqa: BLE001 - a bug of ours in one record must not silence every ward
-            self.pipeline.tally.unfoldable += 1
-            return [Unfoldable(envelope.envelope_id, envelope.message_id, envelope.received_time, type(fault).__name__)]
 
     def checkpoint(self) -> None:
         """Store the states with the watermark they stand for; never before their effects are carried out."""
@@ -281,18 +240,9 @@ class EmbeddedHost:
             raise
         self._stored = self.folded
 
-    def _fire_timers(self, offset: int, envelope: Envelope) -> None:
-        """Synthesise the whole-minute ticks up to a record at which a timer is due.
-
-        They are a function of the log alone, so they need no record of their own: the same records fire them again.
-        """
-        while (deadline := self.pipeline.due(envelope.received_time)) is not None:
-            at = -(-max(deadline, 0) // TICK_MS) * TICK_MS
-            if at > envelope.received_time:
-                break
-            self._put(offset, self._step(Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),))))
-
     def _put(self, offset: int, effects: Sequence[Effect]) -> None:
+        # A live run's own log holds what its folds passed on: made anew it is dropped. Our own parse has none.
+        effects = [effect for effect in effects if type(effect) is not Forward]
         self._pending.extend(effects)
         self._pending_of.extend([offset] * len(effects))
 

@@ -1,22 +1,24 @@
 """Who is meant: from a sender's identifiers to one pseudonymous patient key.
 
-Owns the map (authority, value) -> patient key, the keyed pseudonyms, and what a merge does to them. Must not know how
-the map is kept: a host hands in what it has stored and stores what `resolve` reports as new.
+Owns the map (authority, value) -> patient key, and what a merge and an unmerge do to it. Must not know how the map is
+kept: a host hands in what it has stored and stores what `take_unsaved` and `take_former` give.
+
+A map that holds a part of the links answers as the whole one does, if it holds of the identifiers that are asked about
+the link of each that has one, and every link to one of the keys that `keys_to_load` then gives; all with their former
+keys, and with when those keys were last named. A test holds the two to each other.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from hashlib import sha256
 
 from connectors.decoded import Identifier
 from events import MILLIS_PER_HOUR, Millis
-from events.identifiers import join_parts
+from stream.identity_links import FORMER_MAX, KEYS_BETWEEN, Link, keys_to_load, split_keys
+from stream.pseudonyms import REPLAY_PSEUDONYM_KEY, Pseudonyms
 
-PSEUDONYM_HEX_DIGITS = 32
-"""128 bits of HMAC-SHA-256: no two of a billion patients share a key but with probability below 10^-20."""
+__all__ = ["REPLAY_PSEUDONYM_KEY", "IdentityMap", "Link", "Pseudonyms", "keys_to_load"]
 
 ENCOUNTERS_REMEMBERED_MAX = 8_192
 """Visits whose pseudonym is remembered, some 2 MB: the inpatients of a very large hospital. When full, it starts anew;
@@ -27,29 +29,6 @@ SERVER_IDS = "/Patient"
 USED_STEP_MS = 24 * MILLIS_PER_HOUR
 """When a patient was last named is noted again after this long: one small write a patient and day, and exact enough
 for a retention that is reckoned in days."""
-
-REPLAY_PSEUDONYM_KEY = b"wardstream-replay-pseudonyms-v1"
-"""The key where a site has configured none: replays of one file agree everywhere. It hides nothing from its holder."""
-
-
-class Pseudonyms:
-    """Keyed HMAC of identifiers, so that outputs can be joined without naming anybody.
-
-    >>> names = Pseudonyms(b"key")
-    >>> names.of("patient", "RAPP", "123") == names.of("patient", "RAPP", "123")
-    True
-    >>> names.of("patient", "RAPP", "123") == Pseudonyms(b"other").of("patient", "RAPP", "123")
-    False
-    """
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: bytes = REPLAY_PSEUDONYM_KEY) -> None:
-        self._key = key
-
-    def of(self, *parts: str) -> str:
-        """Give the pseudonym of the parts, in order; no text inside one part passes for a border between two."""
-        return hmac.digest(self._key, join_parts(parts), sha256).hex()[:PSEUDONYM_HEX_DIGITS]
 
 
 class IdentityMap:
@@ -63,6 +42,8 @@ class IdentityMap:
 
     __slots__ = (
         "_encounters",
+        "_former",
+        "_former_unsaved",
         "_joined",
         "_key_of",
         "_names",
@@ -80,8 +61,9 @@ class IdentityMap:
         known: dict[Identifier, str] | None = None,
         names: dict[str, Identifier] | None = None,
         used: Iterable[tuple[str, Millis]] = (),
+        former: Mapping[Identifier, str] | None = None,
     ) -> None:
-        """Begin with the links known, and when each patient was last named.
+        """Begin with the links known, when each patient was last named, and the former keys of an identifier's link.
 
         `names`, where given, is filled with each new key's own identifier.
         """
@@ -90,7 +72,11 @@ class IdentityMap:
         self._key_of: dict[tuple[str, str], str] = {}
         self._names_of: dict[str, list[tuple[str, str]]] = {}
         self._encounters: dict[tuple[str, str], str] = {}
-        self._unsaved: list[tuple[str, str, str]] = []
+        self._former: dict[tuple[str, str], str] = {
+            (name.authority, name.value): keys for name, keys in (former or {}).items() if keys
+        }
+        self._unsaved: list[Link] = []
+        self._former_unsaved: dict[tuple[str, str], str] = {}
         self._used: dict[str, Millis] = dict(used)
         self._joined: list[str] = []
         self._undo: list[Callable[[], None]] = []
@@ -129,8 +115,7 @@ class IdentityMap:
             keys, found = self._join_provisional(keys, found)
         fitting = [key for key in keys if found[0] == key or not self._contradicts(key, identifiers)]
         if len(keys) > 1 or len(fitting) < len(keys):
-            self.conflicts += 1
-            self._undo.append(self._uncount_conflict)
+            self._count_conflict()
         if fitting:
             key = fitting[0]
         else:
@@ -151,7 +136,7 @@ class IdentityMap:
         survivor = numbered[0] if numbered else keys[0]
         for key in keys:
             if key != survivor:
-                self._retire(key, survivor)
+                self._retire(key, survivor, remembered=False)
                 self._joined.append(key)
         return [survivor], [None if key is None else survivor for key in found]
 
@@ -163,12 +148,23 @@ class IdentityMap:
         joined, self._joined = tuple(self._joined), []
         return joined
 
-    def _retire(self, key: str, survivor: str) -> None:
-        """Point all that led to a key at the survivor."""
+    def _retire(self, key: str, survivor: str, *, remembered: bool = True) -> None:
+        """Point all that led to a key at the survivor; the way is remembered where an unmerge may go it back."""
         names = self._names_of.pop(key, [])
         self._undo.append(partial(self._restore_names, key, names))
-        for authority, value in names:
-            self._link(authority, value, survivor)
+        for name in names:
+            way = (*split_keys(self._former.get(name, "")), key)
+            way = way[: way.index(survivor)] if survivor in way else way[-FORMER_MAX:]
+            self._remember(name, way if remembered else ())
+            self._link(*name, survivor)
+
+    def _remember(self, name: tuple[str, str], way: tuple[str, ...]) -> None:
+        """Note an identifier's former keys."""
+        before, former = self._former.get(name, ""), KEYS_BETWEEN.join(way)
+        if former != before:
+            self._undo.append(partial(self._restore_former, name, before))
+            self._restore_former(name, former)
+            self._former_unsaved[name] = former
 
     def _contradicts(self, key: str, identifiers: tuple[Identifier, ...]) -> bool:
         """Say whether a key has only other values of an authority that the identifiers name."""
@@ -194,6 +190,73 @@ class IdentityMap:
             self._retire(key, survivor)
         return tuple(retired_keys)
 
+    def unmerge(self, one: tuple[Identifier, ...], other: tuple[Identifier, ...]) -> tuple[str, str] | None:
+        """Part two people who so far were one: give (the key both had, the key that is a patient's own again).
+
+        Who had a key of his own before a merge has it again, and with him all that had been merged into it: the
+        `other`, unless the one was merged into him. Where no merge had joined them (one message once named both), what
+        only the other is called gets a new key. None where they are two people already, or nothing tells them apart:
+        the latter is counted as a conflict.
+        """
+        mine, theirs = self._way(one), self._way(other)
+        if not mine or not theirs or mine[0] != theirs[0]:
+            return None
+        if mine == theirs:
+            split = self._split(mine[0], one, other) or self._split(mine[0], other, one)
+            if split is None:
+                self._count_conflict()
+            return split
+        key = mine[0]
+        restored = theirs[-1] if theirs != mine[: len(theirs)] else mine[-1]
+        names = self._names_of.pop(key)
+        self._undo.append(partial(self._restore_names, key, names))
+        for name in names:
+            former = split_keys(self._former.get(name, ""))
+            if restored in former:
+                self._remember(name, former[: former.index(restored)])
+                self._link(*name, restored)
+            else:
+                self._keep(*name, key)
+        return key, restored
+
+    def _way(self, identifiers: tuple[Identifier, ...]) -> tuple[str, ...]:
+        """Give the key of the first known identifier, then the keys it had before, the newest first."""
+        for one in identifiers:
+            name = (one.authority, one.value)
+            if name in self._key_of:
+                return (self._key_of[name], *reversed(split_keys(self._former.get(name, ""))))
+        return ()
+
+    def _split(self, key: str, one: tuple[Identifier, ...], other: tuple[Identifier, ...]) -> tuple[str, str] | None:
+        """Give what only the other is called a key of its own; None where that would be the same key."""
+        apart = [name for name in other if name not in one and self._key_of.get((name.authority, name.value)) == key]
+        new = self._pseudonyms.of("patient", apart[0].authority, apart[0].value) if apart else key
+        if new == key:
+            return None
+        names = self._names_of.pop(key)
+        self._undo.append(partial(self._restore_names, key, names))
+        for name in names:
+            if Identifier(*name) in apart:
+                self._remember(name, ())
+                self._link(*name, new)
+            else:
+                self._keep(*name, key)
+        return key, new
+
+    def named(self, identifiers: tuple[Identifier, ...], patient: str) -> tuple[str, ...]:
+        """Give the keys that the first of these identifiers which leads to the patient had before merges."""
+        if not self._former:
+            return ()
+        for one in identifiers:
+            name = (one.authority, one.value)
+            if self._key_of.get(name) == patient:
+                return split_keys(self._former.get(name, ""))
+        return ()
+
+    def find(self, identifiers: tuple[Identifier, ...]) -> str:
+        """Give the key of the first known identifier, empty where none is known; makes nobody known."""
+        return next(iter(self._way(identifiers)), "")
+
     def encounter(self, patient: str, number: str) -> str:
         """Give the pseudonym of a patient's visit, the same from whichever feed; empty stays empty."""
         if not number:
@@ -217,7 +280,9 @@ class IdentityMap:
         self._undo.append(partial(self._restore_used, patient, used))
         self._used[patient] = at
         if used is not None:
-            self._unsaved.extend((authority, value, patient) for authority, value in self._names_of.get(patient, ()))
+            self._unsaved.extend(
+                Link(*name, patient, self._former.get(name, "")) for name in self._names_of.get(patient, ())
+            )
 
     def forget(self, patients: Iterable[str], before: Millis) -> list[tuple[str, str]]:
         """Let go of patients that were not named since `before`; give the (authority, value) for the host to remove.
@@ -233,13 +298,22 @@ class IdentityMap:
             self._undo.append(partial(self._restore_used, patient, self._used.pop(patient, None)))
             for name in names:
                 self._undo.append(partial(self._restore_key, name, self._key_of.pop(name)))
+                self._remember(name, ())
                 gone.append(name)
         return gone
 
-    def take_unsaved(self) -> list[tuple[str, str, str]]:
-        """Give the (authority, value, key) links made since the last call, for the host to store."""
+    def take_unsaved(self) -> list[Link]:
+        """Give the links made since the last call, for the host to store; of one identifier the last one counts."""
         links, self._unsaved = self._unsaved, []
         return links
+
+    def take_former(self) -> list[tuple[str, str, str]]:
+        """Give (authority, value, former keys) of the identifiers whose former keys changed since the last call.
+
+        For a host that stores them apart from the links; empty text: none any more.
+        """
+        changed, self._former_unsaved = self._former_unsaved, {}
+        return [(*name, former) for name, former in changed.items()]
 
     def used(self, patient: str) -> Millis:
         """Give when a patient was last noted as named, 0 where never."""
@@ -258,10 +332,11 @@ class IdentityMap:
             entry()
         self._undo.clear()
         self._unsaved.clear()
+        self._former_unsaved.clear()
 
     def _link(self, authority: str, value: str, key: str) -> None:
         self._keep(authority, value, key)
-        self._unsaved.append((authority, value, key))
+        self._unsaved.append(Link(authority, value, key, self._former.get((authority, value), "")))
 
     def _keep(self, authority: str, value: str, key: str) -> None:
         name = (authority, value)
@@ -279,6 +354,12 @@ class IdentityMap:
         else:
             self._key_of[name] = former
 
+    def _restore_former(self, name: tuple[str, str], former: str) -> None:
+        if former:
+            self._former[name] = former
+        else:
+            self._former.pop(name, None)
+
     def _restore_key(self, name: tuple[str, str], key: str) -> None:
         self._key_of[name] = key
 
@@ -291,6 +372,10 @@ class IdentityMap:
             self._used.pop(patient, None)
         else:
             self._used[patient] = used
+
+    def _count_conflict(self) -> None:
+        self.conflicts += 1
+        self._undo.append(self._uncount_conflict)
 
     def _uncount_conflict(self) -> None:
         self.conflicts -= 1

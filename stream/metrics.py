@@ -27,8 +27,8 @@ BATCH_SIZES = (1, 2, 5, 10, 25, 50, 100, 256)
 JOURNAL_FILES = ("journal.db", "outputs.db", "state.db")
 
 
-class Metrics:
-    """Every metric of one process; an engine's observer, and a listener to effects."""
+class IntakeMetrics:
+    """What every process counts that takes messages in, or runs at all; an observer of its intake."""
 
     def __init__(self, feeds: Feeds, version: str) -> None:
         self.registry = registry = CollectorRegistry()
@@ -38,13 +38,7 @@ class Metrics:
         self._refreshers: list[Callable[[], None]] = []
         self._errors: Callable[[str, BaseException], None] = lambda _where, _fault: None
         Info("wardstream", "The release.", registry=registry).info({"version": version})
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"wardstream_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"wardstream_{name}", text, labels, registry=registry)
-
+        counter, gauge = self.counter, self.gauge
         self.messages = counter("messages", "Messages that are durable.", "format", "outcome")
         self.dead_letters = counter("dead_letters", "Messages that could not be used.", "reason")
         self.turned_away = counter("not_stored", "Messages their senders were told to send again.", "reason")
@@ -58,31 +52,21 @@ class Metrics:
         self.commit_messages = Histogram(
             "wardstream_commit_messages", "Messages made durable at once.", buckets=BATCH_SIZES, registry=registry
         )
-        self.fold_seconds = counter("fold_seconds", "Time spent folding and carrying out.")
-        self.records = counter("records_folded", "Records of the log that were folded.")
-        self.behind_records = gauge("behind_records", "Records stored and not folded yet.")
-        self.behind_seconds = gauge("behind_seconds", "How long the fold has been behind the log.")
-        self.waiting = gauge("waiting_messages", "Messages that wait for the disk.")
-        self.scores = counter("scores", "Scores given.", "band")
-        self.alerts = counter("alerts", "Alert events.", "trigger", "state", "priority", "disposition")
-        self.withheld = counter("withheld", "Model alerts that a filter withheld.", "filter", "reason")
-        self.unfoldable = counter("unfoldable_records", "Records that our own code could not fold: a bug of ours.")
-        self.diverged = gauge(
-            "diverged_outputs", "Outputs that came out otherwise when work was repeated; the first stand."
-        )
+        self.waiting = gauge("waiting_messages", "Messages that are not durable yet.")
         self.faults = counter("faults", "Faults of storing, folding and maintaining.", "where", "type")
         self.clock_offset = gauge("clock_offset_seconds", "The service's clock less the machine's.")
         self.clock_steps = gauge("clock_steps", "Jumps of the machine's clock since the start.")
-        self.file_bytes = gauge(
-            "file_bytes", "Size of a file of the data folder, its write-ahead log included.", "file"
-        )
-        self.disk_free = gauge("disk_free_bytes", "Room left where the data folder lies.")
         self.feed_silent = gauge("feed_silent_seconds", "How long a feed has been silent.", "feed")
         self.feed_messages = gauge("feed_messages", "Messages of a feed since the start.", "feed", "outcome")
         self.patients = gauge("patients", "Patients on the board.")
-        self.identity_conflicts = gauge("identity_conflicts", "Messages whose identifiers disagree on a patient.")
 
-    # -- the engine's observer --------------------------------------------------------------------------------------
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        """Make a counter of this process."""
+        return Counter(f"wardstream_{name}", text, labels, registry=self.registry)
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        """Make a gauge of this process."""
+        return Gauge(f"wardstream_{name}", text, labels, registry=self.registry)
 
     def stored(self, arrivals: Sequence[Arrival], receipts: Sequence[Receipt], at: Millis, seconds: float) -> None:
         """Count a batch that is durable."""
@@ -99,31 +83,10 @@ class Metrics:
         """Count messages that could not be stored."""
         self.turned_away.labels(reason).inc(count)
 
-    def folded(self, records: int, seconds: float) -> None:
-        """Count what was folded."""
-        self.records.inc(records)
-        self.fold_seconds.inc(seconds)
-
     def failed(self, where: str, fault: BaseException) -> None:
         """Count a fault by its type; its text may quote what nobody should read."""
         self.faults.labels(where, type(fault).__name__).inc()
         self._errors(where, fault)
-
-    # -- effects ----------------------------------------------------------------------------------------------------
-
-    def take(self, effects: Sequence[Effect]) -> None:
-        """Count what was carried out."""
-        for effect in effects:
-            if type(effect) is Score:
-                self.scores.labels(effect.news2.band).inc()
-            elif type(effect) is AlertEvent:
-                self.alerts.labels(effect.trigger, effect.state, effect.priority, effect.disposition).inc()
-            elif type(effect) is Suppression:
-                self.withheld.labels(effect.withheld_by.filter, effect.withheld_by.reason).inc()
-            elif type(effect) is Unfoldable:
-                self.unfoldable.inc()
-
-    # -- exposition -------------------------------------------------------------------------------------------------
 
     def on_fault(self, hear: Callable[[str, BaseException], None]) -> None:
         """Have faults told to `hear` too."""
@@ -132,13 +95,6 @@ class Metrics:
     def on_scrape(self, refresh: Callable[[], None]) -> None:
         """Have gauges set by `refresh` whenever somebody looks."""
         self._refreshers.append(refresh)
-
-    def measure_folder(self, folder: Path) -> None:
-        """Set the gauges of the data folder."""
-        self.disk_free.set(shutil.disk_usage(folder).free)
-        for name in JOURNAL_FILES:
-            size = sum(path.stat().st_size for path in (folder / name, folder / f"{name}-wal") if path.exists())
-            self.file_bytes.labels(name).set(size)
 
     def measure_feeds(self, now: Millis) -> None:
         """Set the gauges of the feeds."""
@@ -153,3 +109,51 @@ class Metrics:
             refresh()
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call] # the library's own gap
         return text, CONTENT_TYPE_LATEST
+
+
+class Metrics(IntakeMetrics):
+    """Every metric of the embedded service; its engine's observer, and a listener to effects."""
+
+    def __init__(self, feeds: Feeds, version: str) -> None:
+        super().__init__(feeds, version)
+        counter, gauge = self.counter, self.gauge
+        self.fold_seconds = counter("fold_seconds", "Time spent folding and carrying out.")
+        self.records = counter("records_folded", "Records of the log that were folded.")
+        self.behind_records = gauge("behind_records", "Records stored and not folded yet.")
+        self.behind_seconds = gauge("behind_seconds", "How long the fold has been behind the log.")
+        self.scores = counter("scores", "Scores given.", "band")
+        self.alerts = counter("alerts", "Alert events.", "trigger", "state", "priority", "disposition")
+        self.withheld = counter("withheld", "Model alerts that a filter withheld.", "filter", "reason")
+        self.unfoldable = counter("unfoldable_records", "Records that our own code could not fold: a bug of ours.")
+        self.diverged = gauge(
+            "diverged_outputs", "Outputs that came out otherwise when work was repeated; the first stand."
+        )
+        self.file_bytes = gauge(
+            "file_bytes", "Size of a file of the data folder, its write-ahead log included.", "file"
+        )
+        self.disk_free = gauge("disk_free_bytes", "Room left where the data folder lies.")
+        self.identity_conflicts = gauge("identity_conflicts", "Messages whose identifiers disagree on a patient.")
+
+    def folded(self, records: int, seconds: float) -> None:
+        """Count what was folded."""
+        self.records.inc(records)
+        self.fold_seconds.inc(seconds)
+
+    def take(self, effects: Sequence[Effect]) -> None:
+        """Count what was carried out."""
+        for effect in effects:
+            if type(effect) is Score:
+                self.scores.labels(effect.news2.band).inc()
+            elif type(effect) is AlertEvent:
+                self.alerts.labels(effect.trigger, effect.state, effect.priority, effect.disposition).inc()
+            elif type(effect) is Suppression:
+                self.withheld.labels(effect.withheld_by.filter, effect.withheld_by.reason).inc()
+            elif type(effect) is Unfoldable:
+                self.unfoldable.inc()
+
+    def measure_folder(self, folder: Path) -> None:
+        """Set the gauges of the data folder."""
+        self.disk_free.set(shutil.disk_usage(folder).free)
+        for name in JOURNAL_FILES:
+            size = sum(path.stat().st_size for path in (folder / name, folder / f"{name}-wal") if path.exists())
+            self.file_bytes.labels(name).set(size)

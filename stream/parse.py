@@ -14,7 +14,7 @@ import msgspec
 
 from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.fhir.grouping import drop_parts
-from events import Envelope, Event, Merge, Millis, uuid_text
+from events import Envelope, Event, Handover, Merge, Millis, Retirement, Unmerge, content_id, uuid_text
 from stream.identity import IdentityMap
 
 RECENT_MESSAGES_MAX = 1_000_000
@@ -100,7 +100,7 @@ class Parser:
         if type(decoded) is Refusal:
             return _dead_letter(decoded, received_time, position), 0
         assert type(decoded) is Decoded
-        if (fault := _unusable(decoded)) is not None:
+        if (fault := unusable(decoded)) is not None:
             return _dead_letter(fault, received_time, position), 0
         if not decoded.members:
             if not self._seen.add(decoded.content_hash):
@@ -120,7 +120,11 @@ class Parser:
     def take_identities(self) -> list[tuple[str, str, str, Millis]]:
         """Give the identity links made or used anew since the last call, for the journal, with when they were used."""
         used = self._identity.used
-        return [(authority, value, key, used(key)) for authority, value, key in self._identity.take_unsaved()]
+        return [(authority, value, key, used(key)) for authority, value, key, _ in self._identity.take_unsaved()]
+
+    def take_former(self) -> list[tuple[str, str, str]]:
+        """Give (authority, value, former keys) where an identifier's former keys changed, for the journal."""
+        return self._identity.take_former()
 
     def forget_identities(self, patients: Iterable[str], before: Millis) -> list[tuple[str, str]]:
         """Let go of patients not named since `before`; give their identifiers, for the journal to remove."""
@@ -137,14 +141,17 @@ class Parser:
     def _envelope(self, decoded: Decoded, received_time: Millis, position: str) -> Envelope:
         identity = self._identity
         subject = decoded.subject
-        patient = identity.resolve(subject) if subject else ""
-        if patient:
-            identity.touch(patient, received_time)
         events: tuple[Event, ...] = decoded.events
         event_time = decoded.event_time
+        if decoded.parted:
+            patient, events = self._parted(decoded, received_time)
+        else:
+            patient = identity.resolve(subject) if subject else ""
+        if patient:
+            identity.touch(patient, received_time)
         if joined := identity.take_joined():
             at = received_time if event_time is None else event_time
-            events = (*(Merge(at, key) for key in joined), *events)
+            events = (*(Merge(at, key, provisional=True) for key in joined), *events)
         if decoded.retired:
             events = self._with_retired_key(decoded, events, patient)
         return Envelope(
@@ -157,6 +164,20 @@ class Parser:
             decoded.message_id,
             position,
             identity.encounter(patient, decoded.encounter) if decoded.encounter else "",
+            () if decoded.parted else identity.named(subject, patient),
+        )
+
+    def _parted(self, decoded: Decoded, received_time: Millis) -> tuple[str, tuple[Event, ...]]:
+        """Part two people; give the key they shared and the message's events, with the unmerge where there was one."""
+        parted = self._identity.unmerge(decoded.subject, decoded.parted)
+        if parted is None:
+            patient = self._identity.find(decoded.subject)
+            return patient, tuple(event for event in decoded.events if type(event) is not Unmerge)
+        patient, restored = parted
+        self._identity.touch(restored, received_time)
+        return patient, tuple(
+            msgspec.structs.replace(event, restored=restored) if type(event) is Unmerge else event
+            for event in decoded.events
         )
 
     def _with_retired_key(self, decoded: Decoded, told: tuple[Event, ...], survivor: str) -> tuple[Event, ...]:
@@ -171,11 +192,61 @@ class Parser:
         return tuple(events)
 
 
-def _unusable(decoded: Decoded) -> Refusal | None:
-    """Say what keeps a message that could be read from being used, or None."""
+def spread(envelope: Envelope) -> list[Envelope]:
+    """Give the records of a partitioned log that an envelope comes to: itself, and what it says to other keys.
+
+    Of a log in one piece it is the only one. All of them are to be written, whether or not two keys lie in one
+    partition today: what is late for a retired key then still finds the survivor.
+
+    >>> [told.patient for told in spread(Envelope("e", "s", 0, 0, (Merge(0, "r"),)))]
+    ['s', 'r']
+    """
+    events = envelope.events
+    if not any(type(event) is Merge or type(event) is Unmerge for event in events):
+        return [envelope]
+    apart = tuple(
+        msgspec.structs.replace(event, apart=True) if type(event) is Unmerge else event for event in envelope.events
+    )
+    whole = msgspec.structs.replace(envelope, events=apart)
+    return [whole, *retirements(envelope), *restorations(envelope)]
+
+
+def retirements(envelope: Envelope) -> list[Envelope]:
+    """Tell each patient whom an envelope merges into its own that he is retired."""
+    return [
+        _told(envelope, "retirement", event.retired, Retirement(event.event_time, envelope.patient, event.provisional))
+        for event in envelope.events
+        if type(event) is Merge
+    ]
+
+
+def restorations(envelope: Envelope) -> list[Envelope]:
+    """Tell each patient whom an envelope parts from its own that he is one again; his record follows by the fold."""
+    return [
+        _told(envelope, "restoration", event.restored, Handover(event.event_time, event.restored, home=True))
+        for event in envelope.events
+        if type(event) is Unmerge
+    ]
+
+
+def _told(envelope: Envelope, word: str, patient: str, event: Event) -> Envelope:
+    return Envelope(
+        content_id(word, envelope.envelope_id, patient),
+        patient,
+        envelope.event_time,
+        envelope.received_time,
+        (event,),
+        envelope.feed,
+        envelope.message_id,
+        envelope.position,
+    )
+
+
+def unusable(decoded: Decoded) -> Refusal | None:
+    """Say what keeps a message that could be read from being used, or None: no patient, or too many identifiers."""
     if decoded.events and not decoded.subject:
         reason, detail = RefusalReason.MISSING_IDENTIFIER, "the message names no patient"
-    elif len(decoded.subject) + len(decoded.retired) > IDENTIFIERS_MAX:
+    elif len(decoded.subject) + len(decoded.retired) + len(decoded.parted) > IDENTIFIERS_MAX:
         reason, detail = RefusalReason.INVALID_VALUE, f"more than {IDENTIFIERS_MAX} identifiers"
     else:
         return None

@@ -20,7 +20,6 @@ from events import (
     Demographics,
     Discharge,
     Envelope,
-    Merge,
     Millis,
     Observation,
     Tick,
@@ -28,9 +27,12 @@ from events import (
     content_id,
 )
 from features.intake import Intake
-from models.news2 import SOURCES, score_news2
+from models.news2 import SOURCES
 from stream.control import Control
 from stream.effects import Effect, Suppression, Unfoldable
+from stream.joining import JOINING, Joining
+from stream.parts import MOVES
+from stream.reconsidering import reconsider
 from stream.records import UNHEARD_RETENTION_MS, PatientRecord, RecordShelf
 from stream.scoring import Learner, score_patient
 from stream.tally import Tally
@@ -38,14 +40,10 @@ from stream.timers import Timers
 
 DISCHARGED_RETENTION_MS = 24 * 3_600_000
 """A discharged patient's record is kept this long, for cancelled discharges and late results."""
-MOVES = (Demographics, Transfer, Admission, Discharge, Cancellation)
-"""Events of a stay; named once, because a union of types is built anew wherever it is written out."""
 GAP_COUNTED_MS_MAX = 24 * 3_600_000
 """A patient unheard of for longer was not under observation: the rest of the gap is no patient-time."""
 FAULTY_TICK_RETRY_MS = 3_600_000
 """After a bug of ours at a patient's timer: how long until it is tried again, when what we know may be other."""
-SECOND_SCALE = 2
-"""NEWS2's SpO2 scale 2, by a recorded clinical decision alone."""
 NEWS2_FEATURES = frozenset(name for names in SOURCES.values() for name in names)
 QUIET_REASONS = frozenset({"below_threshold"})
 """A model that has nothing to say is no suppression."""
@@ -63,6 +61,7 @@ class Pipeline:
         self._shelf = shelf
         self._timers = Timers(shelf.deadlines())
         self._learner = learner
+        self._joining = Joining(shelf, control, self._timers, self.tally, self._judge)
 
     def step(self, envelope: Envelope) -> list[Effect]:
         """Fold one record of the log; give what is to be carried out."""
@@ -74,15 +73,20 @@ class Pipeline:
             return self._step_control(envelope)
         if not envelope.events:
             return []
-        if self._learner is not None:
-            self._learner.happened(envelope)
         record = self._shelf.open(envelope.patient)
         effects: list[Effect] = []
+        if (record.merges is not None or envelope.named) and self._joining.pass_on(envelope, record, effects):
+            return effects
+        if self._learner is not None:
+            self._learner.happened(envelope)
         observed, intakes, rescore = self._take_in(envelope, record, effects)
+        if record.merges is not None:
+            record.merges.file(envelope)
         self._note_time(record, envelope)
         if observed or rescore:
             if rescore:
-                effects.extend(self._reconsider(envelope, record, intakes))
+                changed = record.book.changed_by(intakes)
+                effects.extend(reconsider(envelope, record, self.control, intakes, changed))
             self._score(envelope, record, tuple(intakes), effects)
         self._finish(envelope.patient, record, effects)
         return effects
@@ -125,14 +129,13 @@ class Pipeline:
                 intakes.append(intake)
                 self._count_intake(intake, event.observation)
                 changed = True
-            elif type(event) is Merge:
-                effects.extend(self._merge(envelope, event, record))
-                changed = True
             elif type(event) is Acknowledgement:
                 kill_switch = self.control.guardrails.kill_switch
                 effects.extend(record.book.acknowledge(event, received, kill_switch=kill_switch))
             elif isinstance(event, MOVES):
                 changed = self._move(event, envelope, record, effects) or changed
+            elif isinstance(event, JOINING):
+                changed = self._joining.take(event, envelope, record, effects) or changed
         self.tally.observations += observed
         return observed, intakes, changed
 
@@ -167,19 +170,6 @@ class Pipeline:
         elif type(event) is not Demographics:
             effects.extend(book.transferred(received, state.location, kill_switch=kill_switch))
         return anew
-
-    def _merge(self, envelope: Envelope, merge: Merge, record: PatientRecord) -> list[AlertEvent]:
-        """Take over the retired patient's readings; their open alerts are taken back, and rise anew if they stand."""
-        retired = self._shelf.find(merge.retired)
-        if retired is None:
-            return []
-        on_second = self.control.scale(merge.retired, merged=retired.scale_2) == SECOND_SCALE
-        record.scale_2 = record.scale_2 or on_second
-        kill_switch = self.control.guardrails.kill_switch
-        events = retired.book.merged(envelope.received_time, kill_switch=kill_switch)
-        record.state.absorb(retired.state)
-        self._shelf.drop(merge.retired)
-        return events
 
     def _count_intake(self, intake: Intake, observation: Observation) -> None:
         tally = self.tally
@@ -226,31 +216,10 @@ class Pipeline:
                 )
             )
 
-    def _reconsider(self, envelope: Envelope, record: PatientRecord, intakes: list[Intake]) -> list[AlertEvent]:
-        """Ask of each open alert whether it would still have been raised on what we know now.
-
-        The floor's only where an input of NEWS2 changed: a corrected sodium is no reason to look back.
-        """
-        book, state, control = record.book, record.state, self.control
-        at = envelope.received_time
-        scale = control.scale(envelope.patient, merged=record.scale_2)
-        events: list[AlertEvent] = []
-        changed = book.changed_by(intakes)
-        if not changed:
-            return events
-        if (raised := book.floor_raised_at) is not None:
-            then, now = score_news2(state, raised, scale), score_news2(state, at, scale)
-            events += book.correct_floor(at, now=now, then=then, changed=changed, intakes=intakes)
-        if (raised := book.model_raised_at) is not None and control.scorer is not None:
-            probability = control.scorer.predict(state, raised).probability
-            events += book.correct_model(
-                at,
-                probability_then=probability,
-                threshold=control.guardrails.thresholds_of(book.model_raised_ward)[0],
-                changed=changed,
-                kill_switch=control.guardrails.kill_switch,
-            )
-        return events
+    def _judge(self, cause: Envelope, record: PatientRecord, effects: list[Effect]) -> None:
+        """Score a patient whom an envelope of another's made one again."""
+        self._score(cause, record, (), effects)
+        self._set_timer(cause.patient, record)
 
     # -- time and control -------------------------------------------------------------------------------------------
 
@@ -326,10 +295,14 @@ class Pipeline:
         self._timers.set(max(next_time, now + 1), patient)
 
     def _finish(self, patient: str, record: PatientRecord, effects: list[Effect]) -> None:
-        """Count what was said and set the patient's next timer, always later than now: a tick must make progress."""
+        """Count what was said and set the patient's next timer."""
         for effect in effects:
             if type(effect) is AlertEvent:
                 self.tally.count_alert(effect.trigger, effect.state, effect.disposition)
+        self._set_timer(patient, record)
+
+    def _set_timer(self, patient: str, record: PatientRecord) -> None:
+        """Set the patient's next timer, always later than now: a tick must make progress."""
         deadline = record.book.next_deadline
         discharged = record.state.stay.discharged_time
         if deadline is None and discharged is None and record.deadline is None:

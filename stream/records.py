@@ -16,10 +16,13 @@ from events import MILLIS_PER_HOUR, Millis
 from features.catalogue import Catalogue
 from features.state import PatientState
 from features.store import StateStore
+from stream.parts import Merges
 
 LIVE_RECORDS_MAX = 4_000
 """Records kept decoded: the patients of a very large hospital; the least recently used beyond go to the store."""
-RECORD_SCHEMA = 1
+RECORD_SCHEMA, MERGED_SCHEMA = 1, 2
+"""A record that merges left something on is of schema 2; every other is, byte for byte, what release 0.1 wrote and
+reads, so that an upgrade refolds nobody."""
 UNHEARD_RETENTION_MS = 30 * 24 * MILLIS_PER_HOUR
 """A patient of whom nothing was heard for so long, and who has no open alert, is not here any more, though nobody sent
 a discharge. The longest maximum age of a value is 72 h: nothing that could be scored goes."""
@@ -35,7 +38,9 @@ class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
     heard: Millis
     scale_2: bool
     checksum: int
-    """CRC-32 of state and book: a damaged store is found when it is opened, not in the middle of a night."""
+    """CRC-32 of state, book and merges: a damaged store is found when it is opened, not in the middle of a night."""
+    merges: bytes = b""
+    """What merges left on it (`stream.parts`); only in schema 2."""
 
 
 class UnreadableRecordError(ValueError):
@@ -45,7 +50,7 @@ class UnreadableRecordError(ValueError):
 class PatientRecord:
     """All that is kept of one patient: what we know, and what was said."""
 
-    __slots__ = ("book", "deadline", "heard", "scale_2", "state")
+    __slots__ = ("book", "deadline", "heard", "merges", "scale_2", "state")
 
     def __init__(
         self,
@@ -62,21 +67,36 @@ class PatientRecord:
         self.heard = heard
         self.scale_2 = scale_2
         """Whether a record merged into this one was on NEWS2's second scale: the decision follows the person."""
+        self.merges: Merges | None = None
+        """What merges left on it; None where there were none."""
+
+    @property
+    def away(self) -> str:
+        """The key that this one is retired into, in whose record all that was known is; empty for a patient."""
+        return "" if self.merges is None else self.merges.away
 
     def encode(self) -> bytes:
         """Encode the record for the store."""
         state, book = self.state.encode(), self.book.encode()
         checksum = crc32(book, crc32(state))
-        return msgspec.msgpack.encode(
-            StoredRecord(RECORD_SCHEMA, state, book, self.deadline, self.heard, self.scale_2, checksum)
-        )
+        outer = (state, book, self.deadline, self.heard, self.scale_2)
+        if self.merges is None or self.merges.empty:
+            return msgspec.msgpack.encode((RECORD_SCHEMA, *outer, checksum))
+        merges = self.merges.encode()
+        return msgspec.msgpack.encode((MERGED_SCHEMA, *outer, crc32(merges, checksum), merges))
 
     @classmethod
     def decode(cls, data: bytes, catalogue: Catalogue) -> PatientRecord:
         """Decode what `encode` wrote; raises `UnreadableRecordError` for damage or any other schema."""
         stored = read_stored(data)
         state = PatientState.decode(stored.state, catalogue)
-        return cls(state, AlertBook.decode(stored.book), stored.deadline, stored.heard, scale_2=stored.scale_2)
+        record = cls(state, AlertBook.decode(stored.book), stored.deadline, stored.heard, scale_2=stored.scale_2)
+        if stored.merges:
+            try:
+                record.merges = Merges.decode(stored.merges, catalogue)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise UnreadableRecordError(type(error).__name__) from None
+        return record
 
 
 def read_stored(data: bytes) -> StoredRecord:
@@ -85,9 +105,9 @@ def read_stored(data: bytes) -> StoredRecord:
         stored = msgspec.msgpack.decode(data, type=StoredRecord)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableRecordError(type(error).__name__) from None
-    if stored.schema != RECORD_SCHEMA:
-        raise UnreadableRecordError(f"record schema {stored.schema}, this release reads {RECORD_SCHEMA}")
-    if crc32(stored.book, crc32(stored.state)) != stored.checksum:
+    if stored.schema not in (RECORD_SCHEMA, MERGED_SCHEMA):
+        raise UnreadableRecordError(f"record schema {stored.schema}, this release reads up to {MERGED_SCHEMA}")
+    if crc32(stored.merges, crc32(stored.book, crc32(stored.state))) != stored.checksum:
         raise UnreadableRecordError("a record's checksum is wrong")
     return stored
 

@@ -19,10 +19,11 @@ from connectors.sqlite.journal import SqliteJournal
 from events import CodeVersion, Configuration, Envelope, Millis, Promotion
 from features.store import MemoryStateStore, StateStore
 from models.version import ModelVersion
-from stream.host import EmbeddedHost, Release
+from stream.host import EmbeddedHost
 from stream.identity import IdentityMap, Pseudonyms
 from stream.outputs import FileOutputs
 from stream.parse import DeadLetter, Parser, RecentMessages
+from stream.release import Release
 from stream.scoring import Learner
 from stream.states import UNUSABLE_STATES, beginning_states
 from stream.tally import Tally

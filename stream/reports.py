@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from structlog.typing import FilteringBoundLogger
 
+from connectors.http.ports import Condition
 from connectors.mllp.notice import Notice
-from stream.metrics import Metrics
+from stream.metrics import IntakeMetrics
 
 QUIET_CLOSES = frozenset({"peer", "stopping"})
 """Ends of a connection that are as they should be."""
@@ -18,9 +19,17 @@ QUIET_CLOSES = frozenset({"peer", "stopping"})
 class Reports:
     """Hears the listeners of one service."""
 
-    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    def __init__(self, metrics: IntakeMetrics, log: FilteringBoundLogger) -> None:
         self._metrics = metrics
         self._log = log
+        self._condition = Condition(well=True)
+
+    def readiness(self, condition: Condition) -> None:
+        """Hear how it is; it is a line whenever that has changed."""
+        before, self._condition = self._condition, condition
+        if condition != before:
+            say = self._log.info if condition.well else self._log.warning
+            say("readiness", ready=condition.well, problems=list(condition.problems))
 
     def mllp(self, notice: Notice) -> None:
         """Hear of a connection."""

@@ -17,15 +17,13 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from connectors.http.limits import HttpLimits
-from connectors.http.server import HttpServer
-from connectors.mllp.limits import MllpLimits
-from connectors.mllp.server import MllpServer
 from connectors.sources.arrival import Arrival
 from events import Millis
 from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.effects import Effect
 from stream.engine import SWITCH_INTERVAL_S, Engine
 from stream.feeds import Feeds
+from stream.listening import Listeners
 from stream.logs import describe
 from stream.metrics import Metrics
 from stream.reports import Reports
@@ -61,8 +59,6 @@ class RunningService:
     ) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._service = service
-        self._settings = settings
-        self._log = log
         self.feeds = Feeds()
         self.metrics = Metrics(self.feeds, version)
         self.metrics.on_fault(lambda where, fault: log.error("fault", where=where, **describe(fault)))
@@ -80,23 +76,17 @@ class RunningService:
         self._listeners = (self.view.board.take, self.metrics.take, self.serving.take, hear)
         service.listen = self._take
         decision = service.settings
-        reports = Reports(self.metrics, log)
-        self._mllp = MllpServer(
-            self.engine,
-            decision.hl7,
-            MllpLimits(connections_max=settings.mllp_connections_max, frame_idle_s=settings.mllp_idle_frame_s),
-            now=time,
-            report=reports.mllp,
-        )
-        self._http = HttpServer(
+        self._reports = Reports(self.metrics, log)
+        self._listening = Listeners(
             self.engine,
             self.serving,
             decision.hl7,
             decision.fhir,
+            settings,
             HttpLimits(),
+            reports=self._reports,
+            now=time,
             token=token,
-            report=reports.http,
-            clock=time,
         )
         self._watch: asyncio.Task[None] | None = None
 
@@ -110,35 +100,37 @@ class RunningService:
         self.engine.start()
         self.serving.watch()
         try:
-            mllp_port = await self._mllp.start(self._settings.mllp_host, self._settings.mllp_port)
-            http_port = await self._http.start(self._settings.http_host, self._settings.http_port)
+            ports = await self._listening.start()
         except OSError:
             await self.stop()
             raise
         self._watch = asyncio.create_task(self._watch_forever())
-        return mllp_port, http_port
+        return ports
+
+    async def listen(self) -> dict[str, str]:
+        """Start, and give each address as text, by what it speaks."""
+        return self._listening.addresses(*await self.start())
+
+    def lives(self) -> bool:
+        """Say whether the service works at all."""
+        return self.serving.live().well
 
     async def stop(self) -> None:
         """Stop in order; what was taken is stored, answered and folded on return."""
         self.serving.stopping = True
         if self._watch is not None:
             self._watch.cancel()
-        grace_s = self._settings.stop_grace_s
-        await asyncio.gather(self._mllp.stop(grace_s), self._http.stop(grace_s))
+        await self._listening.stop()
         await self.engine.stop()
         self.serving.close()
         if not self.engine.died:
             self._service.close()
 
     async def _watch_forever(self) -> None:
-        condition = self.serving.ready()
         while True:
             await asyncio.sleep(WATCH_S)
             try:
                 self.serving.watch()
             except OSError as fault:
                 self.metrics.failed("watch", fault)
-            before, condition = condition, self.serving.ready()
-            if condition != before:
-                say = self._log.info if condition.well else self._log.warning
-                say("readiness", ready=condition.well, problems=list(condition.problems))
+            self._reports.readiness(self.serving.ready())

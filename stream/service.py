@@ -19,10 +19,11 @@ from events import Millis
 from models.version import ModelVersion
 from stream.digest import RunDigest
 from stream.effects import Effect, effect_id, effect_kind, encode_effect
-from stream.host import EmbeddedHost, Release
+from stream.host import EmbeddedHost
 from stream.identity import IdentityMap, Pseudonyms
 from stream.parse import Parsed, Parser, RecentMessages
 from stream.records import LIVE_RECORDS_MAX
+from stream.release import Release
 from stream.retention import Retention
 from stream.settings import Settings
 from stream.states import STATE_FILE, UNUSABLE_STATES, beginning_states, provide_states, set_states_aside
@@ -105,7 +106,8 @@ class EmbeddedService:
         """For the folding thread; others read through a `SqliteOutputs` of their own, opened `read_only`."""
         known = {Identifier(authority, value): key for authority, value, key in self.journal.identities()}
         self._seen = JournalledMessages(self.journal)
-        identities = IdentityMap(pseudonyms or Pseudonyms(), known, used=self.journal.patients_used())
+        former = {Identifier(authority, value): keys for authority, value, keys in self.journal.former_keys()}
+        identities = IdentityMap(pseudonyms or Pseudonyms(), known, used=self.journal.patients_used(), former=former)
         self._parser = Parser(identities, self._seen)
         self._store: SqliteStateStore | None = None
         store = self._open(versions, live_records_max)

@@ -17,11 +17,13 @@ from pathlib import Path
 from connectors.http.ports import Condition, NumberedAlert
 from connectors.sqlite.outputs import OUTPUTS_FILE, SqliteOutputs
 from events import MILLIS_PER_SECOND, Millis
+from stream.board import event_name
 from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.effects import Effect, effect_kind
 from stream.engine import Engine
 from stream.feeds import Feeds
 from stream.metrics import Metrics
+from stream.newest_alert import NewestAlert
 from stream.service import EmbeddedService
 from stream.service_settings import ServiceSettings
 from stream.view import WardView
@@ -31,9 +33,6 @@ PATIENTS_KEPT_S = 0.5
 BYTES_PER_MIB = 1024 * 1024
 DISK_HYSTERESIS = 1.25
 """Room must have grown by a quarter past the limit before messages are taken again."""
-HEARD = frozenset({"told", "board"})
-"""Dispositions that a ward hears of by the alert's state. Any other (`shadow`, `held`) names the event instead, so that
-who listens for `raised` is not paged by a version that may not speak."""
 STUCK_S = 60.0
 """A fold that owes records and has not folded one for so long is stuck: the process must be restarted."""
 
@@ -68,8 +67,7 @@ class Serving:
         self._outputs = SqliteOutputs(folder / OUTPUTS_FILE, read_only=True)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="outputs-reader")
         """One thread for one connection."""
-        self._newest = self._outputs.newest_alert()
-        self._said = asyncio.Event()
+        self._newest = NewestAlert(self._outputs.newest_alert())
         self._patients: dict[str | None, tuple[float, Future[bytes]]] = {}
         self._behind_since: float | None = None
         self._folded_last = time.monotonic()
@@ -163,24 +161,19 @@ class Serving:
     async def alerts(self, after: int, limit: int) -> list[NumberedAlert]:
         """Give alert events above a number."""
         rows = await self._loop.run_in_executor(self._reader, self._outputs.alerts_after, after, limit)
-        return [
-            NumberedAlert(row.number, row.content, row.state if row.disposition in HEARD else row.disposition)
-            for row in rows
-        ]
+        return [NumberedAlert(row.number, row.content, event_name(row.state, row.disposition)) for row in rows]
+
+    async def reaches(self, after: int) -> bool:
+        """Say whether the retention has taken nothing after a number; 0 asks for what there is."""
+        return after == 0 or after >= await self._loop.run_in_executor(self._reader, self._outputs.oldest_alert)
 
     async def newest_alert(self) -> int:
         """Give the number of the newest alert event."""
-        return self._newest
+        return self._newest.number
 
     async def wait_for_alert(self, after: int, timeout_s: float) -> bool:
         """Wait for an alert event above a number."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._newest <= after:
-                    await self._said.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await self._newest.wait(after, timeout_s)
 
     async def feeds(self) -> bytes:
         """Give each feed's health."""
@@ -196,12 +189,7 @@ class Serving:
         """Hear of what was carried out (fold thread): whoever waits for an alert is woken."""
         if any(effect_kind(effect) == "alerts" for effect in effects):
             newest = self._service.outputs.newest_alert()
-            self._loop.call_soon_threadsafe(self._announce, newest)
-
-    def _announce(self, newest: int) -> None:
-        self._newest = max(self._newest, newest)
-        said, self._said = self._said, asyncio.Event()
-        said.set()
+            self._loop.call_soon_threadsafe(self._newest.announce, newest)
 
     def _refresh(self) -> None:
         metrics = self._metrics

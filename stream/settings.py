@@ -16,7 +16,10 @@ import msgspec
 from alerts.configuration import AlertSettings
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
+from connectors.kafka.settings import KafkaSettings
+from connectors.redis.settings import RedisSettings
 from guardrails.configuration import GuardrailSettings
+from stream.live_settings import LiveSettings
 from stream.service_settings import ServiceSettings
 
 CONFIGURATION_BYTES_MAX = 256 * 1024
@@ -69,6 +72,18 @@ class SiteFile(msgspec.Struct, frozen=True):
 
     settings: Settings = Settings()
     service: ServiceSettings = ServiceSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    live: LiveSettings = LiveSettings()
+
+
+MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
+    "service": ServiceSettings,
+    "kafka": KafkaSettings,
+    "redis": RedisSettings,
+    "live": LiveSettings,
+}
+"""The tables that say how a machine runs, by name; every other key is of what is decided by."""
 
 
 def parse_toml(text: str, name: str = "wardstream.toml") -> Settings:
@@ -96,19 +111,21 @@ def parse_site(text: str, name: str = "wardstream.toml") -> SiteFile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name}: {error}") from None
-    service = document.pop("service", {})
+    tables = {name: document.pop(name, {}) for name in MACHINE_TABLES}
     try:
-        return SiteFile(msgspec.convert(document, Settings), _convert_service(service))
+        return SiteFile(
+            msgspec.convert(document, Settings), **{name: _convert(name, table) for name, table in tables.items()}
+        )
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigurationError(_explained(str(error), text, name)) from None
 
 
-def _convert_service(table: Any) -> ServiceSettings:
+def _convert(name: str, table: Any) -> Any:
     try:
-        return msgspec.convert(table, ServiceSettings)
+        return msgspec.convert(table, MACHINE_TABLES[name])
     except msgspec.ValidationError as error:
         message = str(error)
-        at = "`$.service" if "`$" in message else " - at `$.service`"
+        at = f"`$.{name}" if "`$" in message else f" - at `$.{name}`"
         raise ValueError(message.replace("`$", at, 1) if "`$" in message else message + at) from None
 
 
@@ -138,7 +155,8 @@ def _explained(fault: str, text: str, name: str) -> str:
 
 def _keys_at(path: list[str]) -> list[str]:
     """Give the keys that are known at a place of the tree."""
-    tree: Any = {**msgspec.to_builtins(Settings()), "service": msgspec.to_builtins(ServiceSettings())}
+    tree: Any = msgspec.to_builtins(Settings())
+    tree |= {name: msgspec.to_builtins(table()) for name, table in MACHINE_TABLES.items()}
     for key in path:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return list(tree) if isinstance(tree, dict) else []

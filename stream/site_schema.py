@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from stream.service_settings import ServiceSettings
-from stream.settings import Settings
+from stream.settings import MACHINE_TABLES, Settings
 
 SCHEMA_ID = "https://wardstream.invalid/schemas/wardstream.toml.v1.json"
 """A name, not an address: `.invalid` never resolves (RFC 2606)."""
@@ -24,8 +23,8 @@ def site_schema() -> dict[str, Any]:
     >>> sorted(site_schema()["properties"])[:3]
     ['alerts', 'codes', 'fhir']
     """
-    (settings, service), definitions = msgspec.json.schema_components(
-        [Settings, ServiceSettings], ref_template="#/$defs/{name}"
+    (settings, *tables), definitions = msgspec.json.schema_components(
+        [Settings, *MACHINE_TABLES.values()], ref_template="#/$defs/{name}"
     )
     properties = definitions.pop("Settings")["properties"]
     assert settings["$ref"] == "#/$defs/Settings"
@@ -38,7 +37,7 @@ def site_schema() -> dict[str, Any]:
         "title": "wardstream.toml",
         "type": "object",
         "additionalProperties": False,
-        "properties": {**properties, "service": service},
+        "properties": {**properties, **dict(zip(MACHINE_TABLES, tables, strict=True))},
         "$defs": definitions,
     }
 

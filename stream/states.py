@@ -19,7 +19,7 @@ from features.encoding import CorruptStateError, UnknownStateVersionError
 from features.store import MemoryStateStore
 from models.version import ModelVersion
 from stream.control import Control, ForeignStateError
-from stream.host import CONTROL_KEY
+from stream.fold import CONTROL_KEY
 from stream.records import UnreadableRecordError
 
 STATE_FILE = "state.db"

@@ -15,10 +15,11 @@ from connectors.memory import MemoryJournal
 from features.store import MemoryStateStore
 from models.training import finish
 from models.version import Lineage, ModelVersion
-from stream.host import EmbeddedHost, Release
+from stream.host import EmbeddedHost
 from stream.identity import IdentityMap, Pseudonyms
 from stream.learning import LearnerFold, OutcomeDefinition
 from stream.parse import Parser, RecentMessages
+from stream.release import Release
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
 

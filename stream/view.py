@@ -6,24 +6,16 @@ between two records, so that what it shows is whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from alerts.contract import AlertEvent, from_json, to_json
-from events import MILLIS_PER_SECOND, Millis, to_iso
-from features.reading import Reading
-from models.news2 import SOURCES, score_news2
+from events import Millis, to_iso
 from stream.board import LIVE_STATES, Board, Row
-from stream.effects import Score, decode_score
-from stream.pipeline import QUIET_REASONS
-from stream.records import PatientRecord
-from stream.scoring import readings_now
+from stream.board_rows import render_patient, render_row
+from stream.effects import decode_score
 from stream.service import EmbeddedService
-
-SHOWN_FEATURES = tuple(source for sources in SOURCES.values() for source in sources)
-"""What NEWS2 reads: the inputs whose age a ward is shown. Everything else is in the patient's own document."""
 
 TIDY_EVERY = 60
 """Looks between two prunings: each asks for every record, those that were put away too."""
@@ -91,13 +83,7 @@ class WardView:
             return None
         row = next((row for row in self.board.rows() if row.patient == key), None)
         document: dict[str, Any] = {} if row is None else self._row(row, now)
-        document |= {
-            "as_of": to_iso(now),
-            "patient": key,
-            "admitted": record.state.admitted,
-            "inputs": self._inputs(record, readings_now(record.state, now).values(), now),
-            "open_alerts": [msgspec.Raw(to_json(event)) for event in self.board.open_alerts() if event.patient == key],
-        }
+        document |= render_patient(key, record, self.board.open_alerts(), now)
         return _encoder.encode(document)
 
     def open_alerts(self, now: Millis) -> bytes:
@@ -108,54 +94,5 @@ class WardView:
     def _row(self, row: Row, now: Millis) -> dict[str, Any]:
         record = self._service.host.shelf.find(row.patient)
         assert record is not None, "the board drops those who have no record"
-        state, score, place = record.state, row.score, row.location
         scale = self._service.host.pipeline.control.scale(row.patient, merged=record.scale_2)
-        latest = (state.latest(name, now) for name in SHOWN_FEATURES)
-        return {
-            "patient": row.patient,
-            "encounter": score.encounter,
-            "facility": place.facility,
-            "ward": place.ward,
-            "room": place.room,
-            "bed": place.bed,
-            # As of now, not as of the last message: an input that has expired since is shown as missing.
-            "news2": score_news2(state, now, scale),
-            "scored_total": score.news2.total,
-            "scored_at": to_iso(score.received_time),
-            "age_s": _seconds(now - score.received_time),
-            "probability": score.probability,
-            "model": score.model,
-            "inputs": self._inputs(record, (reading for reading in latest if reading is not None), now),
-            "alert": None if row.alert is None else msgspec.Raw(to_json(row.alert)),
-            "retracted": [msgspec.Raw(to_json(event)) for event in row.retracted],
-            "held_back": _held_back(score),
-        }
-
-    def _inputs(self, record: PatientRecord, readings: Iterable[Reading], now: Millis) -> list[dict[str, Any]]:
-        by_name = record.state.catalogue.by_name
-        inputs = []
-        for reading in readings:
-            feature = by_name(reading.feature)
-            age = now - reading.event_time
-            inputs.append(
-                {
-                    "feature": reading.feature,
-                    "value": reading.value,
-                    "unit": feature.unit,
-                    "event_time": to_iso(reading.event_time),
-                    "age_s": _seconds(age),
-                    "stale": feature.max_age_ms is not None and age > feature.max_age_ms,
-                }
-            )
-        return inputs
-
-
-def _seconds(millis: Millis) -> int:
-    return max(0, millis) // MILLIS_PER_SECOND
-
-
-def _held_back(score: Score) -> list[dict[str, str]]:
-    last = score.verdicts[-1] if score.verdicts else None
-    if last is None or last.proceeds or last.reason in QUIET_REASONS:
-        return []
-    return [{"filter": last.filter, "verdict": last.verdict, "reason": last.reason}]
+        return render_row(row.patient, record, row.score, row.alert, row.retracted, scale, now)

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from stream import host, pipeline
+from stream import fold, pipeline
 from stream.effects import Unfoldable
 
 # Shared cores stall for longer than hypothesis' 200 ms; a slow example is no wrong one.
 settings.register_profile("wardstream", deadline=None)
 settings.load_profile("wardstream")
+
+pytest_plugins = ("tests.bench",)
+"""The broker and the Redis of the run: fixtures `kafka` and `redis_settings`."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +30,7 @@ def nothing_unfoldable(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
         faults.append(fields[-1])
         return Unfoldable(*fields)
 
-    for module in (host, pipeline):
+    for module in (fold, pipeline):
         monkeypatch.setattr(module, "Unfoldable", note)
     yield
     assert not faults or request.node.get_closest_marker("unfoldable"), f"records that could not be folded: {faults}"

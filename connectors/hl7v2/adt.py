@@ -1,4 +1,4 @@
-"""ADT: admissions, transfers, discharges, their cancellations, demographics and merges.
+"""ADT: admissions, transfers, discharges, their cancellations, demographics, merges and what takes a merge back.
 
 Owns what each trigger event means, as a table, and when it happened. Must not know patient keys: a merge names the
 retired side by the sender's identifiers, and the pipeline fills in the key.
@@ -11,7 +11,7 @@ from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
 from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
 from connectors.hl7v2.settings import Hl7Settings
-from events import Admission, Cancellation, Demographics, Discharge, Event, Merge, Millis, Transfer
+from events import Admission, Cancellation, Demographics, Discharge, Event, Merge, Millis, Transfer, Unmerge
 
 TRIGGERS = {
     "A01": "admission",
@@ -22,9 +22,16 @@ TRIGGERS = {
     "A11": "cancelled_admission",
     "A12": "cancelled_transfer",
     "A13": "cancelled_discharge",
+    "A34": "merge",
+    "A37": "unmerge",
     "A40": "merge",
+    "A45": "visit_moved",
 }
-"""HL7 table 0003, as much of it as we use (chapter 3, section 3.3)."""
+"""HL7 table 0003, as much of it as we use (chapter 3, section 3.3). A34 is A40's older
+form, of one identifier. A37 says that two persons are not one; A45 that a visit was another patient's, which says the
+same where the two had been merged."""
+PARTING = frozenset({"unmerge", "visit_moved"})
+"""What names two people in one message."""
 
 PREADMITTED = "P"
 """PV1-2 of a patient who is not here yet (table 0004): the location is where a bed is planned."""
@@ -77,6 +84,9 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
     meaning = TRIGGERS[trigger]
     patient, visit = segments.patient, segments.visit
     event_time, notes = _occurred(header, segments, meaning)
+    if meaning in PARTING:
+        # Nothing else of it is used: until the two are parted, what it says of one would be kept of both.
+        return [Unmerge(event_time, "")], event_time, notes
     events: list[Event] = []
     if meaning == "demographics" or says_who(patient):
         events.append(demographics(patient, event_time))
@@ -103,14 +113,14 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
 
 
 def retired_identifiers(header: Header, mrg: str, settings: Hl7Settings) -> tuple[Identifier, ...]:
-    """Give MRG-1, the identifiers that are retired; raises `Fault` where there are none."""
+    """Give MRG-1, the identifiers that are retired, or a visit is moved from; raises `Fault` where there are none."""
     if not mrg:
-        raise Fault(RefusalReason.MISSING_SEGMENT, "MRG", "a merge needs an MRG segment")
+        raise Fault(RefusalReason.MISSING_SEGMENT, "MRG", "a merge, and a visit that is moved, need an MRG segment")
     field = header.dialect.split(mrg, 2)[1]
     assumed = settings.authorities.get(header.feed, "")
     retired = header.dialect.identifiers(field, assumed, header.facility or header.feed)
     if not retired:
-        raise Fault(RefusalReason.MISSING_IDENTIFIER, "MRG-1", "a merge needs the retired identifier")
+        raise Fault(RefusalReason.MISSING_IDENTIFIER, "MRG-1", "the prior identifier is missing")
     return retired
 
 

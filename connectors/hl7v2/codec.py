@@ -202,12 +202,16 @@ def _about(patient: Patient, visit: Visit, when: Millis, settings: Hl7Settings) 
 
 def _administration(header: Header, lines: list[str], body: bytes, settings: Hl7Settings) -> Decoded:
     """Read ADT (chapter 3)."""
+    meaning = adt.TRIGGERS[header.kind[4:]]
     found: dict[str, str] = {}
+    second = ""
     for line in lines[1:]:
         name = line[:3].upper()
         if name == "MSH":
             raise Fault(RefusalReason.GARBAGE, "MSH[2]", "a second message begins inside the first")
-        if name in {"PID", "MRG"}:
+        if name == "PID" and meaning == "unmerge" and name in found:
+            second = _only(second, line, header)
+        elif name in {"PID", "MRG"}:
             found[name] = _only(found.get(name, ""), line, header)
         else:
             found.setdefault(name, line)
@@ -215,10 +219,18 @@ def _administration(header: Header, lines: list[str], body: bytes, settings: Hl7
     visit = header.dialect.visits[found["PV1"]] if "PV1" in found else NO_VISIT
     segments = adt.AdtSegments(patient, visit, found.get("EVN", ""), found.get("MRG", ""))
     events, event_time, notes = adt.read_adt(header, segments, settings)
-    retired: tuple[Identifier, ...] = ()
-    if adt.TRIGGERS[header.kind[4:]] == "merge":
-        retired = adt.retired_identifiers(header, segments.mrg, settings)
-    return _decoded(header, body, settings, patient, visit, events, event_time, notes, retired)
+    prior: tuple[Identifier, ...] = ()
+    if meaning in {"merge", "visit_moved"} or (meaning == "unmerge" and not second):
+        prior = adt.retired_identifiers(header, segments.mrg, settings)
+    decoded = _decoded(header, body, settings, patient, visit, events, event_time, notes)
+    if meaning == "merge":
+        return msgspec.structs.replace(decoded, retired=prior)
+    if meaning == "visit_moved":
+        return msgspec.structs.replace(decoded, subject=prior, parted=decoded.subject)
+    if meaning == "unmerge":
+        other = prior or _subject(_patient(second, header), header, settings)
+        return msgspec.structs.replace(decoded, parted=other)
+    return decoded
 
 
 def _only(known: str, line: str, header: Header) -> str:
@@ -242,6 +254,13 @@ def _patient(pid: str, header: Header) -> Patient:
     return patient
 
 
+def _subject(patient: Patient, header: Header, settings: Hl7Settings) -> tuple[Identifier, ...]:
+    if patient.complete:
+        return patient.identifiers
+    assumed = settings.authorities.get(header.feed, "")
+    return header.dialect.identifiers(patient.field, assumed, header.facility or header.feed)
+
+
 def _decoded(
     header: Header,
     body: bytes,
@@ -251,12 +270,8 @@ def _decoded(
     events: list[Event],
     event_time: Millis | None,
     notes: list[str],
-    retired: tuple[Identifier, ...] = (),
 ) -> Decoded:
-    subject = patient.identifiers
-    if not patient.complete:
-        assumed = settings.authorities.get(header.feed, "")
-        subject = header.dialect.identifiers(patient.field, assumed, header.facility or header.feed)
+    subject = _subject(patient, header, settings)
     if notes or header.notes or patient.notes:
         told = tuple(dict.fromkeys((*header.notes, *patient.notes, *notes)))
     else:
@@ -270,8 +285,7 @@ def _decoded(
         subject,
         tuple(events),
         visit.encounter,
-        retired,
-        header.kind,
+        kind=header.kind,
         notes=told,
     )
 

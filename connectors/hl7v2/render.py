@@ -122,12 +122,13 @@ def render_adt(  # noqa: PLR0913 - the fields of a message are what they are
     disposition: str = "",
     patient_class: str = "I",
     retired: Identifier | None = None,
+    other: Identifier | None = None,
     name: str = "",
 ) -> bytes:
-    """Render an ADT message: `trigger` is `A01`, `A02`, `A03`, `A04`, `A08`, `A11`, `A12`, `A13` or `A40`.
+    """Render an ADT message: `trigger` is one of `connectors.hl7v2.adt.TRIGGERS`.
 
     `feed` is `MSH-3|MSH-4`; `event_time` (milliseconds) goes to EVN-6, and to PV1-44 of an admission or PV1-45 of a
-    discharge; `retired` is MRG-1 of an A40.
+    discharge; `retired` is MRG-1 of an A34, A40 or A45; `other` is A37's second PID.
 
     >>> print(render_adt("A08", control_id="1", sent_time=0, feed="SIM|HOSP", patient=Identifier("H", "7"),
     ...                  event_time=0, sex="male").decode().split(chr(13))[2])
@@ -151,6 +152,8 @@ def render_adt(  # noqa: PLR0913 - the fields of a message are what they are
             moment if trigger == "A03" else "",
         )
     )
+    if other is not None:
+        segments.append(_patient(other, None, None, None, ""))
     return _message(segments)
 
 

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterator
 from random import Random
 
+from connectors.hospital.slips import draw_mistake
 from connectors.hospital.stay import Stay
 from connectors.hospital.story import Story
 from connectors.hospital.wards import place_bed, place_critical_care
@@ -33,13 +34,25 @@ class Hospital:
     (True, 'A01')
     """
 
-    def __init__(self, seed: int, beds: int = 24, hours: float = 48.0, start_time: Millis = START_TIME) -> None:
-        """Build a hospital of `beds` ward beds, watched for `hours` from `start_time`."""
+    def __init__(
+        self,
+        seed: int,
+        beds: int = 24,
+        hours: float = 48.0,
+        start_time: Millis = START_TIME,
+        mistaken_share: float = 0.0,
+    ) -> None:
+        """Build a hospital of `beds` ward beds, watched for `hours` from `start_time`.
+
+        Of `mistaken_share` of the stays the clerk takes the patient for the one admitted before, merges the two (A40)
+        and takes it back (A37). FHIR has no word for the latter: `as_fhir` leaves it out.
+        """
         if beds < 1 or hours <= 0:
             raise ValueError("a hospital has a bed at least, and is watched for some time")
         self.seed = seed
         self.beds = beds
         self.start_time = start_time
+        self.mistaken_share = mistaken_share
         self.end_time = start_time + int(hours * MILLIS_PER_HOUR)
 
     def __iter__(self) -> Iterator[Story]:
@@ -76,7 +89,11 @@ class Hospital:
             start_time, bed = heapq.heappop(free)
             number += 1
             own = Random(f"wardstream stay {self.seed} {number}")  # noqa: S311 - a simulation, seeded
-            stay = Stay(own, number, start_time, place_bed(bed), place_critical_care(number))
+            # Drawn apart: whoever else comes, and what is sent of them, is the same with and without mistakes.
+            wrong = Random(f"wardstream mistake {self.seed} {number}")  # noqa: S311 - a simulation, seeded
+            mistaken = number > 1 and wrong.random() < self.mistaken_share
+            mistake = draw_mistake(wrong, start_time) if mistaken else None
+            stay = Stay(own, number, start_time, place_bed(bed), place_critical_care(number), mistake)
             yield start_time, stay.tell()
             free_time = stay.plan.ward_end_time + random.randrange(*TURNOVER_MIN) * MILLIS_PER_MINUTE
             heapq.heappush(free, (free_time, bed))

@@ -46,13 +46,13 @@ def as_hl7(story: Story) -> bytes | None:
             story.trigger, control_id=story.control_id, sent_time=story.sent_time, feed=FEED, patient=story.patient,
             event_time=story.event_time, encounter=story.encounter, location=story.location,
             birth_date=story.birth_date, sex=story.sex, deceased=story.deceased, disposition=story.disposition,
-            retired=story.retired,
+            retired=story.retired, other=story.other,
         )  # fmt: skip
     return None
 
 
 def as_fhir(story: Story) -> bytes | None:
-    """Render a story as one FHIR Bundle (a collection); None for an outcome.
+    """Render a story as one FHIR Bundle (a collection); None for an outcome, and for a merge taken back.
 
     Admission, transfer, discharge and what takes them back are a Patient and an Encounter, as is a change of
     demographics; results an Observation each; a merge a Patient that replaces another (Patient.link).
@@ -63,7 +63,7 @@ def as_fhir(story: Story) -> bytes | None:
     """
     if story.kind == "oru":
         return render_bundle([_observation(story, charted) for charted in story.results])
-    if story.kind == "adt":
+    if story.kind == "adt" and story.other is None:
         person = render_patient(
             patient=story.patient, patient_id=story.patient.value, birth_date=story.birth_date, sex=story.sex,
             deceased=story.deceased, last_updated=story.sent_time,

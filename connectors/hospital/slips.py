@@ -26,6 +26,8 @@ MOVE_CANCELLED_SHARE = 0.012
 """Stays with a move that was told and did not happen (A12)."""
 DISCHARGE_CANCELLED_SHARE = 0.012
 """Stays whose discharge was told too early and taken back (A13)."""
+MISTAKE_MIN, MISTAKE_LASTS_MIN = (60, 360), (20, 240)
+"""When, after an admission, the patient is taken for another one, and how long it stands."""
 QUIET_MS = 3 * MILLIS_PER_HOUR
 """No clerk's story begins later than this before a stay or its time on the ward ends."""
 
@@ -89,3 +91,21 @@ def _merge(random: Random, slips: Slips, at: Millis) -> Slips:
         again = later + random.randrange(5, 40) * MILLIS_PER_MINUTE
         return msgspec.structs.replace(slips, merge_time=at, merge_inverted_time=later, merge_again_times=(again,))
     return msgspec.structs.replace(slips, merge_time=at)
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """The number before a stay's own is merged into it by mistake, and unmerged again."""
+
+    time: Millis
+    end_time: Millis
+
+
+def draw_mistake(random: Random, start_time: Millis) -> Mistake:
+    """Draw when a stay that begins then is taken for its neighbour's.
+
+    >>> from random import Random
+    >>> draw_mistake(Random(1), 0) == draw_mistake(Random(1), 0)
+    True
+    """
+    at = start_time + random.randrange(*MISTAKE_MIN) * MILLIS_PER_MINUTE
+    return Mistake(at, at + random.randrange(*MISTAKE_LASTS_MIN) * MILLIS_PER_MINUTE)

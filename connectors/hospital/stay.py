@@ -16,7 +16,7 @@ from connectors.hospital.charting import Chart, chart_bloods, chart_vitals, slip
 from connectors.hospital.physiology import Body
 from connectors.hospital.plan import draw_plan
 from connectors.hospital.rounds import draw_delay, next_round
-from connectors.hospital.slips import draw_slips
+from connectors.hospital.slips import Mistake, draw_slips
 from connectors.hospital.story import Charted, Story
 from connectors.hospital.troubles import LACTATE
 from connectors.hospital.wards import identify, place_elsewhere
@@ -41,8 +41,17 @@ _sent_time = attrgetter("sent_time")
 class Stay:
     """One stay: `plan` says how it goes, `tell` gives its messages."""
 
-    def __init__(self, random: Random, number: int, start_time: Millis, bed: Location, critical_bed: Location) -> None:
+    def __init__(
+        self,
+        random: Random,
+        number: int,
+        start_time: Millis,
+        bed: Location,
+        critical_bed: Location,
+        mistake: Mistake | None = None,
+    ) -> None:
         """Draw a stay that begins at `start_time`; `number` names it. Number 3 is a child, 5 an old man on oxygen."""
+        self._mistake = mistake
         self._random = random
         self._number = number
         self.plan = plan = draw_plan(random, number, start_time)
@@ -102,6 +111,11 @@ class Stay:
         if slips.merge_inverted_time is not None and slips.merge_inverted_time < end_time:
             inverted = self._move("A40", slips.merge_inverted_time, slips.merge_inverted_time)
             yield msgspec.structs.replace(inverted, patient=self._temporary, retired=self._known)
+        mistake = self._mistake
+        if mistake is not None and mistake.end_time < end_time:
+            neighbour = identify(self._number - 1)
+            yield msgspec.structs.replace(self._move("A40", mistake.time, mistake.time), retired=neighbour)
+            yield msgspec.structs.replace(self._move("A37", mistake.end_time, mistake.end_time), other=neighbour)
         if slips.demographics_time is not None and slips.demographics_time < end_time:
             yield self._move("A08", slips.demographics_time, slips.demographics_time)
         if slips.false_move_time is not None:

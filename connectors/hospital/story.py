@@ -46,12 +46,14 @@ class Story(msgspec.Struct, frozen=True, gc=False):
     control_id: str
     trigger: str = ""
     """HL7's event: A01 admission, A02 transfer, A03 discharge, A08 demographics, A11, A12, A13 the first three taken
-    back, A40 merge."""
+    back, A40 merge, A37 a merge taken back."""
     birth_date: str | None = None
     sex: str | None = None
     deceased: bool | None = None
     disposition: str = ""
     retired: Identifier | None = None
+    other: Identifier | None = None
+    """Whom an A37 says that `patient` is not."""
     order: str = ""
     """Filler order number: a correction names the same one."""
     results: tuple[Charted, ...] = ()

@@ -30,7 +30,10 @@ def fhir_arrivals(data: bytes, settings: FhirSettings, name: str, expected: str 
     if expected and len(results) == 1 and _another(results[0][0], expected):
         detail = "not the type that the URL names"
         results = [(Refusal(RefusalReason.INVALID_VALUE, "$.resourceType", detail, feed=settings.server), data)]
-    found = (Arrival(f"{name}#{number}", None, own, "fhir", result) for number, (result, own) in enumerate(results, 1))
+    found = (
+        Arrival(f"{name}#{number}", None, own, "fhir", result, None if own is data else data)
+        for number, (result, own) in enumerate(results, 1)
+    )
     return list(group_arrivals(found))
 
 

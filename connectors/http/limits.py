@@ -59,6 +59,8 @@ class HttpLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For a whole body: 16 MiB over a line of 2 Mbit/s."""
     idle_timeout_s: float = 60.0
     """A connection that sends no whole request for so long is closed; engines open another."""
+    offered_at_once_max: int = OFFERED_AT_ONCE_MAX
+    """Messages of one request that are offered together; all of them where the intake stores a Bundle in one piece."""
     connections_max: int = 500
     """Open at a time; one more closes that which has been idle the longest. Half of a process's usual 1,024 files."""
     streams_max: int = 50

@@ -86,17 +86,18 @@ class Live:
             newest = await self._reading.newest_alert()
             # A number that is not reached yet was given out before a restore: whoever waits for it would wait in vain.
             start = newest if after is None else min(after, newest)
-            return await self._stream(request, start)
+            gap = after is not None and not await self._reading.reaches(after)
+            return await self._stream(request, start, gap=gap)
         finally:
             self.open -= 1
 
-    async def _stream(self, request: web.Request, after: int) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, after: int, *, gap: bool) -> web.StreamResponse:
         response = web.StreamResponse(headers=HEADERS)
         response.force_close()
         _bound_buffers(request)
         await response.prepare(request)
         # A task of its own, so that a lost connection ends the stream at once and not at its next heartbeat.
-        task = asyncio.create_task(self._run(request, response, after))
+        task = asyncio.create_task(self._run(request, response, after, gap=gap))
         self._tasks[request.protocol] = task
         try:
             await asyncio.wait({task})
@@ -112,8 +113,9 @@ class Live:
             request.transport.abort()
         return response
 
-    async def _run(self, request: web.Request, response: web.StreamResponse, after: int) -> None:
-        await self._write(request, response, b"retry: %d\n\n" % STREAM_RETRY_MS + await self._heartbeat())
+    async def _run(self, request: web.Request, response: web.StreamResponse, after: int, *, gap: bool) -> None:
+        missed = b'event: gap\ndata: {"after":%d}\n\n' % after if gap else b""
+        await self._write(request, response, b"retry: %d\n\n" % STREAM_RETRY_MS + await self._heartbeat() + missed)
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             while not stopping.done():

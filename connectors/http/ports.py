@@ -49,6 +49,10 @@ class Reading(Protocol):
         """Give alert events with a number above `after`, in order, at most `limit`."""
         ...
 
+    async def reaches(self, after: int) -> bool:
+        """Say whether every alert event after a number can still be given; False where some are no longer kept."""
+        ...
+
     async def open_alerts(self) -> bytes:
         """Give the newest event of every open alert, as one JSON document."""
         ...

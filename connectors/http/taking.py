@@ -31,7 +31,6 @@ from connectors.http.limits import (
     DECODED_INLINE_BYTES_MAX,
     DECODERS_MAX,
     HL7_MESSAGES_MAX,
-    OFFERED_AT_ONCE_MAX,
     RETRY_AFTER_S,
     HttpLimits,
 )
@@ -128,7 +127,7 @@ class Taking:
     async def _stored(self, arrivals: list[Arrival]) -> list[Receipt]:
         """Offer all, in order, and wait until all is durable. Raises `NotStoredError`."""
         receipts: list[Receipt] = []
-        for portion in in_portions(arrivals, OFFERED_AT_ONCE_MAX):
+        for portion in in_portions(arrivals, self._limits.offered_at_once_max):
             receipts += await (await self._intake.offer(portion))
         assert len(receipts) == len(arrivals), "the intake gives one receipt an arrival"
         return receipts

@@ -42,6 +42,8 @@ class Arrival(msgspec.Struct, frozen=True):
     """The message's own bytes (for an entry of a Bundle: the resource's); None where no bytes were ever sent."""
     format: Format
     decoded: Decoded | Refusal
+    whole: bytes | None = None
+    """What it was posted in, where that is more than `data`: a Bundle, whose entries lean on one another."""
 
     def __repr__(self) -> str:
         """Say what came and how much of it: its bytes and its file's name may name a patient.

@@ -52,4 +52,5 @@ def _join(arrivals: list[Arrival]) -> Arrival:
             pieces and arrival.data is pieces[-1]
         ):  # a Bundle's bytes once, not N times
             pieces.append(arrival.data)
-    return Arrival(first.position, first.received_time, b"\n".join(pieces), first.format, combine(_decoded(arrivals)))
+    joined = combine(_decoded(arrivals))
+    return Arrival(first.position, first.received_time, b"\n".join(pieces), first.format, joined, first.whole)

@@ -98,11 +98,13 @@ class SqliteJournal:
         identities: Sequence[tuple[str, str, str, Millis]],
         counts: dict[str, int],
         forgotten: Sequence[tuple[str, str]] = (),
+        former: Sequence[tuple[str, str, str]] = (),
     ) -> int:
         """Store a batch in one transaction, durable on return; give the log's end offset.
 
         An identity is (authority, value, patient key, when the patient was last named, at most a day before).
-        `forgotten` are identifiers (authority, value) whose link the retention lets go.
+        `forgotten` are identifiers (authority, value) whose link the retention lets go. `former` are (authority, value,
+        the keys that led to the patient's through merges; empty text for none) where these changed.
         """
         with transaction(self._db) as db:
             end = self.end()
@@ -120,6 +122,9 @@ class SqliteJournal:
             db.executemany("INSERT INTO dead_letters (received_time, letter, bytes) VALUES (?, ?, ?)", dead_letters)
             db.executemany("DELETE FROM identities WHERE authority = ? AND value = ?", forgotten)
             db.executemany("INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", identities)
+            db.executemany("INSERT OR REPLACE INTO former_keys VALUES (?, ?, ?)", former)
+            if former:
+                db.execute("DELETE FROM former_keys WHERE keys = ''")
             db.executemany(
                 "INSERT INTO counts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
                 sorted(counts.items()),
@@ -161,6 +166,11 @@ class SqliteJournal:
     def identities(self) -> Iterator[tuple[str, str, str]]:
         """Give every stored (authority, value, patient)."""
         yield from self._db.execute("SELECT authority, value, patient FROM identities")
+
+    def former_keys(self) -> Iterator[tuple[str, str, str]]:
+        """Give (authority, value, former patient keys) of every identifier that a merge moved."""
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former_keys'").fetchone():
+            yield from self._db.execute("SELECT authority, value, keys FROM former_keys")
 
     def patients_used(self) -> Iterator[tuple[str, Millis]]:
         """Give every patient that has an identity, with when it was last named."""

@@ -28,7 +28,13 @@ class JournalError(RuntimeError):
 
 
 _ABOUT = "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+_FORMER_KEYS = (
+    "CREATE TABLE IF NOT EXISTS former_keys ("
+    " authority TEXT NOT NULL, value TEXT NOT NULL, keys TEXT NOT NULL, PRIMARY KEY (authority, value)) WITHOUT ROWID"
+)
+"""Added beside schema 2, not in its place: a release that does not know it works as it did, and unmerges nobody."""
 _NEW_IN_2 = (
+    _FORMER_KEYS,
     "CREATE TABLE IF NOT EXISTS messages (offset INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS hashes (hash BLOB PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS hashes_by_offset ON hashes (offset)",
@@ -66,6 +72,8 @@ def prepare(database: sqlite3.Connection, folder: Path) -> None:
         _move_outputs(database, folder)
         with transaction(database) as db:
             _to_2(db)
+    elif found == SCHEMA_VERSION:
+        database.execute(_FORMER_KEYS)
 
 
 def _schema_of(database: sqlite3.Connection) -> int:

@@ -19,15 +19,20 @@ EXIT_REFUSED_IN_PART = 3
 _COMMANDS = {
     "demo": "stream.cli.demo",
     "run": "stream.cli.run",
+    "gateway": "stream.cli.gateway",
     "simulate": "stream.cli.simulate",
     "replay": "stream.cli.replay",
     "evaluate": "stream.cli.evaluate",
     "models": "stream.cli.models",
+    "control": "stream.cli.control",
     "features": "stream.cli.features",
     "deadletters": "stream.cli.deadletters",
     "backup": "stream.cli.backup",
     "restore": "stream.cli.restore",
     "doctor": "stream.cli.doctor",
+    "live": "stream.cli.live",
+    "worker": "stream.cli.worker",
+    "learner": "stream.cli.learner",
 }
 
 EPILOG = """\b

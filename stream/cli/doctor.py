@@ -5,10 +5,13 @@ Owns the list of checks. Must not know how anything is mended: each finding name
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
 import sys
+import time
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -17,11 +20,14 @@ import click
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from connectors.kafka.settings import PASSWORD_VARIABLE as KAFKA_PASSWORD
+from connectors.redis.settings import PASSWORD_VARIABLE as REDIS_PASSWORD
 from connectors.sqlite.journal import JournalError, SqliteJournal
 from connectors.sqlite.state_store import SqliteStateStore
+from events import Millis
 from stream.catalogues import catalogue_for
 from stream.cli import EXIT_DONE, EXIT_FAILED
-from stream.cli.options import PSEUDONYM_KEY_VARIABLE, config_option, read_settings
+from stream.cli.options import PSEUDONYM_KEY_VARIABLE, config_option, read_settings, read_site
 from stream.service import STATE_FILE
 from stream.settings import ConfigurationError
 from stream.versions import load_versions
@@ -31,15 +37,22 @@ FREE_BYTES_MIN = 1024**3
 SQLITE_MIN = (3, 35, 0)
 """The first SQLite with the upsert and returning clauses that stores of ours may use."""
 
+LIVE_TABLES = {"kafka", "redis", "live"}
+"""A configuration with one of these is of a live installation."""
+
 Finding = tuple[bool, str, str]
 """(well, what was looked at, what to do if not well)."""
 
 
 HELP = """Check versions, configuration, model versions and a data folder; exit 1 where something is wrong.
 
+Where the configuration has [kafka], [redis] or [live], Kafka and Redis are looked at too: reached and secured as it
+says, topics as declared, nothing thrown out or forgotten, clocks, trusted versions, names. Nothing is changed.
+
 \b
-Example:
+Examples:
   wardstream doctor --config wardstream.toml --data-dir /var/lib/wardstream
+  wardstream doctor --config live.toml
 """
 
 
@@ -55,6 +68,7 @@ def command(config_path: Path | None, data_dir: Path | None) -> int:
         *_pseudonyms(),
         *_versions(),
         *(_data_folder(data_dir) if data_dir else ()),
+        *_live(config_path),
     ]
     for well, subject, remedy in findings:
         console.print(f"[green]ok[/]    {subject}" if well else f"[red]WRONG[/] {subject}\n      {remedy}")
@@ -75,6 +89,28 @@ def _packages() -> Iterator[Finding]:
             found = "missing"
         well = found != "missing" and requirement.specifier.contains(found, prereleases=True)
         yield well, f"{requirement.name} {found}", f"needs {requirement}: run `make setup`"
+
+
+def _live(path: Path | None) -> Iterator[Finding]:
+    """Look at Kafka and Redis, where the configuration is of a live installation."""
+    try:
+        site = read_site(path)
+        catalogue = catalogue_for(site.settings)
+    except ConfigurationError:
+        return  # told already
+    if path is None or not LIVE_TABLES & tomllib.loads(path.read_text(encoding="utf-8")).keys():
+        return
+    from stream.live.doctor import KafkaDoctor
+    from stream.live.redis_doctor import RedisDoctor
+
+    passwords = os.environ.get(KAFKA_PASSWORD, ""), os.environ.get(REDIS_PASSWORD, "")
+    kafka = KafkaDoctor(site.kafka, site.live, passwords[0], load_versions()[0], now=_now())
+    yield from asyncio.run(kafka.examine())
+    yield from RedisDoctor(site.redis, site.kafka, passwords[1], catalogue, _now).examine()
+
+
+def _now() -> Millis:
+    return time.time_ns() // 1_000_000
 
 
 def _configuration(path: Path | None) -> Iterator[Finding]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sqlite3
 
+from connectors.kafka.faults import BrokerError, ConnectionSettingsError
+from connectors.local.processes import LocalError
 from connectors.sources import SourceError
 from connectors.sqlite.backup import BackupError
 from connectors.sqlite.journal import JournalError
 from stream.settings import ConfigurationError
 from stream.versions import NoSuchVersionError
 
-USAGE_FAULTS = (SourceError, NoSuchVersionError, ConfigurationError)
+USAGE_FAULTS = (SourceError, NoSuchVersionError, ConfigurationError, ConnectionSettingsError)
 """Something named on the command line is not there or is not what it should be: exit code 2."""
-OPERATOR_FAULTS = (JournalError, BackupError, sqlite3.OperationalError, OSError)
+OPERATOR_FAULTS = (JournalError, BackupError, BrokerError, LocalError, sqlite3.OperationalError, OSError)
 """Something the command stands on is broken: exit code 1."""

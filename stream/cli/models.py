@@ -1,6 +1,7 @@
-"""`wardstream models`: which versions there are, what one is made of, and training a first one.
+"""`wardstream models`: which versions there are, what one is made of, training a first one, and the live service's.
 
-Owns the commands. Must not know how a version scores.
+Owns the group and the commands that need no live service; `live_models` has the others. Must not know how a version
+scores.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stream.cli import EXIT_DONE
-from stream.cli.options import code_version
+from stream.cli import EXIT_DONE, live_models
+from stream.cli.options import code_version, config_option
 from stream.versions import NoSuchVersionError, choose_version, load_versions
 
 _folder = click.option(
@@ -20,12 +21,21 @@ _folder = click.option(
 )
 
 
-HELP = """List, show and train model versions. A version is immutable and named by the hash of its content.
+HELP = """List, show and train model versions; sign, publish and promote them in the live service.
+
+A version is immutable and named by the hash of its content. On the live service (Kafka) it goes this way: train, show
+(review its card), sign, publish, promote --shadow, promote. `rollback` undoes the last promotion within seconds. The
+embedded service (`wardstream run`) takes its version by --model instead.
 
 \b
 Examples:
   wardstream models list
   wardstream models train --out versions/ --seed 3
+  wardstream models keygen models-key.pem
+  wardstream models sign versions/4f1c02aa91be.json --key models-key.pem
+  wardstream models publish versions/4f1c02aa91be.json --config wardstream.toml
+  wardstream models promote 4f1c --shadow --config wardstream.toml
+  wardstream models rollback --config wardstream.toml
 """
 
 
@@ -34,10 +44,27 @@ def command() -> None:
     """Group the commands."""
 
 
+for _live in (
+    live_models.keygen,
+    live_models.sign_version,
+    live_models.publish,
+    live_models.promote,
+    live_models.rollback,
+):
+    command.add_command(_live)
+
+
 @command.command("list")
 @_folder
-def list_versions(models_dir: Path | None) -> int:
+@click.option("--live", is_flag=True, help="Those of the live service, and which is in force; needs --config.")
+@config_option
+def list_versions(models_dir: Path | None, config_path: Path | None, *, live: bool) -> int:
     """List the versions at hand, the shipped one first."""
+    if live:
+        if config_path is None:
+            raise click.UsageError("--live needs --config: its [kafka] table says where the live service is")
+        Console().print(live_models.live_table(config_path))
+        return EXIT_DONE
     versions, wrong = load_versions(models_dir)
     table = Table()
     for column in ("version", "horizon", "trained on", "rows", "positives", "threshold"):

@@ -13,12 +13,14 @@ import click
 
 from events import Millis, from_iso
 from models.version import ModelVersion
-from stream.host import Release
 from stream.identity import Pseudonyms
+from stream.release import Release
 from stream.settings import ConfigurationError, Settings, SiteFile, parse_site
 from stream.versions import choose_version, load_versions, shipped_version
 
 PSEUDONYM_KEY_VARIABLE = "WARDSTREAM_PSEUDONYM_KEY"
+BUILD_VARIABLE = "WARDSTREAM_BUILD"
+"""Names a build, such as a commit: two builds of one version are two releases in the log."""
 TOKEN_VARIABLE = "WARDSTREAM_HTTP_TOKEN"  # noqa: S105 - the variable's name
 """The bearer token that the service asks for, and that our own senders give."""
 
@@ -75,8 +77,9 @@ def read_pseudonyms() -> Pseudonyms:
 
 
 def code_version() -> str:
-    """Give the release's version."""
-    return installed_version("wardstream")
+    """Give the release's version, with the name of the build where the environment has one."""
+    build = os.environ.get(BUILD_VARIABLE, "")
+    return installed_version("wardstream") + (f"+{build}" if build else "")
 
 
 def make_release(

@@ -7,15 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from connectors.sources import Source
+
+class Measured(Protocol):
+    """Something that is read, and knows how much of it there is."""
+
+    @property
+    def bytes_total(self) -> int:
+        """How much there is."""
+        ...
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of that has been read."""
+        ...
 
 
 @contextmanager
-def show_progress(what: str, sources: Sequence[Source], *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+def show_progress(what: str, sources: Sequence[Measured], *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """Show a bar while the block runs; gives the function to call with the number of messages done.
 
     The bar is by bytes read, where the sources know their size; a source that has to be sorted is read to its end

@@ -6,6 +6,7 @@ Owns the command's options, progress and closing table. Must not know how a repl
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
 from connectors.sources import Arrival, Source, SourceSettings, group_arrivals, open_source
 from connectors.sqlite.journal import JOURNAL_FILE, SqliteJournal
 from connectors.sqlite.locks import COMPACTION_LOCK_FILE, share
@@ -27,12 +29,15 @@ from stream.cli.options import (
     models_folder_option,
     read_instant,
     read_pseudonyms,
-    read_settings,
+    read_site,
     warn,
 )
 from stream.cli.progress import show_progress
 from stream.replay import Replay, start_at_beginning
-from stream.settings import Settings
+from stream.settings import Settings, SiteFile
+
+KAFKA = "kafka:"
+EVENTS = "events.v1"
 
 HELP = """Replay SOURCE… through the same core as live, and write what it says.
 
@@ -43,15 +48,21 @@ SOURCE is one of
   a folder of them
   physionet2019:DIR, physionet2012:DIR   public ICU data
   journal:DIR               the journal of an embedded service
+  kafka:events.v1           the live service's log, as --config says where; kafka:hl7v2.ingest.v1 and
+                            kafka:fhir.ingest.v1 are the messages before it
 
 \b
 DIR gets scores.ndjson, alerts.ndjson, suppressed.ndjson, dead_letters.ndjson, summary.json, digest.txt.
 The same source gives the same digest, always. Patients are pseudonyms unless --identified. With --from, what came
 before is folded too, so that a stretch says what it said then; it is only not written.
 
+A recorded log is replayed as it was decided then. --model and --enabled put other decisions in their place; so does
+--config for a journal, and for kafka:events.v1, where the file says how Kafka is reached too, only with --what-if.
+
 \b
 Examples:
   wardstream replay feed.hl7 --out out/
+  wardstream replay kafka:events.v1 --config wardstream.toml --out live/
   wardstream replay journal:/var/lib/wardstream --out tuesday/ --from 2026-03-03T00:00:00Z --to 2026-03-04T00:00:00Z
 """
 
@@ -69,9 +80,10 @@ Examples:
 @click.option("--speed", type=click.FloatRange(min=0), default=0, help="Times real time; 0 is as fast as it goes.")
 @click.option("--identified", is_flag=True, help="Keep the source's identifiers in the output. Handle it as records.")
 @click.option("--enabled", is_flag=True, help="Let the model's alerts be told, as if a promotion had been signed.")
+@click.option("--what-if", "what_if", is_flag=True, help="Decide a recorded log anew, by --config and --model.")
 @click.option("--fhir", is_flag=True, help="Also write alerts.fhir.ndjson: each alert event as FHIR R4B.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
-def command(
+def command(  # noqa: PLR0913 - as many as there are options
     sources: tuple[str, ...],
     folder: Path,
     config_path: Path | None,
@@ -83,17 +95,27 @@ def command(
     *,
     identified: bool,
     enabled: bool,
+    what_if: bool,
     fhir: bool,
     quiet: bool,
 ) -> int:
     """Run the replay; exit 3 where some input was refused."""
-    settings = read_settings(config_path)
-    release, versions = make_release(settings, model_name, models_dir, enabled=enabled)
+    site = read_site(config_path)
+    release, versions = make_release(site.settings, model_name, models_dir, enabled=enabled)
+    anew = bool(what_if or model_name or enabled)
     began = time.perf_counter()
-    journals = [source for source in sources if source.startswith("journal:")]
-    if journals and len(sources) > 1:
-        raise click.UsageError("a journal is replayed by itself: it is a whole log, not one source among others")
-    opened = [] if journals else open_sources(sources, settings)
+    log = _whole_log(sources, site)
+    if log == EVENTS:
+        if identified or speed:
+            raise click.UsageError("the log names nobody and has no speed: leave out --identified and --speed")
+        from stream.cli.replay_log import replay_events
+
+        chosen = release if anew else None
+        return replay_events(
+            folder, site, kafka_password(), versions,
+            release=chosen, fhir=fhir, since=start or 0, end=end, quiet=quiet, show=_show,
+        )  # fmt: skip
+    opened = [] if log else open_sources(sources, site.settings, kafka=site.kafka)
     with show_progress("replay", opened, quiet=quiet) as advance:
         replay = Replay(
             folder,
@@ -105,18 +127,35 @@ def command(
             since=start or 0,
             on_progress=advance,
         )
-        if journals:
-            what_if = bool(config_path or model_name or enabled)
-            _replay_journal(replay, Path(journals[0].partition(":")[2]), end, speed, what_if=what_if)
+        if log:
+            _replay_journal(replay, Path(log), end, speed, what_if=anew or config_path is not None)
         else:
             replay.messages(_paced(_until(merge_sources(opened), end), speed))
     result = replay.finish(time.perf_counter() - began)
     if not quiet:
-        _show(Console(), result.summary, folder)
+        _show(result.summary, folder)
     if result.summary["unfoldable"]:
         click.echo("Error: records could not be folded; that is a fault of ours: see dead_letters.ndjson", err=True)
         return EXIT_FAILED
     return EXIT_REFUSED_IN_PART if result.summary["dead_letters"] else EXIT_DONE
+
+
+def _whole_log(sources: Sequence[str], site: SiteFile) -> str:
+    """Give what is replayed where it is a recorded log: a journal's folder, or `events.v1`; else nothing."""
+    from_kafka = [source for source in sources if source.startswith(KAFKA)]
+    logs = [source.partition(":")[2] for source in sources if source.startswith("journal:")]
+    if from_kafka:
+        from stream.kafka_source import topic_of
+
+        logs += [EVENTS for source in from_kafka if topic_of(source, site.kafka) == EVENTS]
+    if logs and len(sources) > 1:
+        raise click.UsageError("a recorded log is replayed by itself: it is whole, not one source among others")
+    return logs[0] if logs else ""
+
+
+def kafka_password() -> str:
+    """Give the password for Kafka, or an empty one."""
+    return os.environ.get(PASSWORD_VARIABLE, "")
 
 
 def _replay_journal(replay: Replay, folder: Path, end: Millis | None, speed: float, *, what_if: bool) -> None:
@@ -133,13 +172,22 @@ def _replay_journal(replay: Replay, folder: Path, end: Millis | None, speed: flo
         journal.close()
 
 
-def open_sources(specs: Sequence[str], settings: Settings, *, every: int = 1) -> list[Source]:
-    """Open each SOURCE; raises `SourceError` for the first that is none."""
-    for spec in specs:
-        if spec.startswith("kafka:"):
-            raise click.UsageError("kafka: sources come with the live service; replay files, physionet2019:, journal:")
+def open_sources(
+    specs: Sequence[str], settings: Settings, *, every: int = 1, kafka: KafkaSettings | None = None
+) -> list[Source]:
+    """Open each SOURCE; raises `SourceError` for the first that is none. `kafka` says where `kafka:` sources are."""
     how = SourceSettings(hl7=settings.hl7, fhir=settings.fhir, every=every)
-    return [open_source(spec, how) for spec in specs]
+    opened: list[Source] = []
+    for spec in specs:
+        if not spec.startswith(KAFKA):
+            opened.append(open_source(spec, how))
+        elif kafka is None:
+            raise click.UsageError("kafka: sources are for `wardstream replay`; give files, or a public data set")
+        else:
+            from stream.kafka_source import KafkaSource, topic_of
+
+            opened.append(KafkaSource(topic_of(spec, kafka), kafka, settings, kafka_password()))
+    return opened
 
 
 def merge_sources(opened: Sequence[Source]) -> Iterator[Arrival]:
@@ -173,7 +221,8 @@ def _paced(received: Iterable[Received], speed: float) -> Iterator[Received]:
         yield one
 
 
-def _show(console: Console, summary: dict[str, object], folder: Path) -> None:
+def _show(summary: dict[str, object], folder: Path) -> None:
+    console = Console()
     table = Table(title=f"Replayed to {folder}", show_header=False)
     for name in (
         "messages",

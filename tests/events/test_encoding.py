@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from events import (
     Acknowledgement,
     Admission,
+    Availability,
     Cancellation,
     CodeVersion,
     Configuration,
@@ -22,14 +23,17 @@ from events import (
     Envelope,
     Event,
     Feedback,
+    Handover,
     KillSwitch,
     Location,
     Merge,
     Observation,
     Outcome,
     Promotion,
+    Retirement,
     Tick,
     Transfer,
+    Unmerge,
     decode_envelope,
     encode_envelope,
     envelope_digest,
@@ -39,6 +43,7 @@ from events.encoding import ENVELOPE_BYTES_MAX, UndecodableEnvelopeError
 WORDS = st.text(max_size=12)
 TIMES = st.integers(-(2**52), 2**52)
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+SEQUENCES = st.integers(0, 2**53)
 CODINGS = st.lists(st.tuples(WORDS, WORDS), max_size=3).map(tuple)
 LOCATIONS = st.builds(Location, ward=WORDS, room=WORDS, bed=WORDS, facility=WORDS)
 OBSERVATIONS = st.builds(
@@ -74,7 +79,17 @@ EVENTS: dict[type, st.SearchStrategy[Any]] = {
         sex=st.sampled_from([None, "male", "female", "other", "unknown"]),
         deceased=st.none() | st.booleans(),
     ),
-    Merge: st.builds(Merge, event_time=TIMES, retired=WORDS),
+    Merge: st.builds(Merge, event_time=TIMES, retired=WORDS, provisional=st.booleans()),
+    Unmerge: st.builds(Unmerge, event_time=TIMES, restored=WORDS, apart=st.booleans()),
+    Retirement: st.builds(Retirement, event_time=TIMES, survivor=WORDS, provisional=st.booleans()),
+    Handover: st.builds(
+        Handover,
+        event_time=TIMES,
+        retired=WORDS,
+        record=st.binary(max_size=40),
+        home=st.booleans(),
+        provisional=st.booleans(),
+    ),
     Outcome: st.builds(Outcome, event_time=TIMES, kind=WORDS, onset=st.booleans()),
     Acknowledgement: st.builds(Acknowledgement, event_time=TIMES, alert_id=WORDS, actor=WORDS),
     Feedback: st.builds(
@@ -84,9 +99,12 @@ EVENTS: dict[type, st.SearchStrategy[Any]] = {
         verdict=st.sampled_from(["agree", "disagree", "dismissed"]),
         reason=WORDS,
     ),
-    Promotion: st.builds(Promotion, event_time=TIMES, version=WORDS, enabled=st.booleans()),
-    Configuration: st.builds(Configuration, event_time=TIMES, configuration_hash=WORDS, content=WORDS),
-    KillSwitch: st.builds(KillSwitch, event_time=TIMES, engaged=st.booleans(), reason=WORDS),
+    Promotion: st.builds(Promotion, event_time=TIMES, version=WORDS, enabled=st.booleans(), sequence=SEQUENCES),
+    Configuration: st.builds(
+        Configuration, event_time=TIMES, configuration_hash=WORDS, content=WORDS, sequence=SEQUENCES
+    ),
+    KillSwitch: st.builds(KillSwitch, event_time=TIMES, engaged=st.booleans(), reason=WORDS, sequence=SEQUENCES),
+    Availability: st.builds(Availability, event_time=TIMES, version=WORDS, available=st.booleans()),
     CodeVersion: st.builds(CodeVersion, event_time=TIMES, version=WORDS),
     Tick: st.builds(Tick, event_time=TIMES),
 }
@@ -101,6 +119,8 @@ ENVELOPES = st.builds(
     message_id=WORDS,
     position=WORDS,
     encounter=WORDS,
+    named=st.lists(WORDS, max_size=3).map(tuple),
+    hops=st.integers(0, 9),
 )
 SAMPLE = Envelope(
     envelope_id="id",
@@ -213,7 +233,9 @@ def test_digest_ignores_the_position(envelope: Envelope, position: str) -> None:
 def test_digest_covers_every_other_field(field: str) -> None:
     """A change of any field but the position changes the digest."""
     before = getattr(SAMPLE, field)
-    after = f"{before}x" if isinstance(before, str) else before[:1] if isinstance(before, tuple) else before + 1
+    after = (
+        f"{before}x" if isinstance(before, str) else (before[:1] or ("x",)) if isinstance(before, tuple) else before + 1
+    )
     assert envelope_digest(msgspec.structs.replace(SAMPLE, **{field: after})) != envelope_digest(SAMPLE)
 
 

@@ -23,8 +23,8 @@ from connectors.sources import Arrival
 from events import MILLIS_PER_MINUTE, Envelope, Event, Location, content_id
 from models.version import ModelVersion
 from stream.cli import main
-from stream.host import Release
 from stream.identity import Pseudonyms
+from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.versions import load_versions

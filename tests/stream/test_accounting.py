@@ -22,7 +22,7 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival, open_source
 from connectors.sources.grouping import group_arrivals
 from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Location
-from stream.host import Release
+from stream.release import Release
 from stream.replay import Replay
 from stream.service import EmbeddedService
 from stream.settings import Settings

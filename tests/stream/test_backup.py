@@ -16,7 +16,7 @@ from connectors.sqlite.backup import CONTENTS_FILE, BackupError, back_up, restor
 from connectors.sqlite.journal import SqliteJournal
 from connectors.sqlite.state_store import SqliteStateStore
 from events import MILLIS_PER_HOUR
-from stream.host import Release
+from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream

@@ -20,7 +20,7 @@ from connectors.sources import Arrival
 from events import Location, Millis
 from stream import engine as engine_module
 from stream.engine import Engine
-from stream.host import Release
+from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 

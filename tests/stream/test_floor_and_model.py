@@ -15,7 +15,7 @@ from events import KillSwitch, Promotion
 from guardrails.configuration import GuardrailSettings
 from models.version import ModelVersion
 from stream.effects import Effect
-from stream.host import Release
+from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.decoded import Identifier
-from stream.identity import USED_STEP_MS, IdentityMap, Pseudonyms
+from stream.identity import USED_STEP_MS, IdentityMap, Link, Pseudonyms, keys_to_load
 
 PLACEHOLDER = Identifier("NHS", "9999999999")
 
@@ -70,7 +70,7 @@ def test_what_is_stored_restores_the_map(messages: list[list[str]]):
     known = people()
     for names in messages:
         known.resolve(tuple(Identifier(f"A{ord(name) % 2}", name) for name in names))
-    links = {Identifier(authority, value): key for authority, value, key in known.take_unsaved()}
+    links = {Identifier(link.authority, link.value): link.patient for link in known.take_unsaved()}
     again = IdentityMap(Pseudonyms(b"key"), links)
     for name in links:
         assert again.resolve((name,)) == known.resolve((name,))
@@ -92,12 +92,13 @@ def step(known: IdentityMap, names: list[str], retired: list[str], at: int) -> N
     key = known.resolve(identifiers)
     known.touch(key, at)
     known.merge(key, tuple(Identifier(f"A{ord(name) % 2}", name) for name in retired))
+    known.unmerge(identifiers[:1], tuple(Identifier(f"A{ord(name) % 2}", name) for name in retired[1:]))
     known.forget([known.resolve((Identifier("A1", "a"),))], at - 3 * USED_STEP_MS)
 
 
 def inside(known: IdentityMap) -> object:
     links = {key: list(names) for key, names in known._names_of.items() if names}
-    return (dict(known._key_of), links, dict(known._used), known.conflicts)
+    return (dict(known._key_of), links, dict(known._used), dict(known._former), known.conflicts)
 
 
 @given(st.lists(st.tuples(NAMES, NAMES), max_size=6), st.lists(st.tuples(NAMES, NAMES), max_size=6))
@@ -107,13 +108,14 @@ def test_what_was_undone_never_was(stored: list, failed: list):
     for number, (names, retired) in enumerate(stored):
         step(known, names, retired, number * USED_STEP_MS)
     known.take_unsaved()
+    known.take_former()
     known.settle()
     before = inside(known)
     for number, (names, retired) in enumerate(failed):
         step(known, names, retired, (10 + number) * USED_STEP_MS)
     known.undo()
     assert inside(known) == before
-    assert known.take_unsaved() == []
+    assert (known.take_unsaved(), known.take_former()) == ([], [])
 
 
 def test_when_a_patient_was_named_is_noted_once_a_day():
@@ -167,3 +169,131 @@ def test_what_joined_an_id_is_taken_back_with_its_batch():
     assert known.resolve((local("7"),)) == provisional
     assert known.resolve((mrn("100"), local("7"))) == numbered
     assert known.take_joined() == (provisional,)
+
+
+def test_an_unmerge_gives_everybody_who_was_retired_his_key_again():
+    """All numbers that shared the retired key lead to it again, those of the survivor stay; told again, nothing
+    happens.
+    """
+    known = people()
+    survivor = known.resolve((mrn("1"), Identifier("NHS", "1")))
+    retired = known.resolve((mrn("2"), Identifier("NHS", "2")))
+    known.merge(survivor, (mrn("2"),))
+    assert known.named((Identifier("NHS", "2"),), survivor) == (retired,)
+    assert known.unmerge((mrn("1"),), (mrn("2"),)) == (survivor, retired)
+    assert known.resolve((Identifier("NHS", "2"),)) == known.resolve((mrn("2"),)) == retired
+    assert known.resolve((Identifier("NHS", "1"),)) == survivor
+    assert known.named((mrn("2"),), retired) == ()
+    assert known.unmerge((mrn("1"),), (mrn("2"),)) is None
+
+
+def test_an_unmerge_named_the_other_way_round_restores_the_retired_one():
+    """Who is restored follows from who was retired, not from who is named first."""
+    known = people()
+    survivor, retired = known.resolve((mrn("1"),)), known.resolve((mrn("2"),))
+    known.merge(survivor, (mrn("2"),))
+    assert known.unmerge((mrn("2"),), (mrn("1"),)) == (survivor, retired)
+
+
+def test_a_chain_of_merges_is_parted_where_it_is_said_to_be():
+    """A into B, B into C: parting B from C takes A along; parting A from the rest leaves B in C."""
+    for one, other, expected in (
+        ("C", "B", {"A": "B", "B": "B", "C": "C"}),
+        ("C", "A", {"A": "A", "B": "C", "C": "C"}),
+    ):
+        known = people()
+        keys = {name: known.resolve((mrn(name),)) for name in "ABC"}
+        known.merge(keys["B"], (mrn("A"),))
+        known.merge(keys["C"], (mrn("B"),))
+        assert known.named((mrn("A"),), keys["C"]) == (keys["A"], keys["B"])
+        assert known.unmerge((mrn(one),), (mrn(other),)) == (keys["C"], keys[other])
+        assert {name: known.resolve((mrn(name),)) for name in "ABC"} == {k: keys[v] for k, v in expected.items()}
+
+
+def test_two_who_were_never_merged_but_named_together_are_two_from_then_on():
+    """Numbers that one message once named beside each other are parted by a new key; nobody known is unmerged twice."""
+    known = people()
+    key = known.resolve((mrn("1"), Identifier("LAB", "9")))
+    parted = known.unmerge((mrn("1"),), (Identifier("LAB", "9"),))
+    assert parted is not None
+    assert parted[0] == key
+    assert known.resolve((Identifier("LAB", "9"),)) == parted[1] != key
+    assert known.resolve((mrn("1"),)) == key
+    assert known.unmerge((mrn("1"),), (mrn("1"),)) is None
+    assert known.unmerge((mrn("1"),), (mrn("7"),)) is None
+    assert known.conflicts == 1
+
+
+def test_a_stand_in_key_leaves_no_way_back():
+    """A server's own id that is joined to its number is that number's for good: no later message is told apart."""
+    known = people()
+    provisional, numbered = known.resolve((local("7"),)), known.resolve((mrn("100"),))
+    known.resolve((mrn("100"), local("7")))
+    assert known.take_joined() == (provisional,)
+    assert known.named((local("7"),), numbered) == ()
+
+
+class Links:
+    """What a host keeps of the map."""
+
+    def __init__(self) -> None:
+        self.links: dict[Identifier, Link] = {}
+        self.used: dict[str, int] = {}
+
+    def part(self, names: list[Identifier]) -> IdentityMap:
+        """Make the part of the map that is needed for these names."""
+        found = {name: self.links[name] for name in names if name in self.links}
+        keys = keys_to_load(Pseudonyms(b"key"), names, found)
+        held = {name: link for name, link in self.links.items() if link.patient in keys} | found
+        return IdentityMap(
+            Pseudonyms(b"key"),
+            {name: link.patient for name, link in held.items()},
+            used=[(key, at) for key, at in self.used.items() if key in keys],
+            former={name: link.former for name, link in held.items()},
+        )
+
+    def keep(self, known: IdentityMap) -> None:
+        """Store what is new."""
+        for link in known.take_unsaved():
+            self.links[Identifier(link.authority, link.value)] = link
+            self.used[link.patient] = known.used(link.patient)
+
+
+MESSAGES = st.tuples(st.sampled_from(["named", "merge", "unmerge"]), NAMES, NAMES)
+AUTHORITIES = ("A0", "A1", "fhir/Patient")
+
+
+def identifiers_of(names: list[str]) -> tuple[Identifier, ...]:
+    return tuple(Identifier(AUTHORITIES[ord(name) % 3], name) for name in names)
+
+
+def answer(known: IdentityMap, message: tuple[str, list[str], list[str]], at: int) -> object:
+    """Do to a map what [parse] does; give all that comes of it."""
+    kind, one, other = message
+    subject, others = identifiers_of(one), identifiers_of(other)
+    if kind == "unmerge":
+        return known.unmerge(subject, others)
+    key = known.resolve(subject)
+    known.touch(key, at)
+    merged = known.merge(key, others) if kind == "merge" else ()
+    return key, known.take_joined(), merged, known.named(subject, key)
+
+
+@given(st.lists(st.lists(MESSAGES, min_size=1, max_size=3), max_size=8))
+def test_a_part_of_the_map_answers_as_the_whole(batches: list):
+    """A map of the links that `keys_to_load` asks for gives every batch the answers, and the stored links, of the whole
+    map.
+    """
+    whole, store, at = people(), Links(), 0
+    stored: dict[Identifier, Link] = {}
+    for batch in batches:
+        names = [name for _, one, other in batch for name in identifiers_of([*one, *other])]
+        part = store.part(names)
+        conflicts = whole.conflicts
+        for message in batch:
+            at += USED_STEP_MS // 2
+            assert answer(part, message, at) == answer(whole, message, at)
+        assert part.conflicts == whole.conflicts - conflicts
+        store.keep(part)
+        stored |= {Identifier(link.authority, link.value): link for link in whole.take_unsaved()}
+    assert store.links == stored

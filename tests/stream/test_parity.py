@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.host import Release
+from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream

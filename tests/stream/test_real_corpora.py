@@ -8,7 +8,7 @@ import pytest
 
 from connectors.sources import open_source
 from models.version import ModelVersion
-from stream.host import Release
+from stream.release import Release
 from stream.replay import Replay, ReplayResult
 from stream.settings import Settings
 

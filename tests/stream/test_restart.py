@@ -17,8 +17,8 @@ from connectors.sqlite.journal import JournalError
 from events import Envelope, KillSwitch, Location
 from stream import host
 from stream.effects import Effect
-from stream.host import Release
 from stream.identity import Pseudonyms
+from stream.release import Release
 from stream.replay import Replay
 from stream.service import EmbeddedService
 from stream.settings import Settings, parse_toml

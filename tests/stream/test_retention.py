@@ -22,8 +22,8 @@ from connectors.sqlite.retention import base_path
 from events import MILLIS_PER_HOUR, uuid_text
 from stream import retention as policy
 from stream.effects import decode_score
-from stream.host import Release
 from stream.records import UNHEARD_RETENTION_MS
+from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream

@@ -25,7 +25,7 @@ from connectors.hospital import Hospital, as_hl7
 from connectors.mllp.client import Acknowledged, MllpClient, MllpClientError
 from connectors.sqlite.journal import SqliteJournal
 from events import Location, to_iso
-from stream.cli.run import notify
+from stream.cli.listening import notify
 from stream.clock import wall_ms
 
 COMMAND = (sys.executable, "-m", "stream.cli", "run", "--mllp-port", "0", "--http-port", "0")

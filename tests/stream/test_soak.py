@@ -18,8 +18,8 @@ from connectors.http.client import FhirClient
 from connectors.mllp.client import MllpClient
 from events import MILLIS_PER_HOUR, Millis
 from stream.demonstration import Sender, Step, demo_steps, stamp_as_sent
-from stream.host import Release
 from stream.logs import set_up_logs
+from stream.release import Release
 from stream.run import RunningService
 from stream.service import EmbeddedService
 from stream.service_settings import ServiceSettings

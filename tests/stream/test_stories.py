@@ -16,7 +16,7 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
 from events import MILLIS_PER_MINUTE, Location
 from models.version import ModelVersion
-from stream.host import Release
+from stream.release import Release
 from stream.replay import Replay
 from stream.service import EmbeddedService
 from stream.settings import Settings

@@ -19,7 +19,7 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
 from connectors.sources.grouping import group_arrivals
 from models.version import ModelVersion
-from stream.host import Release
+from stream.release import Release
 from stream.replay import Replay
 from stream.settings import Settings
 

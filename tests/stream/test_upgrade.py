@@ -13,7 +13,7 @@ import pytest
 
 from connectors.sqlite import journal_schema
 from connectors.sqlite.journal import JournalError, SqliteJournal
-from stream.host import Release
+from stream.release import Release
 from stream.service import EmbeddedService, open_for_reading
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream

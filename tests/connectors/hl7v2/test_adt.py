@@ -6,8 +6,9 @@ import pytest
 
 from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
 from connectors.hl7v2.codec import decode
+from connectors.hl7v2.render import render_adt
 from connectors.hl7v2.settings import Hl7Settings
-from events import Admission, Cancellation, Demographics, Discharge, Location, Merge, Transfer, from_iso
+from events import Admission, Cancellation, Demographics, Discharge, Location, Merge, Transfer, Unmerge, from_iso
 
 SETTINGS = Hl7Settings()
 WARD = Location("ICU", "101", "A", "HOSP")
@@ -204,3 +205,61 @@ def test_one_control_id_for_all_loses_no_admission() -> None:
 
     assert at(12, b"") == at(12, b"") != at(18, b"")
     assert at(12, b"|20260419121000") == at(18, b"|20260419121000")
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.5"])
+def test_a34_retires_one_identifier(version: str) -> None:
+    """A34, A40's older form, is a merge of MRG-1."""
+    decoded = read(adt("A34", more="MRG|43^^^HOSP^MR").replace(b"|2.5", f"|{version}".encode()))
+    assert decoded.events == (Merge(NOON, ""),)
+    assert decoded.retired == (Identifier("HOSP", "43"),)
+
+
+def test_a37_names_two_people() -> None:
+    """A37 gives an unmerge without key, the first PID as its subject and the second beside it; nothing of either person
+    is used.
+    """
+    decoded = read(adt("A37", pid="PID|1||42^^^HOSP^MR|||||M", pv1="PV1|1|I\rPID|1||43^^^HOSP^MR|||||F\rPV1|1|I"))
+    assert decoded.events == (Unmerge(NOON, ""),)
+    assert decoded.subject == (Identifier("HOSP", "42"),)
+    assert decoded.parted == (Identifier("HOSP", "43"),)
+    assert decoded.retired == ()
+
+
+def test_a37_with_a_prior_identifier_in_the_place_of_a_second_pid() -> None:
+    """Some senders name the other person of an A37 in an MRG segment."""
+    assert read(adt("A37", more="MRG|43^^^HOSP^MR")).parted == (Identifier("HOSP", "43"),)
+
+
+def test_a45_says_whose_a_visit_is_and_was() -> None:
+    """A45 is told of the patient whom the visit is taken from; the other one is whom it belongs to."""
+    decoded = read(adt("A45", more="MRG|43^^^HOSP^MR||||V1"))
+    assert decoded.events == (Unmerge(NOON, ""),)
+    assert decoded.subject == (Identifier("HOSP", "43"),)
+    assert decoded.parted == (Identifier("HOSP", "42"),)
+
+
+@pytest.mark.parametrize(
+    ("data", "position"),
+    [
+        (adt("A37"), "MRG"),
+        (adt("A45"), "MRG"),
+        (adt("A45", more='MRG|""'), "MRG-1"),
+        (adt("A37", pv1="PID|2||43^^^HOSP^MR\rPID|3||44^^^HOSP^MR"), "PID[2]-3"),
+        (adt("A40", pv1="PID|2||43^^^HOSP^MR", more="MRG|44^^^HOSP^MR"), "PID[2]-3"),
+    ],
+)
+def test_whom_it_is_about_is_never_guessed(data: bytes, position: str) -> None:
+    """An unmerge that names one person, or more than two, is refused, and so is a second PID of anything else."""
+    refusal = decode(data, SETTINGS)
+    assert isinstance(refusal, Refusal)
+    assert refusal.position == position
+
+
+def test_what_is_rendered_of_an_unmerge_is_what_is_read() -> None:
+    """A rendered A37 and A45 come back as the two they name."""
+    one, other = Identifier("MRN", "1"), Identifier("MRN", "2")
+    told = {"control_id": "1", "sent_time": NOON, "feed": "PAS|MAIN", "patient": one, "event_time": NOON}
+    a37, a45 = read(render_adt("A37", other=other, **told)), read(render_adt("A45", retired=other, **told))
+    assert (a37.subject, a37.parted) == ((one,), (other,))
+    assert (a45.subject, a45.parted) == ((other,), (one,))

@@ -217,3 +217,19 @@ def test_an_empty_hospital_is_refused() -> None:
     """No beds, or no time, is a mistake and says so."""
     with pytest.raises(ValueError, match="a bed at least"):
         Hospital(1, beds=0)
+
+
+def test_mistaken_merges_are_taken_back_and_change_nothing_else() -> None:
+    """Each merge by mistake is followed by an A37 of the same two; who comes and what is charted is as without them."""
+    plain = list(Hospital(seed=5, beds=8, hours=48))
+    mistaken = list(Hospital(seed=5, beds=8, hours=48, mistaken_share=0.9))
+    merged = {(one.patient, one.retired) for one in mistaken if one.retired and one.patient.value[0] != "T"}
+    parted = [(one.patient, one.other) for one in mistaken if one.trigger == "A37"]
+    assert len(set(parted)) >= 3
+    assert merged >= set(parted)
+
+    def charted(stories: list[Story]) -> set[tuple[Millis, str, tuple[object, ...]]]:
+        return {(one.event_time, one.encounter, one.results) for one in stories if one.kind == "oru"}
+
+    assert charted(mistaken) == charted(plain)
+    assert all(as_fhir(one) is None for one in mistaken if one.trigger == "A37")

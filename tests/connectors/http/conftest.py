@@ -73,6 +73,7 @@ class MemoryReading:
     def __init__(self) -> None:
         self.stored: list[NumberedAlert] = []
         self.pages = 0
+        self.oldest = 0
         self.idle = asyncio.Event()
         self.condition = Condition(well=True)
         self.documents: dict[str, Any] = {
@@ -106,6 +107,9 @@ class MemoryReading:
     async def alerts(self, after: int, limit: int) -> list[NumberedAlert]:
         self.pages += 1
         return [alert for alert in self.stored if alert.number > after][:limit]
+
+    async def reaches(self, after: int) -> bool:
+        return after >= self.oldest
 
     async def open_alerts(self) -> bytes:
         return b'{"alerts":[]}'

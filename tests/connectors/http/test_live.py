@@ -164,3 +164,16 @@ async def test_a_stop_ends_streams_cleanly(serve, reading) -> None:
     assert found[-1]["event"] == "end"
     assert response.content.at_eof()
     assert not any(one["event"] == "stopped_with_requests" for one in site.told)
+
+
+@pytest.mark.asyncio
+async def test_a_gap_is_told_before_what_is_left(serve, reading) -> None:
+    """A listener from before what is kept is told so, by an event without a number; one from within is not."""
+    site = await serve()
+    reading.oldest = 5
+    await reading.say(alert(6), alert(7))
+    for named, expected in (("2", ["heartbeat", "gap", "raised"]), ("6", ["heartbeat", "raised"])):
+        async with site.client.get("/alerts/stream", headers={"Last-Event-ID": named}) as response:
+            coming = events(response)
+            await anext(coming)  # how long to wait before coming again
+            assert [(await anext(coming))["event"] for _ in expected] == expected

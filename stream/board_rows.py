@@ -1,0 +1,109 @@
+"""A patient as the board shows him: the score, the age of each input, his alerts, as a JSON object.
+
+Owns the row's fields. Must not know a host, a store or who looks: both hosts make their boards of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from alerts.contract import AlertEvent, to_json
+from events import MILLIS_PER_SECOND, Millis, to_iso
+from features.reading import Reading
+from models.news2 import SOURCES, score_news2
+from models.news2_table import Scale
+from stream.effects import Score
+from stream.pipeline import QUIET_REASONS
+from stream.records import PatientRecord
+from stream.scoring import readings_now
+
+SHOWN_FEATURES = tuple(source for sources in SOURCES.values() for source in sources)
+"""What NEWS2 reads: the inputs whose age a ward is shown. Everything else is in the patient's own document."""
+
+
+def render_row(
+    patient: str,
+    record: PatientRecord,
+    score: Score | None,
+    alert: AlertEvent | None,
+    retracted: Sequence[AlertEvent],
+    scale: Scale,
+    now: Millis,
+) -> dict[str, Any]:
+    """Give a patient's row. Without a score at hand the row still has NEWS2 as of now, from the patient's state."""
+    state = record.state
+    place = state.location
+    latest = (state.latest(name, now) for name in SHOWN_FEATURES)
+    at = record.heard if score is None else score.received_time
+    return {
+        "patient": patient,
+        "encounter": "" if score is None else score.encounter,
+        "facility": place.facility,
+        "ward": place.ward,
+        "room": place.room,
+        "bed": place.bed,
+        # As of now, not as of the last message: an input that has expired since is shown as missing.
+        "news2": score_news2(state, now, scale),
+        "scored_total": None if score is None else score.news2.total,
+        "scored_at": to_iso(at),
+        "age_s": seconds(now - at),
+        "probability": None if score is None else score.probability,
+        "model": "" if score is None else score.model,
+        "inputs": render_inputs(record, (reading for reading in latest if reading is not None), now),
+        "alert": None if alert is None else msgspec.Raw(to_json(alert)),
+        "retracted": [msgspec.Raw(to_json(event)) for event in retracted],
+        "held_back": [] if score is None else held_back(score),
+    }
+
+
+def render_patient(
+    patient: str, record: PatientRecord, open_alerts: Iterable[AlertEvent], now: Millis
+) -> dict[str, Any]:
+    """Give what a patient's own document has beside the row: every feature with its age, and all open alerts."""
+    return {
+        "as_of": to_iso(now),
+        "patient": patient,
+        "admitted": record.state.admitted,
+        "inputs": render_inputs(record, readings_now(record.state, now).values(), now),
+        "open_alerts": [msgspec.Raw(to_json(event)) for event in open_alerts if event.patient == patient],
+    }
+
+
+def render_inputs(record: PatientRecord, readings: Iterable[Reading], now: Millis) -> list[dict[str, Any]]:
+    """Give readings with their ages, and whether they are too old to count."""
+    by_name = record.state.catalogue.by_name
+    inputs = []
+    for reading in readings:
+        feature = by_name(reading.feature)
+        age = now - reading.event_time
+        inputs.append(
+            {
+                "feature": reading.feature,
+                "value": reading.value,
+                "unit": feature.unit,
+                "event_time": to_iso(reading.event_time),
+                "age_s": seconds(age),
+                "stale": feature.max_age_ms is not None and age > feature.max_age_ms,
+            }
+        )
+    return inputs
+
+
+def seconds(millis: Millis) -> int:
+    """Give whole seconds, never below zero.
+
+    >>> seconds(1_999), seconds(-5)
+    (1, 0)
+    """
+    return max(0, millis) // MILLIS_PER_SECOND
+
+
+def held_back(score: Score) -> list[dict[str, str]]:
+    """Say by which filter the model's word was kept back, where it was."""
+    last = score.verdicts[-1] if score.verdicts else None
+    if last is None or last.proceeds or last.reason in QUIET_REASONS:
+        return []
+    return [{"filter": last.filter, "verdict": last.verdict, "reason": last.reason}]

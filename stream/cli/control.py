@@ -1,0 +1,226 @@
+"""`wardstream control`: what people decide over the live service while it runs, and how far each decision has got.
+
+Owns the commands. Must not know what a decision comes to: workers do.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from stream.cli import EXIT_DONE, EXIT_FAILED
+from stream.cli.deciding import (
+    decide,
+    present,
+    read_decisions,
+    read_live_site,
+    reason_option,
+    site_option,
+    who_option,
+)
+
+if TYPE_CHECKING:
+    from stream.live.decisions import Decided, Decisions
+    from stream.settings import SiteFile
+
+HELP = """Decide over the live service while it runs: silence the model, change the configuration, see what is in force.
+
+Each decision is one record on the topic control.v1, kept for good with who decided and why. Workers bring it into every
+partition's log; nothing is restarted. Model versions are promoted by `wardstream models promote`.
+
+\b
+Examples:
+  wardstream control status --config wardstream.toml
+  wardstream control kill-switch engage --reason "false alarms on 4A" --as duty-manager --config wardstream.toml
+  wardstream control kill-switch release --reason "mended, reviewed" --as safety-officer --config wardstream.toml
+  wardstream control configure wardstream.toml --as safety-officer --reason "threshold of ward 4A"
+"""
+KILL_SWITCH_HELP = """Cut the model's voice (engage), or give it back (release).
+
+Engaged, nothing that the model says is told to a ward, at the latest after some seconds and also while workers catch
+up: it is still published, as `held`. NEWS2's own alerts go on untouched.
+
+\b
+Examples:
+  wardstream control kill-switch engage --reason "false alarms on 4A" --config wardstream.toml
+  wardstream control kill-switch release --reason "mended, reviewed" --config wardstream.toml
+"""
+CONFIGURE_HELP = """Put the decided part of FILE in force: guardrails, alerts, code maps. All of it, not a difference.
+
+FILE is a wardstream.toml; it is checked first, and a wrong one changes nothing. Its tables about machines ([kafka],
+[redis], [service], [live]) are not decided by this: each process reads its own file. Where the live service is is read
+from --config, or from FILE itself.
+
+\b
+Example:
+  wardstream control configure wardstream.toml --as safety-officer --reason "threshold of ward 4A"
+"""
+STATUS_HELP = """Show what is decided, and how far each partition has applied it.
+
+Exit 1 where a partition lacks a decision, or where something is wrong: right after a decision, ask again in some
+seconds; a partition that stays behind has no worker, or one that is not well.
+
+\b
+Example:
+  wardstream control status --config wardstream.toml
+"""
+
+
+@click.group("control", help=HELP)
+def command() -> None:
+    """Group the commands."""
+
+
+@command.command("kill-switch", help=KILL_SWITCH_HELP)
+@click.argument("position", type=click.Choice(["engage", "release"]))
+@click.option("--reason", required=True, help="Why, in words; kept with the decision. No patient in it.")
+@who_option
+@site_option
+def kill_switch(position: Literal["engage", "release"], reason: str, who: str, config_path: Path) -> int:
+    """Move the kill switch."""
+    from events import KillSwitch
+    from stream.live.decisions import Decision
+
+    site = read_live_site(config_path)
+    engaged = position == "engage"
+    said = "The model's voice is cut" if engaged else "The model has its voice back"
+    click.echo(f"{said}; NEWS2's alerts are not touched by this.")
+    decide(site, Decision(KillSwitch(present(), engaged, reason), who, reason), config_path)
+    return EXIT_DONE
+
+
+@command.command("configure", help=CONFIGURE_HELP)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Where the live service is, if FILE does not say.",
+)
+@who_option
+@reason_option
+def configure(file: Path, config_path: Path | None, who: str, reason: str) -> int:
+    """Put a configuration in force."""
+    from events import Configuration
+    from stream.catalogues import catalogue_for
+    from stream.live.decisions import Decision
+    from stream.settings import configuration_hash, configuration_text
+
+    where = config_path or file
+    site, settings = read_live_site(where), read_live_site(file).settings
+    catalogue_for(settings)
+    name = configuration_hash(settings)
+    click.echo(f"Putting configuration {name} in force, for every patient.")
+    decide(site, Decision(Configuration(present(), name, configuration_text(settings)), who, reason), where)
+    return EXIT_DONE
+
+
+@command.command("status", help=STATUS_HELP)
+@site_option
+def status(config_path: Path) -> int:
+    """Show what is decided and how far it is applied."""
+    from connectors.redis.connection import RedisConnectionError
+    from connectors.redis.layout import LayoutError
+    from features.store import StoreFault
+    from stream.control import ForeignStateError
+
+    site = read_live_site(config_path)
+    decisions = read_decisions(site)
+    console = Console()
+    console.print(_decided_table(decisions))
+    problems, behind = list(decisions.problems()), 0
+    try:
+        partitions, behind, applied = _partition_table(site, decisions)
+    except (RedisConnectionError, LayoutError, StoreFault, ForeignStateError) as fault:
+        problems.append(f"how far it is applied cannot be seen: {fault}")
+    else:
+        console.print(partitions)
+        problems = list(decisions.problems(applied))
+    for problem in problems:
+        click.echo(f"Wrong: {problem}", err=True)
+    if behind:
+        click.echo(f"{behind} partitions have not applied decision {decisions.newest} yet.", err=True)
+    return EXIT_FAILED if behind or problems else EXIT_DONE
+
+
+def _decided_table(decisions: Decisions) -> Table:
+    """Give the newest decision of each kind."""
+    from events import to_iso
+
+    newest: dict[str, Decided] = {type(each.decision.event).__name__: each for each in decisions.kept()}
+    table = Table(title=f"Decided (newest: {decisions.newest})")
+    for column in ("number", "when", "what", "by", "reason"):
+        table.add_column(column)
+    for decided in sorted(newest.values(), key=lambda each: each.sequence):
+        decision = decided.decision
+        when = to_iso(decision.at)[:19] + "Z"
+        table.add_row(str(decided.sequence), when, _in_words(decided), decision.who, decision.reason)
+    if not newest:
+        table.add_row("0", "", "nothing: NEWS2 alone, the default configuration", "", "")
+    return table
+
+
+def _in_words(decided: Decided) -> str:
+    from events import Configuration, KillSwitch
+
+    event = decided.decision.event
+    if isinstance(event, KillSwitch):
+        return "kill switch engaged" if event.engaged else "kill switch released"
+    if isinstance(event, Configuration):
+        return f"configuration {event.configuration_hash}"
+    said = f"version {event.version}" if event.version else "NEWS2 alone"
+    shadow = " in shadow" if event.version and not event.enabled else ""
+    return said + shadow + (f" (rollback of {decided.decision.undoes})" if decided.decision.undoes else "")
+
+
+def _partition_table(site: SiteFile, decisions: Decisions) -> tuple[Table, int, int]:
+    """Give how far each partition is, from the states in Redis, how many are behind, and the newest one applied."""
+    from alerts.gate import GatePositions
+    from connectors.redis.connection import connect
+    from connectors.redis.layout import read_layout
+    from connectors.redis.partition_store import RedisPartitionStore
+    from connectors.redis.settings import PASSWORD_VARIABLE
+    from stream.control import read_control
+    from stream.fold import CONTROL_KEY
+    from stream.live.ward_stage import GATE_KEY
+
+    table = Table(title="Applied, by partition (gate: the wards', on candidates.v1)")
+    for column in ("partition", "decision", "version", "configuration", "kill switch", "gate", "release"):
+        table.add_column(column)
+    client = connect(site.redis, os.environ.get(PASSWORD_VARIABLE, ""))
+    behind = applied = 0
+    prefix = site.redis.prefix
+    for number in range(read_layout(client, prefix).partitions):
+        gates = RedisPartitionStore(client, prefix, "ward", number).load([GATE_KEY]).get(GATE_KEY)
+        gate = "closed" if GatePositions.decode(number, gates).closed else "open"
+        data = RedisPartitionStore(client, prefix, "patient", number).load([CONTROL_KEY]).get(CONTROL_KEY)
+        if data is None:
+            behind += decisions.newest > 0
+            table.add_row(str(number), "none", "", "", "", gate, "")
+            continue
+        stored = read_control(data)
+        behind += stored.sequence < decisions.newest
+        applied = max(applied, stored.sequence)
+        loaded = not stored.awaits or not stored.version or stored.version in stored.available
+        version = stored.version or "NEWS2 alone"
+        table.add_row(
+            str(number),
+            str(stored.sequence),
+            version if loaded else f"{version}: NOT AVAILABLE, NEWS2 alone",
+            _hash_of(stored.configuration),
+            "engaged" if stored.kill_switch else "",
+            gate,
+            stored.code_version,
+        )
+    return table, behind, applied
+
+
+def _hash_of(configuration: str) -> str:
+    from stream.settings import configuration_hash, parse_json
+
+    return configuration_hash(parse_json(configuration)) if configuration else "default"

@@ -1,0 +1,266 @@
+"""`wardstream models keygen / sign / publish / promote / rollback`: from a version on a disk to one in force.
+
+Owns those commands. Must not know how a version scores, nor how a worker loads it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.table import Table
+
+from stream.cli import EXIT_DONE
+from stream.cli.deciding import (
+    decide,
+    present,
+    read_decisions,
+    read_live_site,
+    read_versions,
+    reason_option,
+    send,
+    site_option,
+    who_option,
+)
+from stream.settings import ConfigurationError
+
+if TYPE_CHECKING:
+    from connectors.signing import Signature
+
+KEY_FILE_MODE = 0o600
+"""A private key is its holder's alone."""
+SIGNATURE_SUFFIX = ".sig"
+
+KEYGEN_HELP = """Make a key pair for signing model versions (Ed25519).
+
+The private key is written to FILE, readable by you alone: keep it on the machine where versions are reviewed, never on
+a worker. The public key is printed; workers load what it signed once it is among [live] version_keys.
+
+\b
+Example:
+  wardstream models keygen models-key.pem
+"""
+SIGN_HELP = """Sign a version's file with a private key; writes FILE.sig beside it.
+
+Sign what you have reviewed (`wardstream models show`): workers load nothing that no trusted key has signed. No network
+is needed.
+
+\b
+Example:
+  wardstream models sign versions/4f1c02aa91be.json --key models-key.pem
+"""
+PUBLISH_HELP = """Publish a signed version to the live service (topic models.v1).
+
+Its signature (FILE.sig, or --key to sign now) is checked against [live] version_keys as each worker does. A published
+version scores nothing until it is promoted.
+
+\b
+Example:
+  wardstream models publish versions/4f1c02aa91be.json --config wardstream.toml
+"""
+PROMOTE_HELP = """Put a model version in force in the live service, for every patient, within seconds.
+
+VERSION is an id or the beginning of one, shipped or published; `none` is NEWS2 alone. With --shadow it scores and is
+recorded, and nobody is told. NEWS2's own alerts are never touched. To go back: `wardstream models rollback`.
+
+\b
+Examples:
+  wardstream models promote 4f1c --config wardstream.toml --shadow --as safety-officer --reason "trial, ward 4A"
+  wardstream models promote 4f1c --config wardstream.toml --as safety-officer --reason "trial passed"
+"""
+ROLLBACK_HELP = """Go back to the promotion before the one in force; with none before it, to NEWS2 alone.
+
+Takes effect within seconds, without a restart. Once more goes back one further: a promotion that was rolled back is not
+come back to by itself. To silence the model at once, whatever is in force: `wardstream control kill-switch engage`.
+
+\b
+Example:
+  wardstream models rollback --config wardstream.toml --as duty-manager --reason "alerts doubled on 4A"
+"""
+
+_version_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_key_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class StoredSignature(msgspec.Struct, frozen=True):
+    """What a `.sig` file says."""
+
+    version: str
+    key_id: str
+    signature: str
+
+
+@click.command("keygen", help=KEYGEN_HELP)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def keygen(file: Path) -> int:
+    """Make a key pair."""
+    from connectors.signing import generate_key, key_id
+
+    pair = generate_key()
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_FILE_MODE)
+    except FileExistsError:
+        raise ConfigurationError(f"{file} is there already: a key is never written over; name another file") from None
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(pair.private_pem)
+    click.echo(f"{file}: private key, id {key_id(pair.public)}. Keep it; who has it can sign for you.")
+    click.echo("For every worker's wardstream.toml:\n")
+    click.echo(f'[live]\nversion_keys = ["{pair.public}"]')
+    return EXIT_DONE
+
+
+@click.command("sign", help=SIGN_HELP)
+@_version_file
+@click.option("--key", "key_path", required=True, type=_key_file, help="The private key, of `models keygen`.")
+def sign_version(file: Path, key_path: Path) -> int:
+    """Sign a version."""
+    from connectors.signing import sign
+
+    name, content = _read_version(file)
+    signature = sign(_read_key(key_path), content)
+    target = file.with_name(file.name + SIGNATURE_SUFFIX)
+    stored = StoredSignature(name, signature.key_id, signature.hex)
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
+    click.echo(f"{target}: version {name}, signed by key {signature.key_id}.")
+    click.echo(f"Next: wardstream models publish {file} --config wardstream.toml")
+    return EXIT_DONE
+
+
+@click.command("publish", help=PUBLISH_HELP)
+@_version_file
+@site_option
+@click.option("--key", "key_path", type=_key_file, help="Sign now, with this private key, instead of reading FILE.sig.")
+def publish(file: Path, config_path: Path, key_path: Path | None) -> int:
+    """Publish a version."""
+    from connectors.signing import SignatureError, sign, verify
+    from models.version import load
+    from stream.live.versions import version_record
+
+    site = read_live_site(config_path)
+    name, content = _read_version(file)
+    signature = _read_signature(file, name) if key_path is None else sign(_read_key(key_path), content)
+    try:
+        verify(site.live.version_keys, content, signature)
+    except SignatureError as error:
+        raise ConfigurationError(f"{file.name} is not published, for every worker would refuse it: {error}") from None
+    send(site, version_record(load(content), signature))
+    click.echo(f"Version {name} is published, signed by key {signature.key_id}. It scores nothing yet.")
+    click.echo(f"See it:     wardstream models list --live --config {config_path}")
+    click.echo(f"In shadow:  wardstream models promote {name} --shadow --config {config_path}")
+    return EXIT_DONE
+
+
+@click.command("promote", help=PROMOTE_HELP)
+@click.argument("version")
+@site_option
+@click.option("--shadow", is_flag=True, help="Score and record, and tell nobody.")
+@who_option
+@reason_option
+def promote(version: str, config_path: Path, who: str, reason: str, *, shadow: bool) -> int:
+    """Put a version in force."""
+    from events import Promotion
+    from models.inputs import SCHEMA_HASH
+    from stream.live.decisions import Decision
+    from stream.versions import choose_version
+
+    site = read_live_site(config_path)
+    versions = read_versions(site)
+    chosen = choose_version(version, dict(versions))
+    if chosen and versions[chosen].schema_hash != SCHEMA_HASH:
+        raise ConfigurationError(f"version {chosen} takes other inputs than this release computes: train it anew")
+    decision = Decision(Promotion(present(), chosen, bool(chosen) and not shadow), who, reason)
+    voice = "in shadow: recorded, and told to nobody" if shadow else "in force: wards are told what it says"
+    click.echo(f"Promoting {chosen}, {voice}." if chosen else "Promoting NEWS2 alone.")
+    decide(site, decision, config_path)
+    if chosen:
+        click.echo(f"To go back: wardstream models rollback --config {config_path}")
+    return EXIT_DONE
+
+
+@click.command("rollback", help=ROLLBACK_HELP)
+@site_option
+@who_option
+@reason_option
+def rollback(config_path: Path, who: str, reason: str) -> int:
+    """Go back to the promotion before."""
+    from events import Promotion
+    from stream.live.decisions import Decision
+
+    site = read_live_site(config_path)
+    standing = read_decisions(site).standing_promotions()
+    if not standing:
+        raise ConfigurationError("nothing is promoted, so there is nothing to roll back: scoring is NEWS2 alone")
+    former = standing[-2].decision.event if len(standing) > 1 else None
+    version, enabled = (former.version, former.enabled) if isinstance(former, Promotion) else ("", False)
+    present_one = standing[-1].decision.event
+    assert isinstance(present_one, Promotion), "standing promotions are promotions"
+    click.echo(f"Rolling back from {_named(present_one.version, present_one.enabled)} to {_named(version, enabled)}.")
+    decide(site, Decision(Promotion(present(), version, enabled), who, reason, standing[-1].sequence), config_path)
+    return EXIT_DONE
+
+
+def live_table(config_path: Path) -> Table:
+    """Give the versions that a worker of this site would load, and which is in force."""
+    from events import Promotion
+
+    site = read_live_site(config_path)
+    versions, standing = read_versions(site), read_decisions(site).standing_promotions()
+    event = standing[-1].decision.event if standing else None
+    table = Table()
+    for column in ("version", "horizon", "trained on", "signed by", "in force"):
+        table.add_column(column)
+    for name, version in versions.items():
+        said = ""
+        if isinstance(event, Promotion) and event.version == name:
+            said = "yes" if event.enabled else "in shadow"
+        signer = versions.signed_by(name) or "came with the release"
+        table.add_row(name, f"{version.horizon_h} h", version.lineage.source, signer, said)
+    return table
+
+
+def _named(version: str, enabled: bool) -> str:  # noqa: FBT001 - as a promotion has it
+    return "NEWS2 alone" if not version else version if enabled else f"{version} in shadow"
+
+
+def _read_version(file: Path) -> tuple[str, bytes]:
+    """Give a version's id and its canonical bytes: those are what is signed and published, whatever the file's form."""
+    from models.version import VERSION_BYTES_MAX, VersionError, dump, load
+
+    if file.stat().st_size > VERSION_BYTES_MAX:
+        raise ConfigurationError(f"{file.name}: longer than {VERSION_BYTES_MAX} bytes, no version of ours")
+    try:
+        version = load(file.read_bytes())
+    except VersionError as error:
+        raise ConfigurationError(f"{file.name}: {error}") from None
+    return version.version, dump(version)
+
+
+def _read_key(path: Path) -> bytes:
+    from connectors.signing import SigningKeyError, public_key
+
+    pem = path.read_bytes()
+    try:
+        public_key(pem)
+    except SigningKeyError as error:
+        raise ConfigurationError(f"{path.name}: {error}") from None
+    return pem
+
+
+def _read_signature(file: Path, name: str) -> Signature:
+    from connectors.signing import Signature
+
+    path = file.with_name(file.name + SIGNATURE_SUFFIX)
+    try:
+        stored = msgspec.json.decode(path.read_bytes(), type=StoredSignature)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"there is no {path.name}: run `wardstream models sign {file} --key FILE` first, or give --key"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ConfigurationError(f"{path.name}: not written by `wardstream models sign`") from None
+    if stored.version != name:
+        raise ConfigurationError(f"{path.name} signs version {stored.version}, {file.name} is {name}: sign it anew")
+    return Signature(stored.key_id, stored.signature)

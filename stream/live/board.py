@@ -1,0 +1,196 @@
+"""The ward board of the live service: states from the online feature store, scores and alerts as they were put out.
+
+Owns which patients are shown and the documents, which are those of the embedded service's board. Must not know HTTP or
+a broker: it is told of scores, withheld alerts and alert events, and reads states from Redis when somebody looks.
+
+A patient who is in the store but whose last score was put out before this process began to listen is shown by his state
+alone: NEWS2 as of now, without what the model said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from alerts.contract import AlertEvent, to_json
+from connectors.redis.layout import PATIENT_STAGE, Client, partition_of
+from connectors.redis.partition_store import RedisPartitionStore
+from events import Millis, to_iso
+from features.catalogue import Catalogue
+from stream.board import Board, Row
+from stream.board_rows import render_patient, render_row
+from stream.catalogues import catalogue_for
+from stream.effects import Effect
+from stream.fold import CONTROL_KEY
+from stream.records import PatientRecord
+from stream.repeats import CHUNK_KEY
+from stream.settings import Settings
+
+KEPT_S = 2.0
+"""How long states read from the store are shown again: as long as a board waits between two looks."""
+PRUNE_EVERY = 100
+"""Readings between two prunings: a score may be heard a moment before its state can be read."""
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class StoredRecords:
+    """Every patient's record as it was when last read. Decoded anew only where its bytes have changed."""
+
+    def __init__(self, client: Client, prefix: str, partitions: int, settings: Settings) -> None:
+        self._stores = [RedisPartitionStore(client, prefix, PATIENT_STAGE, number) for number in range(partitions)]
+        self._catalogue: Catalogue = catalogue_for(settings)
+        self._second_scale = frozenset(settings.news2_scale_2)
+        self._data: dict[str, bytes] = {}
+        self._records: dict[str, PatientRecord] = {}
+
+    def find(self, patient: str) -> PatientRecord | None:
+        """Give a patient's record as of the last reading, or None."""
+        return self._records.get(patient)
+
+    def everybody(self) -> list[tuple[str, PatientRecord]]:
+        """Give all who had a record at the last reading, with it."""
+        return list(self._records.items())
+
+    def read_all(self) -> None:
+        """Read all partitions; blocks. Raises `features.store.StoreFault` where the store cannot be had."""
+        data: dict[str, bytes] = {}
+        for store in self._stores:
+            data |= {key: state for key, state in store.items() if key != CONTROL_KEY and not key.startswith(CHUNK_KEY)}
+        records = {key: self._decoded(key, state) for key, state in data.items()}
+        self._data, self._records = data, records
+
+    def read_one(self, patient: str) -> PatientRecord | None:
+        """Read one patient's record now; blocks."""
+        if patient == CONTROL_KEY or patient.startswith(CHUNK_KEY):
+            return None
+        store = self._stores[partition_of(patient, len(self._stores))]
+        state = store.load([patient]).get(patient)
+        return None if state is None else PatientRecord.decode(state, self._catalogue)
+
+    def watermarks(self) -> list[int]:
+        """Give each partition's last folded record; blocks."""
+        return [store.watermark() for store in self._stores]
+
+    def scale(self, patient: str, record: PatientRecord) -> Any:
+        """Give the NEWS2 SpO2 scale of a patient."""
+        return 2 if record.scale_2 or patient in self._second_scale else 1
+
+    def _decoded(self, key: str, state: bytes) -> PatientRecord:
+        known = self._records.get(key)
+        return (
+            known
+            if known is not None and self._data.get(key) == state
+            else PatientRecord.decode(state, self._catalogue)
+        )
+
+
+class _Here(NamedTuple):
+    """Somebody who is here."""
+
+    patient: str
+    record: PatientRecord
+    row: Row | None
+    """What was heard of him; None where no score was since we began to listen."""
+    worst: AlertEvent | None
+
+
+class LiveBoard:
+    """The board of one gateway. Used on the event loop; states are read beside it."""
+
+    def __init__(self, records: StoredRecords) -> None:
+        self._records = records
+        self._board = Board(records)
+        self._reading = asyncio.Lock()
+        self._read_at = float("-inf")
+        self._reads = 0
+        self.present = 0
+        """How many were here when somebody last looked."""
+        self.behind_records = 0
+        """Records of the log that are not folded yet, as the gateway last heard."""
+
+    def take(self, effects: Sequence[Effect]) -> None:
+        """Hear of what was put out."""
+        self._board.take(effects)
+
+    def forget_counts(self) -> None:
+        """Begin counting anew: what was heard so far was said before we were here."""
+        self._board.forget_counts()
+
+    async def patients(self, now: Millis, ward: str | None) -> bytes:
+        """Give everybody who is here, the sickest first. Raises `features.store.StoreFault`."""
+        await self._refresh()
+        here = self._here()
+        self.present = len(here)
+        head = {
+            "as_of": to_iso(now),
+            "clock": to_iso(self._board.clock()),
+            "behind_records": self.behind_records,
+            "wards": sorted({one.record.state.location.ward for one in here}),
+            "withheld": dict(self._board.withheld.most_common()),
+        }
+        shown = [one for one in here if ward is None or one.record.state.location.ward == ward]
+        # Beside the event loop: of a large hospital it takes longer than a sender should wait for his answer.
+        return await asyncio.to_thread(self._render, head, shown, now)
+
+    async def patient(self, key: str, now: Millis) -> bytes | None:
+        """Give one patient as the store has him at this moment; None where unknown."""
+        record = await asyncio.to_thread(self._records.read_one, key)
+        if record is None:
+            return None
+        row = next((row for row in self._board.rows() if row.patient == key), None)
+        document: dict[str, Any] = {}
+        if row is not None:
+            scale = self._records.scale(key, record)
+            document = render_row(key, record, row.score, row.alert, row.retracted, scale, now)
+        return _encode(document | render_patient(key, record, self._board.open_alerts(), now))
+
+    def open_alerts(self, now: Millis) -> bytes:
+        """Give the newest event of every open alert, the gravest and oldest first."""
+        alerts = [msgspec.Raw(to_json(event)) for event in self._board.open_alerts()]
+        return _encode({"as_of": to_iso(now), "alerts": alerts})
+
+    async def _refresh(self) -> None:
+        loop = asyncio.get_running_loop()
+        async with self._reading:
+            if loop.time() - self._read_at < KEPT_S:
+                return
+            await asyncio.to_thread(self._records.read_all)
+            self._read_at = loop.time()
+            self._reads += 1
+            if self._reads % PRUNE_EVERY == 0:
+                self._board.prune()
+
+    def _here(self) -> list[_Here]:
+        """Give who is here, from what is known at this moment."""
+        records = self._records
+        rows = {row.patient: row for row in self._board.rows()}
+        worst: dict[str, AlertEvent] = {}
+        for event in self._board.open_alerts():  # the gravest first
+            worst.setdefault(event.patient, event)
+        return [
+            _Here(patient, record, rows.get(patient), worst.get(patient))
+            for patient, record in records.everybody()
+            if record.state.discharged_time is None
+        ]
+
+    def _render(self, head: dict[str, Any], here: Sequence[_Here], now: Millis) -> bytes:
+        made = [(one, self._row(one, now)) for one in here]
+        rows = sorted(made, key=lambda pair: _order(*pair))
+        return _encode(head | {"patients": [row for _, row in rows]})
+
+    def _row(self, one: _Here, now: Millis) -> dict[str, Any]:
+        scale = self._records.scale(one.patient, one.record)
+        if one.row is None:
+            return render_row(one.patient, one.record, None, one.worst, (), scale, now)
+        row = one.row
+        return render_row(one.patient, one.record, row.score, row.alert, row.retracted, scale, now)
+
+
+def _order(one: _Here, row: dict[str, Any]) -> tuple[int, float, str]:
+    """Sort as the embedded board does: by the last score, else by NEWS2 as of now."""
+    total = row["news2"].total if row["scored_total"] is None else row["scored_total"]
+    return -total, -(row["probability"] or 0.0), one.patient

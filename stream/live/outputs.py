@@ -1,0 +1,54 @@
+"""From effects to records of topics: which topic, which key, which bytes.
+
+Owns that mapping. Must not know a client, a partition or a decision. The bytes are those of `stream.effects`, so that
+live and replay put out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from alerts.contract import AlertEvent
+from alerts.ward import routes
+from connectors.kafka.headers import cloud_headers
+from connectors.kafka.record import Record
+from events import encode_envelope
+from stream.effects import Effect, Forward, Score, Suppression, Unfoldable, effect_id, encode_effect
+
+SCORES: Final = "scores.v1"
+SUPPRESSED: Final = "suppressed.v1"
+CANDIDATES: Final = "candidates.v1"
+DEAD_LETTERS: Final = "deadletters.v1"
+EVENTS: Final = "events.v1"
+
+
+def records_of(effects: Iterable[Effect], source: str) -> list[Record]:
+    """Give the records of effects, in order; `source` names the partition they came of (CloudEvents `source`)."""
+    records: list[Record] = []
+    for effect in effects:
+        if type(effect) is Score:
+            records.append(_record(SCORES, effect.patient, effect, SCORES, source))
+        elif type(effect) is AlertEvent:
+            content, headers = encode_effect(effect), _headers(effect, CANDIDATES, source)
+            records.extend(Record(CANDIDATES, ward.encode(), content, headers) for ward in routes(effect))
+        elif type(effect) is Suppression:
+            records.append(_record(SUPPRESSED, effect.patient, effect, SUPPRESSED, source))
+        elif type(effect) is Forward:
+            envelope = effect.envelope
+            headers = cloud_headers(envelope.envelope_id, EVENTS, source, envelope.received_time)
+            records.append(Record(EVENTS, envelope.patient.encode(), encode_envelope(envelope), headers))
+        else:
+            assert type(effect) is Unfoldable
+            records.append(_record(DEAD_LETTERS, "unfoldable", effect, DEAD_LETTERS, source))
+    return records
+
+
+def _record(topic: str, key: str, effect: Score | Suppression | Unfoldable, kind: str, source: str) -> Record:
+    return Record(topic, key.encode(), encode_effect(effect), _headers(effect, kind, source))
+
+
+def _headers(
+    effect: Score | AlertEvent | Suppression | Unfoldable, kind: str, source: str
+) -> tuple[tuple[str, bytes], ...]:
+    return cloud_headers(effect_id(effect), kind, source, effect.received_time)

@@ -1,0 +1,237 @@
+"""[patient]: the fold of one partition of `events.v1`, its states in the online feature store.
+
+Owns the order of a partition's steps and what the fold needs beside the pipeline: repeats dropped, records that cannot
+be read kept as letters, ticks and decisions entered. Must not know Faust or Kafka's clients, nor decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from connectors.kafka.headers import cloud_headers
+from connectors.kafka.record import Record
+from events import CodeVersion, Envelope, Millis, content_id, decode_envelope, encode_envelope
+from events.encoding import UndecodableEnvelopeError
+from features.store import Entry, FencedError, PartitionStore, StoreFault
+from models.version import ModelVersion
+from stream.control import Control
+from stream.effects import Effect
+from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick
+from stream.live.decisions import Decisions, availability, is_decision
+from stream.live.examples import ExampleRecorder
+from stream.live.letters import unreadable_record
+from stream.live.outputs import EVENTS, records_of
+from stream.live.shelf import LiveShelf
+from stream.live.stage import (
+    GapError,
+    HalfFoldedError,
+    LogItem,
+    LogRange,
+    VersionAwaitedError,
+    first_offset,
+    lost_records,
+)
+from stream.pipeline import Pipeline
+from stream.records import LIVE_RECORDS_MAX
+from stream.repeats import RecentRecords, chunk_keys
+
+VERSION_AWAITED_S = 30.0
+"""How long a partition waits for a version that it had: the tail of models.v1 may be a little behind."""
+OWED_S = 20.0
+"""What was entered into the log and has not come back after so long is entered again; its id makes it harmless."""
+
+
+class PatientSettings(msgspec.Struct, frozen=True):
+    """What a worker's partitions share."""
+
+    partitions: int
+    """Of `events.v1`: a record on another partition than its key's is refused."""
+    code_version: str
+    learn: bool = True
+    """Whether `examples.v1` is written."""
+    live_records_max: int = LIVE_RECORDS_MAX
+    ticks: bool = True
+    """Whether time passes in the log where nothing comes."""
+
+
+class PatientPartition:
+    """One partition of [patient]; see `stream.live.stage.StagePartition`."""
+
+    def __init__(
+        self,
+        partition: int,
+        store: PartitionStore,
+        settings: PatientSettings,
+        *,
+        versions: Mapping[str, ModelVersion],
+        decisions: Decisions,
+        partition_of: Callable[[str], int],
+        now: Callable[[], Millis],
+        journal: str,
+    ) -> None:
+        self.folded = -1
+        self.problems: tuple[str, ...] = ()
+        self.number = partition
+        self._store = store
+        self._settings = settings
+        self._versions = versions
+        self._decisions = decisions
+        self._partition_of = partition_of
+        self._now = now
+        self._journal = journal
+        self._source = f"/wardstream/{EVENTS}/{partition}"
+        self._at = -1
+        """The last record worked on; `folded` follows when it is committed."""
+        self._first = True
+        self.epoch = 0
+        self.decided = 0
+        """The newest decision that this partition has applied."""
+        self._lacks_since: Millis | None = None
+        self._entries: dict[str, Entry | None] | None = None
+        """What is to be committed, until it is."""
+        self._owed: dict[str, Millis] = {}
+        """Ids entered into the log and not yet come back, and when that was."""
+
+    # -- steps ------------------------------------------------------------------------------------------------------
+
+    def open(self, log: LogRange) -> int:
+        """Take the partition and read the states of then."""
+        store = self._store
+        self.epoch = store.acquire_epoch()
+        watermark = store.watermark()
+        start = first_offset(watermark, log)
+        lost = lost_records(watermark, log)
+        self.problems = (f"{EVENTS}/{self.number}: {lost}",) if lost else ()
+        stored = store.load([CONTROL_KEY, *chunk_keys()])
+        control = Control(self._versions, self._journal)
+        if CONTROL_KEY in stored:
+            control.restore(stored[CONTROL_KEY])
+        self._recent = RecentRecords()
+        self._recent.restore(stored)
+        self._examples = ExampleRecorder(self._source) if self._settings.learn else None
+        self._shelf = LiveShelf(store, control.catalogue, self._now, self._settings.live_records_max)
+        self.pipeline = Pipeline(self._shelf, control, self._examples)
+        self.folded, self._at, self._first = watermark, start - 1, True
+        self._owed.clear()
+        self._entries, self.decided = None, control.sequence
+        return start
+
+    def still_ours(self) -> bool:
+        """Ask the store."""
+        try:
+            self._store.load([CONTROL_KEY])
+        except FencedError:
+            return False
+        return True
+
+    def work(self, batch: Sequence[LogItem]) -> list[Record]:
+        """Fold a batch."""
+        self._await_version()
+        at, first = self._at, self._first
+        records: list[Record] = []
+        envelopes = list(self._read(batch, records))
+        try:
+            self._shelf.prefetch(envelope.patient for envelope in envelopes if envelope.patient)
+        except StoreFault:
+            self._at, self._first = at, first  # Nothing is folded yet: the batch may be tried again.
+            raise
+        effects: list[Effect] = []
+        try:
+            for envelope in envelopes:
+                self._owed.pop(envelope.envelope_id, None)
+                if self._recent.add(envelope.envelope_id):
+                    effects.extend(fold_record(self.pipeline, envelope))
+        except StoreFault as fault:
+            raise HalfFoldedError(f"{EVENTS}/{self.number}: {fault}") from fault
+        records.extend(records_of(effects, self._source))
+        if self._examples is not None:
+            records.extend(self._examples.take_records())
+        return records
+
+    def commit(self) -> None:
+        """Store the states with the watermark."""
+        if self._entries is None:
+            control = self.pipeline.control
+            entries: dict[str, Entry | None] = self._shelf.take_entries()
+            for key, chunk in self._recent.take_changes().items():
+                entries[key] = None if chunk is None else Entry(chunk)
+            entries[CONTROL_KEY] = Entry(control.encode())
+            self._entries = entries
+        self._store.commit_entries(self.epoch, self._entries, self._at)
+        self._entries = None
+        self.folded, self.decided = self._at, self.pipeline.control.sequence
+
+    def idle(self, now: Millis) -> list[Record]:
+        """Give the tick, the decisions and the code version that the partition lacks."""
+        control = self.pipeline.control
+        wanted = list(self._lacking(control, now))
+        records = []
+        due = [envelope for envelope in wanted if self._is_due(envelope, now)]
+        # Decisions are entered together: of two, one whose first entry failed would come after the other, and the
+        # control state ignores what is not above what it has applied.
+        anew = any(is_decision(envelope) for envelope in due)
+        for envelope in [each for each in wanted if each in due or (anew and is_decision(each))]:
+            self._owed[envelope.envelope_id] = now
+            headers = cloud_headers(envelope.envelope_id, EVENTS, self._source, envelope.received_time)
+            records.append(Record(EVENTS, b"", encode_envelope(envelope), headers, self.number))
+        return records
+
+    def _is_due(self, envelope: Envelope, now: Millis) -> bool:
+        entered = self._owed.get(envelope.envelope_id)
+        return entered is None or now - entered >= OWED_S * 1000
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _await_version(self) -> None:
+        """Wait for the version that the log says this partition has; after a while go on without it, loudly."""
+        control = self.pipeline.control
+        if not control.lacks:
+            self._lacks_since = None
+            return
+        control.reload()
+        if not control.lacks:
+            return
+        now = self._now()
+        self._lacks_since = now if self._lacks_since is None else self._lacks_since
+        text = f"{EVENTS}/{self.number}: version {control.lacks} is not at hand"
+        if now - self._lacks_since < VERSION_AWAITED_S * 1000:
+            raise VersionAwaitedError(text)
+        # NEWS2 must be told. A replay of this stretch has the version and scores otherwise: an alarm, not a detail.
+        self.problems = (f"{text}: NEWS2 alone is scored; publish it again, or roll back",)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _read(self, batch: Sequence[LogItem], letters: list[Record]) -> Iterator[Envelope]:
+        for item in batch:
+            if item.offset <= self._at:
+                continue
+            if item.offset != self._at + 1 and not self._first:
+                raise GapError(f"{EVENTS}/{self.number}: {item.offset} came after {self._at}")
+            self._first = False
+            self._at = item.offset
+            try:
+                envelope = decode_envelope(item.value or b"")
+                self._check(envelope)
+            except UndecodableEnvelopeError as fault:
+                letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
+            else:
+                yield envelope
+
+    def _check(self, envelope: Envelope) -> None:
+        if envelope.patient and self._partition_of(envelope.patient) != self.number:
+            raise UndecodableEnvelopeError("the patient's key belongs on another partition (was their count changed?)")
+
+    def _lacking(self, control: Control, now: Millis) -> Iterator[Envelope]:
+        if control.code_version != self._settings.code_version:
+            event = CodeVersion(now, self._settings.code_version)
+            # The minute stands in for the moment: an entry that must be made again is the same record.
+            name = content_id("code", self._settings.code_version, str(self.folded), str(now // TICK_MS))
+            yield Envelope(name, "", now, now, (event,), message_id="control", position=f"after {self.folded}")
+        decided = self._decisions.lacking(control.sequence, now)
+        yield from availability(control, self._versions, now, decided)
+        yield from decided
+        deadline = self.pipeline.due(now) if self._settings.ticks else None
+        if deadline is not None and -(-deadline // TICK_MS) * TICK_MS <= now:
+            yield tick(now // TICK_MS * TICK_MS)

@@ -1,0 +1,300 @@
+"""One stage of the live host as a Faust app: the agent, the partitions it holds, and the order of their steps.
+
+Owns what happens to a batch (work, produce, wait, commit, ack), what happens when that fails, and how far each
+partition is. Must not know what a stage folds.
+
+Where the store or the broker cannot be had the batch is tried again until they can: nothing is skipped, and the health
+says so meanwhile. Where somebody else took a partition (a rebalance, a process that slept through one) its records are
+let go of: whoever owns it folds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import faust
+import msgspec
+from faust.types import TP
+from mode.supervisors import CrashingSupervisor
+
+from connectors.kafka.faults import NotSentError
+from connectors.kafka.record import Record
+from events import Millis
+from features.store import FencedError, LostStateError, StoreFault
+from stream.live.consumer import install
+from stream.live.stage import LogItem, LogRange, StagePartition
+
+RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0
+"""Between two tries while the store or the broker cannot be had."""
+IDLE_LOOK_S = 1.0
+"""How often each partition is asked what must enter the log by itself."""
+STUCK_S = 30.0
+"""A partition with records to fold that has not moved for so long is told as stuck."""
+LOST_S_MAX = 15.0
+"""A partition that the store gave to somebody else, while the broker says it is ours for so long: begin anew."""
+
+Answer = TypeVar("Answer")
+Deliver = Callable[[StagePartition, Sequence[Record]], Awaitable[object]]
+"""Writes what came of a partition; returns when all of it is acknowledged."""
+
+
+class StageSettings(msgspec.Struct, frozen=True):
+    """How one stage of one process runs."""
+
+    name: str
+    """`parse`, `patient`, `ward`: part of the consumer group's name."""
+    topics: tuple[str, ...]
+    """With the installation's prefix."""
+    group: str
+    instance: str
+    """This process's own name within the group: a restart takes its partitions again at once."""
+    brokers: str
+    batch_records_max: int
+    linger_s: float
+    session_timeout_s: float
+    credentials: Any = None
+    """Faust's broker credentials, or None."""
+
+
+class Progress(NamedTuple):
+    """How far one partition is."""
+
+    topic: str
+    partition: int
+    folded: int
+    lag: int
+    """Records that the log has beyond."""
+    still_s: float
+    """How long ago it last moved."""
+
+
+class StageObserver(Protocol):
+    """Hears what a stage does; for metrics and logs."""
+
+    def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
+        """A batch was folded, produced and committed."""
+        ...
+
+    def failed(self, stage: str, where: str, fault: BaseException) -> None:
+        """Something went wrong and is tried again."""
+        ...
+
+
+class StageApp:
+    """One stage, running. Made and used on the event loop's thread."""
+
+    def __init__(
+        self,
+        settings: StageSettings,
+        make: Callable[[str, int], StagePartition],
+        deliver: Deliver,
+        observer: StageObserver,
+        now: Callable[[], Millis],
+    ) -> None:
+        self.settings = settings
+        self._make = make
+        self._deliver = deliver
+        self._observer = observer
+        self._now = now
+        self._partitions: dict[TP, StagePartition] = {}
+        self._locks: dict[TP, asyncio.Lock] = {}
+        self._lost: dict[TP, float] = {}
+        """Partitions that somebody else took, and when we learned of it."""
+        self._moved: dict[TP, float] = {}
+        self._faults: dict[str, str] = {}
+        self.app = self._build()
+        self._idle: asyncio.Task[None] | None = None
+
+    def _build(self) -> Any:
+        settings = self.settings
+        app = faust.App(
+            settings.group,
+            broker=[f"kafka://{address.strip()}" for address in settings.brokers.split(",")],
+            broker_credentials=settings.credentials,
+            store="memory://",
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            topic_partitions=1,
+            agent_supervisor=CrashingSupervisor,
+            stream_wait_empty=False,
+            stream_publish_on_commit=False,
+            stream_buffer_maxsize=4 * settings.batch_records_max,
+            consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=settings.instance,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.session_timeout_s / 3,
+            broker_commit_interval=0.5,
+            key_serializer="raw",
+            value_serializer="raw",
+        )
+        install(app, self._open, self._retain)
+        source = app.topic(*settings.topics, key_serializer="raw", value_serializer="raw", internal=True)
+
+        async def work(stream: Any) -> None:
+            await self._work_forever(stream)
+
+        app.agent(source, name=f"{settings.group}.agent", concurrency=1)(work)
+        return app
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Join the group and begin."""
+        await self.app.start()
+        self._idle = asyncio.create_task(self._idle_forever())
+
+    async def stop(self) -> None:
+        """Leave the group. What is in the middle of a batch is repeated by whoever comes next."""
+        if self._idle is not None:
+            self._idle.cancel()
+        await self.app.stop()
+
+    @property
+    def crashed(self) -> BaseException | None:
+        """Why the app has died, if it has: the process must end, for a supervisor to start another."""
+        reason = self.app.crash_reason
+        if reason is None and self._idle is not None and self._idle.done() and not self._idle.cancelled():
+            reason = self._idle.exception()
+        assert reason is None or isinstance(reason, BaseException)
+        return reason
+
+    # -- partitions -------------------------------------------------------------------------------------------------
+
+    async def _open(self, tp: TP, log: LogRange) -> int:
+        """Open a partition that was assigned, after whatever batch of it is under way; one still ours goes on."""
+        async with self._lock(tp):
+            partition = self._partitions.get(tp)
+            if partition is None:
+                partition = self._partitions[tp] = self._make(tp.topic, tp.partition)
+            if tp in self._lost or tp not in self._moved or not await self._insist("look", partition.still_ours):
+                start = await self._insist("open", partial(partition.open, log))
+            else:
+                start = partition.folded + 1
+            self._lost.pop(tp, None)
+            self._moved[tp] = time.monotonic()
+            return start
+
+    def _retain(self, assigned: Collection[TP]) -> None:
+        """Let go of the partitions that are no longer ours."""
+        for tp in [tp for tp in self._partitions if tp not in assigned]:
+            del self._partitions[tp]
+            self._moved.pop(tp, None)
+            self._lost.pop(tp, None)
+
+    def _lock(self, tp: TP) -> asyncio.Lock:
+        return self._locks.setdefault(tp, asyncio.Lock())
+
+    async def _insist(self, where: str, step: Callable[[], Answer]) -> Answer:
+        """Do a blocking step, in a thread, until the store lets it be done."""
+        return await self._until_done(where, partial(asyncio.to_thread, step))
+
+    async def _until_done(self, where: str, step: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Try until the store and the broker can be had; a fence is no outage."""
+        wait_s = RETRY_S_MIN
+        while True:
+            try:
+                done = await step()
+            except FencedError:
+                raise
+            except (StoreFault, NotSentError) as fault:
+                self._faults[where] = str(fault)
+                self._observer.failed(self.settings.name, where, fault)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RETRY_S_MAX)
+            else:
+                self._faults.pop(where, None)
+                return done
+
+    # -- batches ----------------------------------------------------------------------------------------------------
+
+    async def _work_forever(self, stream: Any) -> None:
+        settings = self.settings
+        async for events in stream.noack_take(settings.batch_records_max, within=settings.linger_s):
+            groups: dict[TP, list[LogItem]] = {}
+            for event in events:
+                groups.setdefault(event.message.tp, []).append(_item(event.message))
+            await asyncio.gather(*(self._work(tp, items) for tp, items in groups.items()))
+            for event in events:
+                await stream.ack(event)
+
+    async def _work(self, tp: TP, items: Sequence[LogItem]) -> None:
+        """Fold one partition's part of a batch, until it is committed or somebody else owns it."""
+        async with self._lock(tp):
+            partition = self._partitions.get(tp)
+            if partition is None or tp in self._lost:
+                return
+            began = time.perf_counter()
+            try:
+                records = await self._insist("work", partial(partition.work, items))
+                if records:
+                    await self._until_done("produce", partial(self._deliver, partition, records))
+                await self._insist("commit", partition.commit)
+            except LostStateError:
+                raise  # The records before these must be read again: by a process that begins anew.
+            except FencedError as fault:
+                self._lost[tp] = time.monotonic()
+                self._observer.failed(self.settings.name, "fenced", fault)
+                return
+            self._moved[tp] = time.monotonic()
+            self._observer.worked(self.settings.name, len(items), len(records), time.perf_counter() - began)
+
+    # -- what enters the log by itself ------------------------------------------------------------------------------
+
+    async def _idle_forever(self) -> None:
+        while True:
+            await asyncio.sleep(IDLE_LOOK_S)
+            now = self._now()
+            assigned = self._assigned()
+            for tp, partition in list(self._partitions.items()):
+                if tp in self._lost:
+                    if tp in assigned and time.monotonic() - self._lost[tp] > LOST_S_MAX:
+                        raise FencedError(f"{tp.topic}/{tp.partition} was taken by nobody that the broker knows")
+                    continue
+                async with self._lock(tp):
+                    records = await self._insist("idle", partial(partition.idle, now))
+                    if records:
+                        await self._until_done("produce", partial(self._deliver, partition, records))
+
+    def _assigned(self) -> Collection[TP]:
+        return self.app.consumer.assignment() if self.app.started else ()
+
+    @property
+    def partitions(self) -> list[StagePartition]:
+        """Those at hand."""
+        return list(self._partitions.values())
+
+    # -- how far ----------------------------------------------------------------------------------------------------
+
+    def progress(self) -> list[Progress]:
+        """Give how far each partition is; cheap, and without asking anybody."""
+        at = time.monotonic()
+        found = []
+        for tp, partition in sorted(self._partitions.items()):
+            end = self.app.consumer.highwater(tp) if self.app.started else None
+            lag = max((end or 0) - 1 - partition.folded, 0)
+            found.append(Progress(tp.topic, tp.partition, partition.folded, lag, at - self._moved.get(tp, at)))
+        return found
+
+    def problems(self) -> list[str]:
+        """Say what is wrong, in words for an operator."""
+        name = self.settings.name
+        found = [f"{name}: {where} fails: {fault}" for where, fault in sorted(self._faults.items())]
+        found += [problem for partition in self._partitions.values() for problem in partition.problems]
+        found += [
+            f"{name}: {one.topic}/{one.partition} stands still since {one.still_s:.0f} s, {one.lag} records behind"
+            for one in self.progress()
+            if one.lag and one.still_s > STUCK_S
+        ]
+        if self.crashed is not None:
+            found.append(f"{name}: died of {type(self.crashed).__name__}")
+        return found
+
+
+def _item(message: Any) -> LogItem:
+    headers = tuple((name, value) for name, value in message.headers or ())
+    return LogItem(message.offset, message.key, message.value, headers, int((message.timestamp or 0) * 1000))

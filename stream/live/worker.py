@@ -1,0 +1,216 @@
+"""A worker: the stages of one process on Kafka and Redis, what they share, and their health.
+
+Owns the wiring and the order of starting and stopping. Must not know the command line, nor decide anything. It ends
+where a stage dies: a supervisor starts another, which goes on where the store says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import faust
+from structlog.typing import FilteringBoundLogger
+
+from alerts.gate import GateChange
+from connectors.kafka.connection import client_options
+from connectors.kafka.outbox import Outbox
+from connectors.kafka.partitioning import partition_for
+from connectors.redis.connection import connect
+from connectors.redis.identity_store import RedisIdentityStore
+from connectors.redis.layout import write_layout
+from connectors.redis.partition_store import RedisPartitionStore
+from stream.clock import ServiceClock
+from stream.identity import Pseudonyms
+from stream.live.decisions import DecisionTail
+from stream.live.gates import newest_told, read_gates
+from stream.live.outputs import CANDIDATES, EVENTS
+from stream.live.parse_stage import ParsePartition
+from stream.live.patient_stage import PatientPartition, PatientSettings
+from stream.live.stage import StagePartition
+from stream.live.stage_app import Deliver, StageApp, StageObserver, StageSettings
+from stream.live.state_delivery import StateDelivery
+from stream.live.versions import VersionTail
+from stream.live.ward_stage import WardPartition
+from stream.live_settings import Stage
+from stream.settings import SiteFile
+
+INGEST = ("hl7v2.ingest.v1", "fhir.ingest.v1", "ack.ingest.v1")
+SOURCES: dict[Stage, tuple[str, ...]] = {"parse": INGEST, "patient": (EVENTS,), "ward": (CANDIDATES,)}
+"""What each stage reads."""
+
+
+def _credentials(site: SiteFile, password: str) -> Any:
+    """Give Faust's form of what aiokafka is given elsewhere; None for a plaintext broker."""
+    kafka = site.kafka
+    options = client_options(kafka, password)
+    context = options.get("ssl_context")
+    if kafka.security == "plaintext":
+        return None
+    if kafka.security == "ssl":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=kafka.username, password=password, mechanism=kafka.sasl_mechanism, ssl_context=context
+    )
+
+
+NEWEST_TOLD_S = 60.0
+"""The outbox and the reader give up long before."""
+
+
+class Secrets:
+    """What comes from the environment; its repr says nothing."""
+
+    def __init__(self, kafka: str = "", redis: str = "", pseudonyms: Pseudonyms | None = None) -> None:
+        self.kafka = kafka
+        self.redis = redis
+        self.pseudonyms = pseudonyms or Pseudonyms()
+
+    def __repr__(self) -> str:
+        """Say nothing.
+
+        >>> Secrets("a", "b")
+        Secrets(…)
+        """
+        return "Secrets(…)"
+
+
+class Worker:
+    """The stages of one process. Made on the event loop's thread; `start`, `run`, then `stop`."""
+
+    def __init__(
+        self,
+        site: SiteFile,
+        stages: Sequence[Stage],
+        secrets: Secrets,
+        *,
+        code_version: str,
+        observer: StageObserver,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._site = site
+        self._stages = tuple(stages)
+        self._secrets = secrets
+        self._code_version = code_version
+        self._observer = observer
+        self._log = log
+        self._clock = ServiceClock(0)
+        self._client = connect(site.redis, secrets.redis)
+        self._name = site.live.name or socket.gethostname()
+        self._outbox = self._make_outbox(None)
+        self._loop = asyncio.get_running_loop()
+        self._states = StateDelivery(self._outbox, self._make_outbox, partial(newest_told, site.kafka, secrets.kafka))
+        self.decisions = DecisionTail(site.kafka, secrets.kafka)
+        self.versions = VersionTail(site.kafka, secrets.kafka, site.live.version_keys)
+        self.apps: list[StageApp] = []
+        self._gates: dict[int, list[GateChange]] = {}
+        self.starting = True
+
+    def _make_outbox(self, transactional: str | None) -> Outbox:
+        prefix = self._site.kafka.prefix
+        return Outbox(
+            self._site.kafka,
+            client_id=f"wardstream.worker.{self._name}",
+            password=self._secrets.kafka,
+            transactional_id=None if transactional is None else f"{prefix}wardstream.{transactional}",
+        )
+
+    async def start(self) -> None:
+        """Connect, catch up with what people decided, join the groups."""
+        await self._outbox.start()
+        await asyncio.to_thread(write_layout, self._client, self._site.redis.prefix, self._partitions)
+        await self.versions.start()
+        await self.decisions.start()
+        self._gates = await read_gates(self._site.kafka, self._secrets.kafka)
+        for stage in self._stages:
+            settings = self._stage_settings(stage)
+            app = StageApp(settings, self._maker(stage), self._deliver(stage), self._observer, self._clock.now)
+            self.apps.append(app)
+            await app.start()
+        self.starting = False
+
+    @property
+    def _partitions(self) -> int:
+        return self._outbox.partitions(EVENTS)
+
+    def _stage_settings(self, stage: Stage) -> StageSettings:
+        kafka, live = self._site.kafka, self._site.live
+        return StageSettings(
+            stage,
+            tuple(kafka.prefix + name for name in SOURCES[stage]),
+            f"{kafka.prefix}wardstream.{stage}",
+            f"{self._name}.{stage}",
+            kafka.bootstrap,
+            live.batch_records_max,
+            live.linger_s,
+            live.session_timeout_s,
+            _credentials(self._site, self._secrets.kafka),
+        )
+
+    def _deliver(self, stage: Stage) -> Deliver:
+        if stage == "ward":
+            return self._states
+        return lambda _partition, records: self._outbox.send(records)
+
+    def _maker(self, stage: Stage) -> Callable[[str, int], StagePartition]:
+        return {"parse": self._make_parse, "patient": self._make_patient, "ward": self._make_ward}[stage]
+
+    def _make_parse(self, topic: str, number: int) -> StagePartition:
+        name = topic.removeprefix(self._site.kafka.prefix)
+        identities = RedisIdentityStore(self._client, self._site.redis.prefix)
+        return ParsePartition(name, number, identities, self._site.settings, self._secrets.pseudonyms)
+
+    def _make_patient(self, _topic: str, number: int) -> StagePartition:
+        count, live = self._partitions, self._site.live
+        return PatientPartition(
+            number,
+            RedisPartitionStore(self._client, self._site.redis.prefix, "patient", number),
+            PatientSettings(
+                count, self._code_version, live_records_max=live.live_records_max, ticks=live.ticks, learn=live.learn
+            ),
+            versions=self.versions,
+            decisions=self.decisions.decisions,
+            partition_of=lambda key: partition_for(key.encode(), count),
+            now=self._clock.now,
+            journal=f"{self._site.kafka.prefix}{EVENTS}/{number}",
+        )
+
+    def _make_ward(self, _topic: str, number: int) -> StagePartition:
+        store = RedisPartitionStore(self._client, self._site.redis.prefix, "ward", number)
+        return WardPartition(
+            number, store, self.decisions.decisions, lambda at: self._gates.get(at, ()), self._newest_told
+        )
+
+    def _newest_told(self, partition: StagePartition) -> int:
+        """Ask the event loop's side, from a stage's thread."""
+        asked = asyncio.run_coroutine_threadsafe(self._states.newest_told(partition), self._loop)
+        return asked.result(NEWEST_TOLD_S)
+
+    async def run(self) -> None:
+        """Return when a stage has died, with its fault raised."""
+        while True:
+            await asyncio.sleep(0.5)
+            for app in self.apps:
+                if app.crashed is not None:
+                    raise app.crashed
+
+    async def stop(self) -> None:
+        """Leave the groups and close."""
+        await asyncio.gather(*(app.stop() for app in self.apps), return_exceptions=True)
+        await self.decisions.stop()
+        await self.versions.stop()
+        await self._states.stop()
+        await self._outbox.stop()
+
+    def problems(self) -> list[str]:
+        """Say what is wrong."""
+        found = ["starting"] if self.starting else []
+        for app in self.apps:
+            found += app.problems()
+        applied = max(
+            (one.decided for app in self.apps for one in app.partitions if isinstance(one, PatientPartition)), default=0
+        )
+        return [*found, *self.versions.problems(), *self.decisions.problems(applied)]

@@ -1,0 +1,144 @@
+"""The control state: decisions that count once, in order, and a version that scores only where its log says so."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events import Availability, Configuration, Event, KillSwitch, Promotion
+from stream.control import AVAILABLE_MAX, Control, ForeignStateError, read_control, usable
+from stream.settings import ConfigurationError, Settings, configuration_hash, configuration_text
+from stream.versions import load_versions
+
+SHIPPED, _WRONG = load_versions()
+VERSION = next(iter(SHIPPED))
+TEXT = configuration_text(Settings(news2_scale_2=("p",)))
+
+DECISIONS: list[Event] = [
+    Promotion(0, VERSION, enabled=True, sequence=1),
+    KillSwitch(0, engaged=True, sequence=2),
+    Configuration(0, configuration_hash(Settings(news2_scale_2=("p",))), TEXT, sequence=3),
+    KillSwitch(0, engaged=False, sequence=4),
+    Promotion(0, "", enabled=False, sequence=5),
+]
+
+
+def applied(*events: Event, versions: object = SHIPPED) -> Control:
+    control = Control(versions)  # type: ignore[arg-type]
+    for event in events:
+        control.apply(event)
+    return control
+
+
+@given(st.lists(st.integers(0, len(DECISIONS)), max_size=12), st.integers(0, len(DECISIONS)))
+def test_decisions_count_once_and_in_order(ends: list[int], done: int) -> None:
+    """However often their broadcast is begun anew, the decisions come to what they come to once, in order."""
+    repeated = [event for end in ends for event in DECISIONS[:end]]
+    reached = max([*ends, done])
+    control = applied(*repeated, *DECISIONS[:done])
+    assert control.encode() == applied(*DECISIONS[:reached]).encode()
+    assert control.sequence == reached
+
+
+def test_without_a_sequence_the_last_word_counts() -> None:
+    """In a log of its own, as the embedded service has it, each event takes effect as it comes."""
+    control = applied(KillSwitch(0, engaged=True), KillSwitch(0, engaged=False), KillSwitch(0, engaged=True))
+    assert control.kill_switch
+    assert control.sequence == 0
+
+
+def test_a_sequenced_promotion_waits_to_be_called_available() -> None:
+    """Having the version is not enough: it scores from where the log says so, to where the log takes that back."""
+    control = applied(DECISIONS[0])
+    assert control.scorer is None
+    assert control.no_prediction.reason == "version_not_loaded"
+    control.apply(Availability(0, VERSION, available=True))
+    assert control.scorer is not None
+    control.apply(Availability(0, VERSION, available=False))
+    assert control.scorer is None
+
+
+def test_called_available_before_it_is_promoted() -> None:
+    """An availability that stands before its promotion leaves no moment without the version."""
+    control = applied(Availability(0, VERSION, available=True), DECISIONS[0])
+    assert control.scorer is not None
+    assert control.lacks == ""
+
+
+def test_an_unsequenced_promotion_scores_by_presence() -> None:
+    """The embedded service's promotion needs no such word, and what a log says of availability does not touch it."""
+    assert applied(Promotion(0, VERSION, enabled=True)).scorer is not None
+    control = applied(Promotion(0, VERSION, enabled=True), Availability(0, VERSION, available=False))
+    assert control.scorer is not None
+
+
+def test_what_the_log_calls_available_and_is_not_here_is_named() -> None:
+    """A host can tell that it must not fold on: and once the version has come, it scores without another event."""
+    versions = dict(SHIPPED)
+    held = versions.pop(VERSION)
+    control = applied(Availability(0, VERSION, available=True), DECISIONS[0], versions=versions)
+    assert control.lacks == VERSION
+    assert control.scorer is None
+    versions[VERSION] = held
+    control.reload()
+    assert control.lacks == ""
+    assert control.scorer is not None
+
+
+def test_a_version_of_other_inputs_is_not_usable() -> None:
+    """A version that takes other inputs than this release computes counts as missing."""
+    other = msgspec.structs.replace(SHIPPED[VERSION], schema_hash="sha256:other")
+    assert usable({other.version: other}, other.version) is None
+    control = applied(
+        Availability(0, other.version, available=True),
+        Promotion(0, other.version, enabled=True, sequence=1),
+        versions={other.version: other},
+    )
+    assert control.lacks == other.version
+
+
+def test_what_was_called_available_is_bounded() -> None:
+    """Only the newest of those called available are remembered."""
+    control = applied(*(Availability(0, f"v{number}", available=True) for number in range(50)))
+    assert control.available == tuple(f"v{number}" for number in range(50 - AVAILABLE_MAX, 50))
+
+
+def test_a_stored_state_goes_on_as_it_was() -> None:
+    """Stored and restored, the control state ignores what it had applied and knows what was called available."""
+    control = applied(Availability(0, VERSION, available=True), *DECISIONS[:4])
+    restored = Control(SHIPPED)
+    restored.restore(control.encode())
+    assert restored.encode() == control.encode()
+    assert restored.scorer is not None
+    restored.apply(DECISIONS[1])
+    assert not restored.kill_switch
+    assert (restored.sequence, restored.available, restored.awaits) == (4, (VERSION,), True)
+
+
+def test_a_state_stored_by_an_earlier_release_is_read() -> None:
+    """The stored form of before there were sequences is a state in which nothing sequenced was applied."""
+    old = msgspec.msgpack.encode((1_000, "", VERSION, True, True, "0.0.9", ""))
+    control = Control(SHIPPED)
+    control.restore(old)
+    assert (control.clock, control.kill_switch, control.code_version) == (1_000, True, "0.0.9")
+    assert (control.sequence, control.awaits, control.available) == (0, False, ())
+    assert control.scorer is not None
+
+
+def test_a_configuration_that_cannot_be_read_changes_nothing() -> None:
+    """It is refused whole, counts as applied, and the state stored afterwards can be restored."""
+    control = applied(*DECISIONS[:3])
+    with pytest.raises(ConfigurationError):
+        control.apply(Configuration(0, "x", '{"of_a_later_release": 1}', sequence=9))
+    assert (control.settings.news2_scale_2, control.sequence) == (("p",), 9)
+    restored = Control(SHIPPED)
+    restored.restore(control.encode())
+    assert restored.configuration_content == TEXT
+
+
+def test_what_is_no_control_state_is_refused() -> None:
+    """Bytes of another kind are named as foreign."""
+    with pytest.raises(ForeignStateError):
+        read_control(b"\x93")
