@@ -67,7 +67,8 @@ def lived_days(traffic: Traffic, ends: int, every_ms: int, count: int) -> list[t
     """Live through the day before `ends` (ms) with the first `count` patients; give each one's key and entry."""
     core = DayCore()
     found: list[tuple[str, Entry]] = []
-    for number in range(count):
+    for patient in range(count):
+        number = traffic.number_of(patient)
         batch = []
         for step, at in enumerate(range(ends - DAY_MS + every_ms, ends + 1, every_ms)):
             written = datetime.fromtimestamp(at // 1_000, UTC).strftime("%Y%m%d%H%M%S+0000").encode()
@@ -94,14 +95,11 @@ def preload(traffic: Traffic, redis: RedisSettings, pseudonyms: Pseudonyms, minu
     keys = patient_keys(traffic, pseudonyms)
     hourly = lived_days(traffic, ends, MILLIS_PER_HOUR, FEEDS)
     by_minute = lived_days(traffic, ends, MILLIS_PER_MINUTE, MINUTE_TEMPLATES) if minute_share else []
-    # By feed: the record of a ward's patient names that ward.
-    of_feed = {traffic.patient(number) % FEEDS: hourly[number] for number in range(len(hourly))}
-    assert len(of_feed) == len(hourly), "the stride does not meet every feed"
     minutes = {number for number in range(traffic.patients) if number * 61 % 1_000 < minute_share * 1_000}
     parts: list[dict[str, Entry]] = [{} for _ in range(traffic.partitions)]
     size = 0
     for number, key in enumerate(keys):
-        name, entry = by_minute[number % len(by_minute)] if number in minutes else of_feed[number % FEEDS]
+        name, entry = by_minute[number % len(by_minute)] if number in minutes else hourly[number % FEEDS]
         view = entry.view.replace(name.encode(), key.encode())
         parts[partition_for(key.encode(), traffic.partitions)][key] = entry._replace(view=view)
         size += len(entry.state)

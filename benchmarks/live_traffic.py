@@ -49,6 +49,10 @@ class Traffic:
         """Say whose a message is."""
         return number * _STRIDE % self.patients
 
+    def number_of(self, patient: int) -> int:
+        """Give a patient's first message."""
+        return patient * pow(_STRIDE, -1, self.patients) % self.patients
+
     def is_sick(self, number: int) -> bool:
         """Say whether a message tells of a deterioration."""
         return (self.patient(number) * 31 + number // self.patients * 37) % SICK_ONE_IN == 0

@@ -137,7 +137,7 @@ class Board:
         rows = []
         for patient, score in self._scores.items():
             record = self._shelf.find(patient)
-            if record is None or record.state.discharged_time is not None:
+            if record is None or record.away or record.state.discharged_time is not None:
                 self.seen(event.alert_id for event in retracted.get(patient, ()))
                 continue
             taken_back = tuple(retracted.get(patient, ()))

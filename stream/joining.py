@@ -20,8 +20,10 @@ from stream.merging import (
     file_apart,
     join,
     keep_here,
+    note_restored,
     part,
     passed_on,
+    recall,
     retire,
     send_home,
     strays,
@@ -59,15 +61,17 @@ class Joining:
     def pass_on(self, envelope: Envelope, record: PatientRecord, effects: list[Effect]) -> bool:
         """Pass on what came under a key that leads elsewhere; say whether it was, else it is to be folded here."""
         patient, received = envelope.patient, envelope.received_time
-        to = destination(envelope, record)
+        to, home = destination(envelope, record)
+        first = envelope.events[0]
+        if type(first) is Handover and not first.record and to == first.retired:
+            return True  # What recalls a key's own has come round to it.
         if to and envelope.hops >= HOPS_MAX:
             self._tally.unfoldable += 1
             effects.append(Unfoldable(envelope.envelope_id, envelope.message_id, received, "ForwardedTooOften"))
             keep_here(record, envelope)
             to = ""
         if not to:
-            first = envelope.events[0]
-            if envelope.named and not (type(first) is Handover and first.retired == patient):
+            if envelope.named and not (type(first) is Handover and (first.retired == patient or not first.record)):
                 file_apart(record, envelope)
             return False
         for event in envelope.events:
@@ -75,13 +79,12 @@ class Joining:
             if type(event) is Merge and event.retired != to and self._shelf.find(event.retired) is not None:
                 passed = Retirement(event.event_time, to, event.provisional)
                 effects.extend(self._retire(envelope, event.retired, self._shelf.open(event.retired), passed))
-        first = envelope.events[0]
         if type(first) is Handover and first.record:
             given = PatientRecord.decode(first.record, self._control.catalogue)
             if self._send_strays(envelope, first, record, given, effects):
                 rest = msgspec.structs.replace(first, record=given.encode())
                 envelope = msgspec.structs.replace(envelope, events=(rest,))
-        effects.append(passed_on(envelope, to))
+        effects.append(passed_on(envelope, to, home=home))
         if not record.heard:
             self._timers.set(received + UNHEARD_RETENTION_MS, patient)
         record.heard = max(record.heard, received)
@@ -101,14 +104,28 @@ class Joining:
             return False
         assert type(event) is Handover
         if not event.record:
-            come_home(record, None)
-            return False
+            return self._recall(event, envelope, record, effects)
         given = PatientRecord.decode(event.record, self._control.catalogue)
         self._send_strays(envelope, event, record, given, effects)
         if event.retired == envelope.patient:
             come_home(record, given)
         else:
             self._join(record, event, given, into="".join(envelope.named[:1]))
+        self._move(envelope, record, effects)
+        return True
+
+    def _recall(self, event: Handover, envelope: Envelope, record: PatientRecord, effects: list[Effect]) -> bool:
+        """Make a key a patient's own again and recall what went before; or send home what is recalled from here."""
+        if event.retired == envelope.patient:
+            if record.away:
+                effects.append(recall(envelope, event.retired, record.away))
+            come_home(record, None)
+            return False
+        parted = part(record, event.retired, envelope.received_time, self._on_second)
+        if parted is None:
+            return False
+        effects.extend(reconsider(envelope, record, self._control, [], parted.gone))
+        effects.append(send_home(envelope, event.retired, parted.record))
         self._move(envelope, record, effects)
         return True
 
@@ -144,7 +161,7 @@ class Joining:
         changes = () if retired.merges is None else retired.merges.changes
         self._join(record, event, retired)
         if record.merges is not None:
-            record.merges.inherit(changes)
+            record.merges.inherit(changes, envelope.patient)
         self._shelf.drop(event.retired)
         return effects
 
@@ -165,6 +182,7 @@ class Joining:
     def _unmerge(self, event: Unmerge, envelope: Envelope, record: PatientRecord) -> list[Effect]:
         """Give the restored patient what is his own; alerts that stood on it here are taken back or put right."""
         at, restored = envelope.received_time, event.restored
+        note_restored(record, restored)
         parted = part(record, restored, at, self._on_second)
         if parted is None:
             return []

@@ -24,6 +24,7 @@ from events import (
     Observation,
     Outcome,
     Transfer,
+    Unmerge,
 )
 from models.evaluation import Accumulator
 from models.inputs import CLINICAL_INPUTS
@@ -81,6 +82,10 @@ class LearnerFold:
             if type(event) is Merge:
                 absorbed = self._absorbed.setdefault(envelope.patient, [])
                 absorbed += [event.retired, *self._absorbed.pop(event.retired, [])]
+                continue
+            if type(event) is Unmerge:
+                absorbed = self._absorbed.get(envelope.patient, [])
+                self._absorbed[envelope.patient] = [key for key in absorbed if key != event.restored]
                 continue
             for patient in (envelope.patient, *self._absorbed.get(envelope.patient, ())):
                 self._note(patient, event, received)

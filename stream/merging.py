@@ -8,7 +8,7 @@ not know alerts, scores, or where a partition lies: all it sends goes through th
     S takes R's record       joined, and kept apart by its key too (stream.parts)
     R is restored from S     S gives R's part back: on the spot, or home through the log
     something for R at S     sent home: it was on its way when R was restored
-    R's own record at R      R is a patient of its own again
+    R's own record at R      R is a patient of its own again, and recalls what it handed over before
 
 The last rule also ends a ring (A into B, B into A, however long): the handover comes round to the key it is of, which
 thereby stays; all others of the ring lead to it. docs/decisions/0017 has the reasons.
@@ -23,7 +23,7 @@ import msgspec
 from alerts.book import AlertBook
 from events import Envelope, Event, Handover, Millis, Retirement, Unmerge, content_id
 from stream.effects import Forward
-from stream.parts import MERGED, Merges, Part, copied, result_ids
+from stream.parts import MERGED, RESTORED, Merges, Part, copied, result_ids
 from stream.records import PatientRecord
 
 HOPS_MAX = 8
@@ -31,30 +31,36 @@ HOPS_MAX = 8
 that two keys each think the other is right: it is told, and the key it has come to keeps it."""
 
 
-def destination(envelope: Envelope, record: PatientRecord) -> str:
-    """Give the key that an envelope is for instead of the one it came under; empty where it is for this one."""
+def destination(envelope: Envelope, record: PatientRecord) -> tuple[str, bool]:
+    """Give the key that an envelope is for instead of the one it came under, and whether it goes home there.
+
+    Empty where it is for this one.
+    """
     merges = record.merges
     if merges is None:
-        return ""
+        return "", False
     first, path = envelope.events[0], envelope.named
     if type(first) is Retirement:
-        return ""
+        return "", False
     if type(first) is Handover:
         if first.retired == envelope.patient:
-            return merges.away if first.home and first.record else ""
+            return merges.away if first.home and first.record else "", False
+        if not first.record:
+            return merges.away, False
         path = (first.retired, *path)
-    return merges.home_of(path) or merges.away
+    home = merges.home_of(path)
+    return (home, True) if home else (merges.away, False)
 
 
-def passed_on(envelope: Envelope, to: str) -> Forward:
-    """Give an envelope for another key."""
+def passed_on(envelope: Envelope, to: str, *, home: bool) -> Forward:
+    """Give an envelope for another key; `home` where it was restored from here."""
     first = envelope.events[0]
     events: tuple[Event, ...] = envelope.events
     named = (*envelope.named, envelope.patient)
     if to in named:
         named = named[: named.index(to)]
     if type(first) is Handover:
-        events = (msgspec.structs.replace(first, home=first.retired == to),)
+        events = (msgspec.structs.replace(first, home=home and first.retired == to),)
         named = () if first.retired == to else named
     elif any(type(event) is Unmerge for event in events):
         # Whether it lies beside this key says nothing of the next one.
@@ -101,8 +107,14 @@ def send_home(cause: Envelope, key: str, record: PatientRecord) -> Forward:
     return _handover(cause, key, Handover(cause.event_time, key, record.encode(), home=True))
 
 
+def recall(cause: Envelope, key: str, away: str) -> Forward:
+    """Ask whoever has something of a restored key to send it home: behind all that was handed and passed there."""
+    return _handover(cause, away, Handover(cause.event_time, key))
+
+
 def _handover(cause: Envelope, to: str, event: Handover) -> Forward:
-    name = content_id("home" if event.home else "handover", cause.envelope_id, event.retired)
+    word = "home" if event.home else "handover" if event.record else "recall"
+    name = content_id(word, cause.envelope_id, event.retired)
     return Forward(
         Envelope(
             name,
@@ -184,13 +196,13 @@ class Parted(msgspec.Struct, frozen=True):
 
 
 def part(record: PatientRecord, key: str, at: Millis, is_on_second: Callable[[str, bool], bool]) -> Parted | None:
-    """Take a source out of a joined record, as heard of `at`; None where it had left nothing here.
+    """Take a source out of a joined record, as heard of `at`; None where there is nothing of it here.
 
     `is_on_second` says whether a key is on SpO2's second scale, given what merges of its own had brought it.
     """
-    merges = record.merges = record.merges or Merges()
-    taken = merges.take_out(key)
-    if not taken:
+    merges = record.merges
+    taken = {} if merges is None else merges.take_out(key)
+    if merges is None or not taken:
         return None
     assert merges.own is not None, "a record with parts has its own"
     first = taken.pop(key)
@@ -237,3 +249,9 @@ def keep_here(record: PatientRecord, envelope: Envelope) -> None:
     merges.away = ""
     for key in (first.retired, *envelope.named) if type(first) is Handover else envelope.named:
         merges.note(MERGED, key)
+
+
+def note_restored(record: PatientRecord, key: str) -> None:
+    """Remember that a key was merged into this record and is no more: what is on its way here for it goes home."""
+    merges = record.merges = record.merges or Merges()
+    merges.note(RESTORED, key)

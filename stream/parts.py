@@ -86,10 +86,11 @@ class Merges:
         first = next((at for at, one in enumerate(changes) if one[0] == RESTORED), len(changes))
         self.changes = tuple(changes[first:])
 
-    def inherit(self, changes: tuple[str, ...]) -> None:
-        """Remember the changes of a record that was merged into this one, and is no more."""
+    def inherit(self, changes: tuple[str, ...], own: str) -> None:
+        """Remember the changes of a record that was merged into this one, of key `own`, and is no more."""
         for one in changes:
-            self.note(one[0], one[1:])
+            if one[1:] != own:
+                self.note(one[0], one[1:])
 
     def home_of(self, path: tuple[str, ...]) -> str:
         """Give the key that what came along a path belongs to; empty where that is this one.
@@ -133,7 +134,6 @@ class Merges:
 
     def take_out(self, key: str) -> dict[str, Part]:
         """Take out a source with all that had been merged into it; empty where it is not here."""
-        self.note(RESTORED, key)
         taken = {name: self.others[name] for name in self.others if key in self.path(name)}
         for name in taken:
             del self.others[name]

@@ -133,7 +133,7 @@ def _explained(fault: str, text: str, name: str) -> str:
     """Say a fault with its line, its key as it is written, and the key that was probably meant."""
     unknown = re.search(r"unknown field `([^`]+)`", fault)
     place = re.search(r" - at `\$\.?([^`]*)`$", fault)
-    keys = [key for key in (place.group(1).split(".") if place else []) if key]
+    keys = [key for key in (re.sub(r"\[[^\]]*\]", "", place.group(1)).split(".") if place else []) if key]
     if unknown:
         keys.append(unknown.group(1))
     if not keys:

@@ -16,8 +16,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from connectors.kafka.connection import client_options, describe_failure
+from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, UnreachableError, WrongTopicError
+from connectors.kafka.probing import explain_failure
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import Declaration, declarations
 
@@ -60,14 +61,15 @@ async def declare(settings: KafkaSettings, password: str = "", *, alter: bool = 
     async with open_admin(settings, password) as client:
         found = await _found(client, wanted)
         missing = [each for each in wanted if each.name not in found]
-        await _create(client, missing)
+        created = await _create(client, missing)
         altered: list[Declaration] = []
         if alter:
             altered = [each for each in wanted if each.name in found and _differing(found[each.name], each)]
             await _alter(client, altered)
-        changes = await _settled(client, wanted, {each.name for each in (*missing, *altered)})
+        ours = created | {each.name for each in altered}
+        changes = await _settled(client, wanted, {each.name for each in missing}, ours)
     _refuse_wrong(changes)
-    made = {each.name: "created" for each in missing} | {each.name: "altered" for each in altered}
+    made = dict.fromkeys(created, "created") | {each.name: "altered" for each in altered}
     return [
         msgspec.structs.replace(change, action=made.get(change.declaration.name, change.action)) for change in changes
     ]
@@ -106,7 +108,7 @@ async def open_admin(settings: KafkaSettings, password: str = "") -> AsyncIterat
         await client.start()
         yield client
     except (KafkaError, OSError, TimeoutError) as error:
-        raise UnreachableError(describe_failure(settings, error)) from None
+        raise UnreachableError(await explain_failure(settings, password, error)) from None
     finally:
         await client.close()
 
@@ -141,9 +143,10 @@ async def _found(client: AIOKafkaAdminClient, wanted: Sequence[Declaration]) -> 
     }
 
 
-async def _create(client: AIOKafkaAdminClient, missing: Sequence[Declaration]) -> None:
+async def _create(client: AIOKafkaAdminClient, missing: Sequence[Declaration]) -> set[str]:
+    """Create topics; give the names of those that nobody else had created meanwhile."""
     if not missing:
-        return
+        return set()
     answer = await client.create_topics(
         [NewTopic(each.name, each.partitions, each.replication, topic_configs=each.config) for each in missing],
         timeout_ms=CREATE_TIMEOUT_MS,
@@ -158,10 +161,16 @@ async def _create(client: AIOKafkaAdminClient, missing: Sequence[Declaration]) -
             "the broker did not create " + "; ".join(refused) + ". Check kafka.replication (no more than there are "
             "brokers) and that our user may create topics"
         )
+    return {topic["topic"] for topic in answer.to_object()["topic_errors"] if not topic["error_code"]}
 
 
-async def _settled(client: AIOKafkaAdminClient, wanted: Sequence[Declaration], touched: set[str]) -> list[Change]:
-    """Compare once what was just made is seen: brokers learn of it a moment after they have said that it is done."""
+async def _settled(
+    client: AIOKafkaAdminClient, wanted: Sequence[Declaration], missing: set[str], ours: set[str]
+) -> list[Change]:
+    """Compare once what was just made is seen: brokers learn of it a moment after they have said that it is done.
+
+    What was missing is to be there, whoever made it; what we made or altered is to be as declared.
+    """
     clock = asyncio.get_running_loop()
     deadline = clock.time() + CREATE_TIMEOUT_MS / 1_000
     while True:
@@ -169,7 +178,8 @@ async def _settled(client: AIOKafkaAdminClient, wanted: Sequence[Declaration], t
         late = [
             each.name
             for each in wanted
-            if each.name in touched and (each.name not in found or _differing(found[each.name], each))
+            if (each.name in missing and each.name not in found)
+            or (each.name in ours and each.name in found and _differing(found[each.name], each))
         ]
         if not late or clock.time() > deadline:
             return _compared(wanted, found)

@@ -25,6 +25,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from connectors.kafka.connection import client_options, describe_failure
 from connectors.kafka.faults import UnreachableError, WrongTopicError
 from connectors.kafka.lanes import hush
+from connectors.kafka.probing import explain_failure
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import BATCH_BYTES_MAX, TOPICS, partitions_of
@@ -68,7 +69,7 @@ async def open_producer(
             await producer.start()
     except STARTING_FAULTS as error:
         await close_producer(producer)
-        raise UnreachableError(describe_failure(settings, error)) from None
+        raise UnreachableError(await explain_failure(settings, password, error)) from None
     except BaseException:
         await close_producer(producer)
         raise
@@ -77,14 +78,25 @@ async def open_producer(
 
 async def close_producer(producer: AIOKafkaProducer) -> None:
     """Stop a producer, in bounded time; what it still holds after that is given up."""
-    waiter = producer._txn_manager._transaction_waiter  # noqa: SLF001 - no public way
-    if waiter is not None:
-        waiter.add_done_callback(hush)
     # Its own stop waits for what is under way, without end where the broker is gone; then its task is to go as well.
     for stop in (producer.stop, producer._sender.close, producer.client.close):  # noqa: SLF001 - no public way
+        _hush_rest(producer)
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await stop()
+    _hush_rest(producer)
+
+
+def _hush_rest(producer: AIOKafkaProducer) -> None:
+    """Take note of what a failed producer left in futures that nobody waits for: else each is logged as unheard."""
+    # There is no public way to them. What these names hold may change with aiokafka, whose version is pinned.
+    futures = [producer._txn_manager._transaction_waiter]  # noqa: SLF001
+    accumulator = producer._message_accumulator  # noqa: SLF001
+    for batches in (*accumulator._batches.values(), accumulator._pending_batches):  # noqa: SLF001
+        futures += [batch._drain_waiter for batch in batches]  # noqa: SLF001
+    for future in futures:
+        if future is not None:
+            future.add_done_callback(hush)
 
 
 Placed = tuple[Record, int]

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from connectors.kafka.admin import partition_counts
 from connectors.kafka.connection import client_options, describe_failure
 from connectors.kafka.faults import LostRecordsError, UnreachableError, WrongTopicError
+from connectors.kafka.probing import explain_failure
 from connectors.kafka.settings import KafkaSettings
 from events import Millis
 
@@ -158,7 +159,7 @@ async def _open(
             f"{name}: records were deleted before they were read; its retention is too short"
         ) from None
     except (KafkaError, OSError, TimeoutError) as error:
-        raise UnreachableError(describe_failure(settings, error)) from None
+        raise UnreachableError(await explain_failure(settings, password, error)) from None
     finally:
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(STOP_S):

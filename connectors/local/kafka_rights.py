@@ -13,7 +13,7 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.local.processes import LocalError
 
 TOPIC, GROUP, TRANSACTIONAL_ID = 2, 3, 5
-ALL, READ, WRITE, DESCRIBE = 2, 3, 4, 8
+ALL, READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS = 2, 3, 4, 8, 10
 _PREFIXED = 4
 _ALLOW = 3
 """Numbers of Kafka's protocol: ResourceType, AclOperation, PatternType, AclPermissionType."""

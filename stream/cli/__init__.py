@@ -30,6 +30,7 @@ _COMMANDS = {
     "backup": "stream.cli.backup",
     "restore": "stream.cli.restore",
     "doctor": "stream.cli.doctor",
+    "topics": "stream.cli.topics",
     "live": "stream.cli.live",
     "worker": "stream.cli.worker",
     "learner": "stream.cli.learner",

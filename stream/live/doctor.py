@@ -20,7 +20,7 @@ from connectors.kafka.admin import Change, inspect, open_admin
 from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, ConnectionSettingsError, UnreachableError
 from connectors.kafka.reading import log_range, read_topic
-from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
 from events import Millis, Promotion
 from models.version import ModelVersion
 from stream.live.decisions import CONTROL, UnreadableDecisionError, decode_decision
@@ -127,7 +127,12 @@ class KafkaDoctor:
             ),
             (
                 kafka.security in ("plaintext", "ssl"),
-                f"the broker hung up; one that asks for a login does that: then set kafka.security 'sasl_ssl' ({fault})",
+                f"the broker hung up, as one that asks for a login does: set kafka.security 'sasl_ssl' then ({fault})",
+            ),
+            (
+                kafka.security in ("sasl_plaintext", "sasl_ssl"),
+                f"the port answers, and the login of {kafka.username!r} did not come through: check kafka.username, "
+                f"kafka.sasl_mechanism and the password in {PASSWORD_VARIABLE} ({fault})",
             ),
         )
         return next((words for holds, words in reasons if holds), fault)
@@ -198,7 +203,9 @@ async def _members(client: AIOKafkaAdminClient, groups: list[str]) -> list[tuple
     """Give (instance name, member id) of every member: Kafka makes the id of the name, a hyphen and a UUID."""
     return [
         (member["member_id"][: -UUID_CHARS - 1], member["member_id"])
-        for answer in await client.describe_consumer_groups(groups)
+        for name in groups
+        # One at a time: aiokafka reads an answer of several groups wrongly (it asks by version 3, and decodes 2).
+        for answer in await client.describe_consumer_groups([name])
         for group in answer.to_object()["groups"]
         for member in group["members"]
     ]

@@ -46,7 +46,7 @@ class Happened(msgspec.Struct, frozen=True, tag="happened", gc=False):
 ExampleRecord = Scored | Happened
 
 _encoder = msgspec.json.Encoder(order="sorted")
-_decoder = msgspec.json.Decoder(ExampleRecord)
+_decoder: msgspec.json.Decoder[ExampleRecord] = msgspec.json.Decoder(ExampleRecord)
 
 
 def scored(patient: str, at: Millis, vector: Sequence[float]) -> Scored:

@@ -39,7 +39,7 @@ from stream.repeats import RecentRecords
 LAG_S = 2.0
 """How often the end of the topic is looked at."""
 LAG_RECORDS_MAX = 50_000
-"""Further behind, it is not well: about half a minute of the examples of a national service, learned in ten."""
+"""Further behind, it is not well: about half a minute of the examples of a national service."""
 FIGURES_S = 300.0
 """How often the figures are computed and logged: they are over all rows so far."""
 

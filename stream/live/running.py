@@ -13,8 +13,14 @@ from contextlib import suppress
 
 from structlog.typing import FilteringBoundLogger
 
+from connectors.http.ports import Condition
 from connectors.kafka.faults import BrokerError
+from connectors.redis.connection import RedisConnectionError
+from features.store import StoreFault
+from stream.live.health import HealthServer
+from stream.live.stage import ForeignLogError, GapError, HalfFoldedError
 from stream.live.worker import Secrets, Worker
+from stream.live.worker_metrics import WorkerMetrics
 from stream.live_settings import Stage
 from stream.logs import describe
 from stream.settings import SiteFile
@@ -22,6 +28,8 @@ from stream.settings import SiteFile
 EXIT_STOPPED, EXIT_DIED = 0, 1
 GC_GENERATIONS = (50_000, 20, 1_000)
 """A worker holds many records for long and makes few cycles: looking at all of them often would be most of its time."""
+TELLABLE = (BrokerError, RedisConnectionError, StoreFault, ForeignLogError, GapError, HalfFoldedError)
+"""Faults of ours whose text names nobody, and says what to do."""
 
 
 async def run_worker(
@@ -29,50 +37,56 @@ async def run_worker(
 ) -> int:
     """Run until a signal or a fault; give the exit code."""
     gc.set_threshold(*GC_GENERATIONS)
-    observer = _Observer(log)
-    worker = Worker(site, stages, secrets, code_version=code_version, observer=observer, log=log)
+    metrics = WorkerMetrics(log, code_version)
+    try:
+        worker = Worker(site, stages, secrets, code_version=code_version, observer=metrics, log=log)
+    except (RedisConnectionError, BrokerError) as fault:
+        log.error("cannot_start", text=str(fault))  # noqa: TRY400 - no bug: the text says what to do
+        return EXIT_DIED
+    metrics.progress = worker.progress
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    health = HealthServer(lambda: _condition(worker.dead()), lambda: _condition(worker.problems()), metrics.expose)
+    try:
+        if site.live.health_port:
+            await health.start(site.live.health_host, site.live.health_port)
+        return await _run_until(told, worker, site.live.stop_grace_s, log)
+    except OSError as fault:
+        text = f"[live] health_port {site.live.health_port} cannot be had: {fault.strerror}"
+        log.error("cannot_start", text=text)  # noqa: TRY400
+        return EXIT_DIED
+    finally:
+        await health.stop()
+
+
+async def _run_until(told: asyncio.Event, worker: Worker, grace_s: float, log: FilteringBoundLogger) -> int:
     running = asyncio.create_task(_run(worker, log))
     waiting = asyncio.create_task(told.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     died = running.done()
-    if died and running.exception() is not None:
-        fault = running.exception()
-        assert fault is not None
-        log.error("died", **describe(fault), advice="start it again: it goes on where the store says")
+    if died and (fault := running.exception()) is not None:
+        text = {"text": str(fault)} if isinstance(fault, TELLABLE) else {}
+        log.error("died", **describe(fault), **text, advice="start it again: it goes on where the store says")
     running.cancel()
     waiting.cancel()
     with suppress(TimeoutError):
-        async with asyncio.timeout(site.live.stop_grace_s):
+        async with asyncio.timeout(grace_s):
             await worker.stop()
     log.info("stopped")
     return EXIT_DIED if died else EXIT_STOPPED
 
 
 async def _run(worker: Worker, log: FilteringBoundLogger) -> None:
-    while True:
-        try:
-            await worker.start()
-        except BrokerError as fault:
-            log.error("cannot_start", text=str(fault))
-            raise
-        break
+    try:
+        await worker.start()
+    except TELLABLE as fault:
+        log.error("cannot_start", text=str(fault))  # noqa: TRY400 - no bug: the text says what to do
+        raise
     log.info("started")
     await worker.run()
 
 
-class _Observer:
-    """Tells the log of faults; see `stream.live.stage_app.StageObserver`."""
-
-    def __init__(self, log: FilteringBoundLogger) -> None:
-        self._log = log
-
-    def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
-        """A batch is through."""
-
-    def failed(self, stage: str, where: str, fault: BaseException) -> None:
-        """Something is tried again."""
-        self._log.warning("tried_again", stage=stage, where=where, **describe(fault))
+def _condition(problems: Sequence[str]) -> Condition:
+    return Condition(not problems, tuple(problems))

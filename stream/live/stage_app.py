@@ -26,16 +26,16 @@ from connectors.kafka.record import Record
 from events import Millis
 from features.store import FencedError, LostStateError, StoreFault
 from stream.live.consumer import install
-from stream.live.stage import LogItem, LogRange, StagePartition
+from stream.live.stage import GapError, LogItem, LogRange, StagePartition
 
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0
 """Between two tries while the store or the broker cannot be had."""
 IDLE_LOOK_S = 1.0
 """How often each partition is asked what must enter the log by itself."""
-STUCK_S = 30.0
-"""A partition with records to fold that has not moved for so long is told as stuck."""
 LOST_S_MAX = 15.0
 """A partition that the store gave to somebody else, while the broker says it is ours for so long: begin anew."""
+GAP_S_MAX = 10.0
+"""How long the record that is next may fail to come while later ones do; far longer than a seek takes."""
 
 Answer = TypeVar("Answer")
 Deliver = Callable[[StagePartition, Sequence[Record]], Awaitable[object]]
@@ -56,6 +56,8 @@ class StageSettings(msgspec.Struct, frozen=True):
     batch_records_max: int
     linger_s: float
     session_timeout_s: float
+    progress_s_max: float
+    """A partition with records to fold that has not moved for so long is told as stuck."""
     credentials: Any = None
     """Faust's broker credentials, or None."""
 
@@ -69,7 +71,7 @@ class Progress(NamedTuple):
     lag: int
     """Records that the log has beyond."""
     still_s: float
-    """How long ago it last moved."""
+    """For how long there have been records to fold without its having moved."""
 
 
 class StageObserver(Protocol):
@@ -94,17 +96,26 @@ class StageApp:
         deliver: Deliver,
         observer: StageObserver,
         now: Callable[[], Millis],
+        end_of: Callable[[str, int], int] = lambda _topic, _partition: 0,
     ) -> None:
+        """`end_of` says where a partition ends, by another's word than the consumer's own, which may have died."""
         self.settings = settings
         self._make = make
         self._deliver = deliver
         self._observer = observer
         self._now = now
+        self._end_of = end_of
         self._partitions: dict[TP, StagePartition] = {}
         self._locks: dict[TP, asyncio.Lock] = {}
         self._lost: dict[TP, float] = {}
         """Partitions that somebody else took, and when we learned of it."""
         self._moved: dict[TP, float] = {}
+        self._next: dict[TP, int] = {}
+        """The offset of the record that each partition is to fold next."""
+        self._gaps: dict[TP, float] = {}
+        """Partitions of which later records came than the next one, and since when."""
+        self._behind: dict[TP, tuple[int, float]] = {}
+        """Partitions with records to fold: where they stand, and since when there are some and they stand there."""
         self._faults: dict[str, str] = {}
         self.app = self._build()
         self._idle: asyncio.Task[None] | None = None
@@ -172,12 +183,23 @@ class StageApp:
             if partition is None:
                 partition = self._partitions[tp] = self._make(tp.topic, tp.partition)
             if tp in self._lost or tp not in self._moved or not await self._insist("look", partition.still_ours):
-                start = await self._insist("open", partial(partition.open, log))
+                try:
+                    start = await self._insist("open", partial(partition.open, log))
+                except FencedError as fault:
+                    # Somebody took it while we did: another rebalance follows, or `_idle_forever` ends this process.
+                    self._lost_to(tp, fault)
+                    return log.end
             else:
                 start = partition.folded + 1
             self._lost.pop(tp, None)
+            self._gaps.pop(tp, None)
+            self._next[tp] = start
             self._moved[tp] = time.monotonic()
             return start
+
+    def _lost_to(self, tp: TP, fault: FencedError) -> None:
+        self._lost[tp] = time.monotonic()
+        self._observer.failed(self.settings.name, "fenced", fault)
 
     def _retain(self, assigned: Collection[TP]) -> None:
         """Let go of the partitions that are no longer ours."""
@@ -185,6 +207,8 @@ class StageApp:
             del self._partitions[tp]
             self._moved.pop(tp, None)
             self._lost.pop(tp, None)
+            self._behind.pop(tp, None)
+            self._gaps.pop(tp, None)
 
     def _lock(self, tp: TP) -> asyncio.Lock:
         return self._locks.setdefault(tp, asyncio.Lock())
@@ -228,20 +252,41 @@ class StageApp:
             partition = self._partitions.get(tp)
             if partition is None or tp in self._lost:
                 return
+            fresh = self._in_turn(tp, items)
+            if not fresh:
+                return
             began = time.perf_counter()
             try:
-                records = await self._insist("work", partial(partition.work, items))
+                records = await self._insist("work", partial(partition.work, fresh))
                 if records:
                     await self._until_done("produce", partial(self._deliver, partition, records))
                 await self._insist("commit", partition.commit)
             except LostStateError:
                 raise  # The records before these must be read again: by a process that begins anew.
             except FencedError as fault:
-                self._lost[tp] = time.monotonic()
-                self._observer.failed(self.settings.name, "fenced", fault)
+                self._lost_to(tp, fault)
                 return
             self._moved[tp] = time.monotonic()
-            self._observer.worked(self.settings.name, len(items), len(records), time.perf_counter() - began)
+            self._next[tp] = fresh[-1].offset + 1
+            self._observer.worked(self.settings.name, len(fresh), len(records), time.perf_counter() - began)
+
+    def _in_turn(self, tp: TP, items: Sequence[LogItem]) -> list[LogItem]:
+        """Give those of a batch that follow what is folded, without a gap.
+
+        The others were buffered before the partition was opened anew: they are folded already, or the consumer was
+        sent back before them and reads them again.
+        """
+        fresh: list[LogItem] = []
+        at = self._next[tp]
+        for item in items:
+            if item.offset == at:
+                fresh.append(item)
+                at += 1
+        if fresh:
+            self._gaps.pop(tp, None)
+        elif items[-1].offset > at:
+            self._gaps.setdefault(tp, time.monotonic())
+        return fresh
 
     # -- what enters the log by itself ------------------------------------------------------------------------------
 
@@ -270,14 +315,33 @@ class StageApp:
 
     # -- how far ----------------------------------------------------------------------------------------------------
 
+    def watch(self) -> None:
+        """Note since when each partition has had records to fold and stood still; to be called about every second.
+
+        Raises `GapError` where the log has later records than the one that is next, and that one does not come.
+        """
+        at = time.monotonic()
+        for tp, since in self._gaps.items():
+            if at - since > GAP_S_MAX:
+                raise GapError(f"{tp.topic}/{tp.partition}: record {self._next[tp]} does not come, later ones do")
+        for tp, partition in self._partitions.items():
+            if self._lag(tp, partition) <= 0:
+                self._behind.pop(tp, None)
+            elif self._behind.get(tp, (None,))[0] != partition.folded:
+                self._behind[tp] = (partition.folded, at)
+
+    def _lag(self, tp: TP, partition: StagePartition) -> int:
+        seen = self.app.consumer.highwater(tp) if tp in self._assigned() else None
+        return max(seen or 0, self._end_of(tp.topic, tp.partition)) - 1 - partition.folded
+
     def progress(self) -> list[Progress]:
         """Give how far each partition is; cheap, and without asking anybody."""
         at = time.monotonic()
         found = []
         for tp, partition in sorted(self._partitions.items()):
-            end = self.app.consumer.highwater(tp) if self.app.started else None
-            lag = max((end or 0) - 1 - partition.folded, 0)
-            found.append(Progress(tp.topic, tp.partition, partition.folded, lag, at - self._moved.get(tp, at)))
+            still_s = at - self._behind[tp][1] if tp in self._behind else 0.0
+            lag = max(self._lag(tp, partition), 0)
+            found.append(Progress(tp.topic, tp.partition, partition.folded, lag, still_s))
         return found
 
     def problems(self) -> list[str]:
@@ -285,14 +349,22 @@ class StageApp:
         name = self.settings.name
         found = [f"{name}: {where} fails: {fault}" for where, fault in sorted(self._faults.items())]
         found += [problem for partition in self._partitions.values() for problem in partition.problems]
-        found += [
-            f"{name}: {one.topic}/{one.partition} stands still since {one.still_s:.0f} s, {one.lag} records behind"
+        return [*found, *self._stuck(), *self._crash()]
+
+    def dead(self, *, outage: bool = False) -> list[str]:
+        """Say what a new process would mend: this one has died, or stands still though nothing outside it fails."""
+        return [*self._crash(), *([] if outage or self._faults else self._stuck())]
+
+    def _stuck(self) -> list[str]:
+        return [
+            f"{self.settings.name}: {one.topic}/{one.partition} stands still since {one.still_s:.0f} s, "
+            f"{one.lag} records behind"
             for one in self.progress()
-            if one.lag and one.still_s > STUCK_S
+            if one.lag and one.still_s > self.settings.progress_s_max
         ]
-        if self.crashed is not None:
-            found.append(f"{name}: died of {type(self.crashed).__name__}")
-        return found
+
+    def _crash(self) -> list[str]:
+        return [] if self.crashed is None else [f"{self.settings.name}: died of {type(self.crashed).__name__}"]
 
 
 def _item(message: Any) -> LogItem:

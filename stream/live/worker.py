@@ -16,6 +16,7 @@ import faust
 from structlog.typing import FilteringBoundLogger
 
 from alerts.gate import GateChange
+from connectors.kafka.admin import check
 from connectors.kafka.connection import client_options
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.partitioning import partition_for
@@ -26,12 +27,14 @@ from connectors.redis.partition_store import RedisPartitionStore
 from stream.clock import ServiceClock
 from stream.identity import Pseudonyms
 from stream.live.decisions import DecisionTail
+from stream.live.ends import Ends
 from stream.live.gates import newest_told, read_gates
+from stream.live.log_history import LogHistory
 from stream.live.outputs import CANDIDATES, EVENTS
 from stream.live.parse_stage import ParsePartition
 from stream.live.patient_stage import PatientPartition, PatientSettings
 from stream.live.stage import StagePartition
-from stream.live.stage_app import Deliver, StageApp, StageObserver, StageSettings
+from stream.live.stage_app import Deliver, Progress, StageApp, StageObserver, StageSettings
 from stream.live.state_delivery import StateDelivery
 from stream.live.versions import VersionTail
 from stream.live.ward_stage import WardPartition
@@ -105,21 +108,23 @@ class Worker:
         self._states = StateDelivery(self._outbox, self._make_outbox, partial(newest_told, site.kafka, secrets.kafka))
         self.decisions = DecisionTail(site.kafka, secrets.kafka)
         self.versions = VersionTail(site.kafka, secrets.kafka, site.live.version_keys)
+        self._history = LogHistory(site.kafka, secrets.kafka)
+        self._ends = Ends(site.kafka, secrets.kafka, [topic for stage in self._stages for topic in SOURCES[stage]])
         self.apps: list[StageApp] = []
         self._gates: dict[int, list[GateChange]] = {}
         self.starting = True
 
     def _make_outbox(self, transactional: str | None) -> Outbox:
-        prefix = self._site.kafka.prefix
         return Outbox(
             self._site.kafka,
             client_id=f"wardstream.worker.{self._name}",
             password=self._secrets.kafka,
-            transactional_id=None if transactional is None else f"{prefix}wardstream.{transactional}",
+            transactional_id=None if transactional is None else f"wardstream.{transactional}",
         )
 
     async def start(self) -> None:
-        """Connect, catch up with what people decided, join the groups."""
+        """Connect, catch up with what people decided, join the groups. Raises `BrokerError`, saying what to do."""
+        await check(self._site.kafka, self._secrets.kafka)
         await self._outbox.start()
         await asyncio.to_thread(write_layout, self._client, self._site.redis.prefix, self._partitions)
         await self.versions.start()
@@ -127,9 +132,12 @@ class Worker:
         self._gates = await read_gates(self._site.kafka, self._secrets.kafka)
         for stage in self._stages:
             settings = self._stage_settings(stage)
-            app = StageApp(settings, self._maker(stage), self._deliver(stage), self._observer, self._clock.now)
+            app = StageApp(
+                settings, self._maker(stage), self._deliver(stage), self._observer, self._clock.now, self._ends.of
+            )
             self.apps.append(app)
             await app.start()
+        self._ends.start()
         self.starting = False
 
     @property
@@ -147,6 +155,7 @@ class Worker:
             live.batch_records_max,
             live.linger_s,
             live.session_timeout_s,
+            live.progress_s_max,
             _credentials(self._site, self._secrets.kafka),
         )
 
@@ -161,7 +170,9 @@ class Worker:
     def _make_parse(self, topic: str, number: int) -> StagePartition:
         name = topic.removeprefix(self._site.kafka.prefix)
         identities = RedisIdentityStore(self._client, self._site.redis.prefix)
-        return ParsePartition(name, number, identities, self._site.settings, self._secrets.pseudonyms)
+        return ParsePartition(
+            name, number, identities, self._site.settings, self._secrets.pseudonyms, history=self._history
+        )
 
     def _make_patient(self, _topic: str, number: int) -> StagePartition:
         count, live = self._partitions, self._site.live
@@ -194,12 +205,14 @@ class Worker:
         while True:
             await asyncio.sleep(0.5)
             for app in self.apps:
+                app.watch()
                 if app.crashed is not None:
                     raise app.crashed
 
     async def stop(self) -> None:
         """Leave the groups and close."""
         await asyncio.gather(*(app.stop() for app in self.apps), return_exceptions=True)
+        await self._ends.stop()
         await self.decisions.stop()
         await self.versions.stop()
         await self._states.stop()
@@ -213,4 +226,13 @@ class Worker:
         applied = max(
             (one.decided for app in self.apps for one in app.partitions if isinstance(one, PatientPartition)), default=0
         )
-        return [*found, *self.versions.problems(), *self.decisions.problems(applied)]
+        return [*found, *self._ends.problems(), *self.versions.problems(), *self.decisions.problems(applied)]
+
+    def dead(self) -> list[str]:
+        """Say what nothing but a new process mends."""
+        outage = bool(self._ends.problems())
+        return [problem for app in self.apps for problem in app.dead(outage=outage)]
+
+    def progress(self) -> list[Progress]:
+        """Give how far each partition is that this process holds."""
+        return [one for app in self.apps for one in app.progress()]

@@ -11,21 +11,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
+import msgspec
+
 from connectors.kafka.admin import declare
+from connectors.kafka.faults import NotSentError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
-from connectors.redis.connection import connect
+from connectors.local.ports import free_ports
+from connectors.redis.connection import RedisConnectionError, connect
 from connectors.redis.settings import RedisSettings
 from connectors.sources.arrival import Arrival
-from events import decode_envelope
+from events import Envelope, decode_envelope
+from stream.control import read_control
+from stream.fold import CONTROL_KEY
 from stream.identity import IdentityMap, Pseudonyms
-from stream.parse import Parser, RecentMessages
+from stream.parse import Parser, RecentMessages, spread
 from stream.partition_fold import is_passed_on
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
@@ -35,6 +42,17 @@ SESSION_TIMEOUT_S = 6.0
 DRAIN_S = 120.0
 LOOK_S = 0.25
 BATCH = 200
+HEALTHY_S = 30.0
+"""Within which the service must be healthy after a fault, or say that it is not."""
+ASK_S = 3.0
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What a worker says of itself."""
+
+    answered: bool
+    well: bool = False
+    problems: tuple[str, ...] = ()
 
 
 class Cluster:
@@ -49,7 +67,11 @@ class Cluster:
         self._live = live
         self._environment = {**os.environ, **({"WARDSTREAM_BUILD": build} if build else {})}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.ports: dict[str, int] = {}
         self._stages: dict[str, str] = {}
+        self._own: dict[str, Mapping[str, str]] = {}
+        self.sent = 0
+        """Messages written to the ingest topics."""
         self.deaths = 0
         """Workers that ended by themselves and were started again."""
         self.config = self._write_config()
@@ -65,6 +87,7 @@ partitions = {self.kafka.partitions}
 host = "{self.redis.host}"
 port = {self.redis.port}
 prefix = "{self.redis.prefix}"
+timeout_s = {self.redis.timeout_s}
 [live]
 session_timeout_s = {SESSION_TIMEOUT_S}
 ticks = false
@@ -76,13 +99,22 @@ ticks = false
 
     # -- processes --------------------------------------------------------------------------------------------------
 
-    def start(self, name: str, stages: str = "parse,patient,ward") -> None:
-        """Start a worker, or start it again."""
+    def start(
+        self, name: str, stages: str = "parse,patient,ward", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a worker, or start it again; with more in its environment, which it keeps over a restart."""
         self._stages[name] = stages
+        self._own[name] = self._own.get(name, {}) if environment is None else environment
+        port = self.ports.setdefault(name, free_ports(1)[0])
         log = (self.folder / f"{name}.log").open("ab")
         command = ["-m", "stream.cli", "worker", "--config", str(self.config), "--name", name, "--stages", stages]
         self.processes[name] = subprocess.Popen(
-            [sys.executable, *command], stdout=log, stderr=log, env=self._environment, start_new_session=True
+            [sys.executable, *command, "--health-port", str(port)],
+            stdout=log,
+            stderr=log,
+            cwd=self.folder,
+            env={**self._environment, **self._own[name]},
+            start_new_session=True,
         )
         log.close()
 
@@ -111,7 +143,11 @@ ticks = false
         for name, process in list(self.processes.items()):
             if process.poll() is not None:
                 self.deaths += 1
-                self.start(name, self._stages[name])
+                self.start(name, self._stages[name], self._own[name])
+
+    def restart(self, name: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start a worker again as it was, or with another environment."""
+        self.start(name, self._stages[name], environment)
 
     def stop(self) -> None:
         """End every process at once."""
@@ -124,28 +160,119 @@ ticks = false
         """Give what a worker wrote."""
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
+    # -- how it is ---------------------------------------------------------------------------------------------------
+
+    def health(self, name: str, kind: str = "ready") -> Health:
+        """Ask a worker how it is; `kind` is `ready` or `live`."""
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.ports[name]}/health/{kind}", timeout=ASK_S, trust_env=False)
+        except httpx.HTTPError:
+            return Health(answered=False)
+        said = answer.json()
+        return Health(answered=True, well=answer.status_code == 200, problems=tuple(said["problems"]))
+
+    async def healths(self) -> dict[str, Health]:
+        """Ask every worker."""
+        found = await asyncio.gather(*(asyncio.to_thread(self.health, name) for name in self.processes))
+        return dict(zip(self.processes, found, strict=True))
+
+    async def until_healthy(self, within_s: float = HEALTHY_S) -> float:
+        """Wait until every worker says that it is well; give the seconds it took. Dead ones are started again."""
+        began = time.monotonic()
+        last: dict[str, Health] = {}
+
+        async def all_well() -> bool:
+            last.update(await self.healths())
+            return all(one.well for one in last.values())
+
+        await self.until(all_well, within_s, lambda: f"not healthy: {last}")
+        return time.monotonic() - began
+
+    async def until(
+        self,
+        holds: Callable[[], Awaitable[bool]],
+        within_s: float = HEALTHY_S,
+        why: Callable[[], str] = lambda: "did not come to hold",
+        *,
+        supervised: bool = True,
+    ) -> None:
+        """Wait until something holds; dead workers are started again meanwhile."""
+        deadline = time.monotonic() + within_s
+        while not await holds():
+            if supervised:
+                self.supervise()
+            assert time.monotonic() < deadline, f"within {within_s:g} s: {why()}"
+            await asyncio.sleep(LOOK_S)
+
+    async def until_said(self, name: str, words: str, within_s: float = HEALTHY_S, *, supervised: bool = True) -> str:
+        """Wait until a worker tells a problem with these words; give the problem."""
+        found: list[str] = []
+        last: list[Health] = []
+
+        async def said() -> bool:
+            last[:] = [await asyncio.to_thread(self.health, name)]
+            found[:] = [problem for problem in last[0].problems if words in problem]
+            return bool(found)
+
+        await self.until(said, within_s, lambda: f"{name} does not say {words!r}: {last}", supervised=supervised)
+        return found[0]
+
+    async def let_go_on(self, seconds: float) -> None:
+        """Let the load go on for a while; dead workers are started again."""
+        self.supervise()
+        await asyncio.sleep(seconds)
+
     # -- the logs ---------------------------------------------------------------------------------------------------
 
     async def declare(self) -> None:
         """Make the topics."""
         await declare(self.kafka)
 
-    async def ingest(self, arrivals: Iterable[Arrival], every_s: float = 0.0, during: float | None = None) -> int:
-        """Write messages to the ingest topics as a gateway does; give how many. `every_s` waits between batches."""
-        outbox = Outbox(self.kafka, client_id="test-gateway")
+    async def ingest(
+        self,
+        arrivals: Iterable[Arrival],
+        *,
+        within_s: float = 0.0,
+        batch: int = BATCH,
+        patience_s: float = 0.0,
+    ) -> int:
+        """Write messages to the ingest topics as a gateway does; give how many.
+
+        With `within_s` they are spread evenly over so long. A batch that the broker does not take is sent again for
+        `patience_s`, as a sender repeats what was not acknowledged.
+        """
+        records = [ingest_record(arrival) for arrival in arrivals]
+        outbox = Outbox(self.kafka, client_id="test-gateway", answer_s=5.0)
         await outbox.start()
-        count = 0
+        began = time.monotonic()
         try:
-            batch: list[Record] = []
-            for arrival in arrivals:
-                batch.append(ingest_record(arrival))
-                if len(batch) == BATCH:
-                    await outbox.send(batch)
-                    count += len(batch)
-                    batch = []
-                    await asyncio.sleep(every_s)
-            await outbox.send(batch)
-            return count + len(batch)
+            for at in range(0, len(records), batch):
+                await self._put(outbox, records[at : at + batch], patience_s)
+                due = began + within_s * (at + batch) / len(records)
+                await asyncio.sleep(max(due - time.monotonic(), 0.0))
+            self.sent += len(records)
+            return len(records)
+        finally:
+            await outbox.stop()
+
+    async def _put(self, outbox: Outbox, records: Sequence[Record], patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                await outbox.send(records)
+            except NotSentError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(LOOK_S)
+            else:
+                return
+
+    async def put(self, records: Sequence[Record]) -> list[tuple[int, int]]:
+        """Write records; give where each lies."""
+        outbox = Outbox(self.kafka, client_id="test-writer")
+        await outbox.start()
+        try:
+            return await outbox.send(records)
         finally:
             await outbox.stop()
 
@@ -161,6 +288,12 @@ ticks = false
             found = client.hget(f"{self.redis.prefix}:{{parse}}:p:{topic}/{partition}", "watermark")
             return -1 if found is None else int(found)
 
+    def decided(self, partition: int) -> int:
+        """Give the newest decision that a partition of events.v1 has applied; 0 where none."""
+        with connect(self.redis) as client:
+            state = client.get(f"{self.redis.prefix}:{{patient-{partition}}}:s:{CONTROL_KEY}")
+            return 0 if state is None else read_control(state).sequence
+
     async def behind(self) -> dict[str, int]:
         """Give how many records each stage has yet to fold."""
         lag = {"parse": 0, "patient": 0, "ward": 0}
@@ -174,14 +307,18 @@ ticks = false
 
     async def drain(self, timeout_s: float = DRAIN_S) -> None:
         """Wait until every stage has folded all there is; dead workers are started again meanwhile."""
-        deadline = time.monotonic() + timeout_s
-        calm = 0
-        while calm < 2:
-            self.supervise()
-            lag = await self.behind()
-            calm = 0 if any(lag.values()) else calm + 1
-            assert time.monotonic() < deadline, f"not drained in {timeout_s} s: {lag}"
-            await asyncio.sleep(LOOK_S)
+        calm = [0]
+        lag: dict[str, int] = {}
+
+        async def drained() -> bool:
+            try:
+                lag.update(await self.behind())
+            except RedisConnectionError:
+                return False  # it is away, or full, at this moment
+            calm[0] = 0 if any(lag.values()) else calm[0] + 1
+            return calm[0] == 2
+
+        await self.until(drained, timeout_s, lambda: f"not drained: {lag}")
 
     async def accepted(self) -> list[tuple[str, bytes, bool]]:
         """Give (id, content, whether a fold passed it on) of every record of a patient on `events.v1`."""
@@ -211,6 +348,6 @@ def expected_ids(arrivals: Sequence[Arrival]) -> set[str]:
     found = set()
     for arrival in arrivals:
         parsed, _ = parser.step(arrival.decoded, arrival.received_time or 0, arrival.position)
-        if type(parsed).__name__ == "Envelope":
-            found.add(parsed.envelope_id)
+        if isinstance(parsed, Envelope):
+            found.update(told.envelope_id for told in spread(parsed))
     return found

@@ -17,7 +17,7 @@ from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from connectors.kafka.admin import declare, open_admin
+from connectors.kafka.admin import declare, inspect, open_admin
 from connectors.kafka.connection import client_options
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
@@ -171,6 +171,10 @@ async def configure(kafka: KafkaSettings, topic: str, config: dict[str, str]) ->
     async with open_admin(kafka) as client:
         resource = ConfigResource(ConfigResourceType.TOPIC, kafka.prefix + topic, config)
         await client.alter_configs([resource])
+    async with asyncio.timeout(30):
+        # The controller has it at once, a broker a moment later.
+        while not any(change.differences for change in await inspect(kafka)):
+            pass
 
 
 def test_a_state_topic_that_is_not_compacted(kafka: KafkaSettings) -> None:
@@ -383,7 +387,7 @@ def test_the_command_tells_all_of_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`wardstream doctor --config` looks at Kafka and Redis where the file names them, and exits 1 for what is wrong."""
+    """`wardstream doctor --config` looks at Kafka and Redis where the file names them; exit 1 where one is wrong."""
     site = tmp_path / "wardstream.toml"
     site.write_text(
         f'[kafka]\nbootstrap = "{kafka.bootstrap}"\nprefix = "{kafka.prefix}"\npartitions = 4\n'

@@ -1,0 +1,253 @@
+"""The live service end to end: bytes on hl7v2.ingest.v1 to alerts on alerts.v1, broker and Redis on the same machine.
+
+Owns the phases, their figures and the report. Must not know how a stage works. It starts a broker, a Redis and real
+`wardstream worker` processes of its own; 100,000 patients have a day of history each (`live_states`).
+
+Run: `make bench-live`; ten minutes of it: `.venv/bin/python benchmarks/live.py --seconds 600 --per-s 1000`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from live_bench import INGEST, Installation, quantile
+from live_peer import Peer
+from live_states import preload
+from live_traffic import Traffic
+
+from connectors.kafka.reading import log_range, read_topic
+from events import from_iso
+from stream.cli.options import read_pseudonyms
+
+PATIENTS = 100_000
+PARTITIONS = 8
+MINUTE_SHARE = 0.1
+PER_S_TARGET = 1_000
+P99_MS_TARGET = 500.0
+PEER_RATIO_TARGET = 5.0
+PEER_PER_S = 1_500
+WARM_PER_S = 4_000
+DRAIN_S = 900.0
+LAYOUTS = {
+    "1": {"w1": "parse,patient,ward"},
+    "2": {"w1": "parse,patient,ward", "w2": "parse,patient,ward"},
+    "4": {f"w{number}": "parse,patient,ward" for number in range(1, 5)},
+    "split": {"parse": "parse", "patient": "patient", "ward": "ward"},
+}
+"""Workers by name and stages."""
+
+
+def say(text: str) -> None:
+    """Report progress."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+class Bench:
+    """One installation with its patients, and the place in the traffic."""
+
+    def __init__(self, folder: Path, chosen: argparse.Namespace) -> None:
+        self.chosen = chosen
+        self.traffic = Traffic(chosen.patients, chosen.partitions)
+        per_partition = -(-chosen.patients // chosen.partitions) * 2
+        live = {"live_records_max": per_partition, "canary": False, **dict(chosen.live)}
+        self.installation = Installation(folder, chosen.partitions, live, profiled=chosen.profile)
+        self.next = 0
+
+    def load(
+        self, per_s: float, count: int, *, well: bool = False, topic: str = INGEST
+    ) -> subprocess.Popen[str]:
+        """Start the generator on the next messages."""
+        kafka = self.installation.kafka
+        told = {
+            "bootstrap": kafka.bootstrap, "prefix": kafka.prefix, "partitions": kafka.partitions,
+            "patients": self.traffic.patients, "per_s": per_s, "first": self.next, "count": count, "well": well,
+            "topic": topic,
+        }  # fmt: skip
+        self.next += count if topic == INGEST else 0
+        program = str(Path(__file__).with_name("live_load.py"))
+        return subprocess.Popen([sys.executable, program, json.dumps(told)], stdout=subprocess.PIPE, text=True)
+
+    def warm_up(self) -> dict[str, float]:
+        """Let the workers meet every patient once, so that their records are in memory as they are in service."""
+        began = time.perf_counter()
+        generator = self.load(WARM_PER_S, self.traffic.patients, well=True)
+        generated = json.loads(_answer(generator))
+        ended = self.installation.drain(DRAIN_S)
+        return {"seconds": ended - began, "per_s": generated["sent"] / (ended - began)}
+
+    def run(self, per_s: float, seconds: float) -> dict[str, Any]:
+        """Send at a rate for a time, let all of it drain, and give the figures."""
+        installation = self.installation
+        since = {number: end for number, (_, end) in asyncio.run(log_range(installation.kafka, "alerts.v1")).items()}
+        scores = asyncio.run(installation.ends("scores.v1"))["scores.v1"]
+        before, done_before = installation.used(), installation.done()
+        generator = self.load(per_s, int(per_s * seconds))
+        peak = self._watch(generator, done_before)
+        generated = json.loads(_answer(generator))
+        ended = installation.drain(DRAIN_S)
+        used = installation.used().since(before)
+        used.cpu_s["generator"] = generated["cpu_s"]
+        took_s = ended - before.at
+        sent = generated["sent"]
+        latencies = asyncio.run(self._latencies(since))
+        scored = asyncio.run(installation.ends("scores.v1"))["scores.v1"] - scores
+        return {
+            "offered_per_s": per_s,
+            "sent": sent,
+            "seconds": took_s,
+            "per_s": sent / took_s,
+            "behind_s": took_s - generated["seconds"],
+            "steady_per_s": peak,
+            "scores": scored,
+            "floor_alerts": len(latencies),
+            "p50_ms": quantile(latencies, 0.5),
+            "p99_ms": quantile(latencies, 0.99),
+            "max_ms": quantile(latencies, 1.0),
+            "generator_late_p99_ms": generated["late_p99_ms"],
+            "cpu_us_a_message": {name: cpu / sent * 1e6 for name, cpu in used.cpu_s.items()},
+            "cpu_share": {name: cpu / took_s for name, cpu in used.cpu_s.items()},
+            "resident_mb": installation.resident_mb(),
+        }
+
+    def run_peer(self, workers: int, per_s: float, seconds: float) -> dict[str, Any]:
+        """Have the peer do the same work on the same servers."""
+        peer = Peer(self.installation, self.traffic, workers)
+        try:
+            peer.prepare(self.chosen.minute_share)
+            peer.start()
+            return peer.measure(self.load(per_s, int(per_s * seconds), topic="peer.ingest"))
+        finally:
+            peer.stop()
+
+    def _watch(self, generator: subprocess.Popen[str], before: dict[str, int]) -> dict[str, float]:
+        """Follow the stages until the generator ends; give each one's records a second over the second half."""
+        began = time.perf_counter()
+        looks: list[tuple[float, dict[str, int]]] = [(began, before)]
+        told = began
+        while generator.poll() is None:
+            time.sleep(0.5)
+            looks.append((time.perf_counter(), self.installation.done()))
+            if looks[-1][0] - told > 10:
+                told = looks[-1][0]
+                rates = _rates(looks[max(0, len(looks) - 20)], looks[-1])
+                say("  " + ", ".join(f"{stage} {rate:,.0f}/s" for stage, rate in rates.items()))
+            if len(looks) > 2 and generator.poll() is not None:
+                break
+            self._check()
+        return _rates(looks[len(looks) // 2], looks[-1])
+
+    def _check(self) -> None:
+        for name, process in self.installation.workers.items():
+            if process.poll() is not None:
+                raise RuntimeError(f"worker {name} died: {self.installation.log_of(name)[-2_000:].decode()}")
+
+    async def _latencies(self, since: dict[int, int]) -> list[float]:
+        """Give, of each floor alert raised, the ms from when its cause was received to its record's time."""
+        found = []
+        async for record in read_topic(self.installation.kafka, "alerts.v1", since=since):
+            alert = msgspec.json.decode(record.value or b"{}")
+            if alert["trigger"] == "news2_floor" and alert["state"] == "raised":
+                found.append(float(record.record_time - from_iso(alert["received_time"])))
+        return found
+
+
+def _answer(process: subprocess.Popen[str]) -> str:
+    answer, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError("the load generator failed; what it says is above")
+    return answer
+
+
+def _rates(first: tuple[float, dict[str, int]], last: tuple[float, dict[str, int]]) -> dict[str, float]:
+    took_s = max(last[0] - first[0], 1e-9)
+    return {stage: (last[1][stage] - first[1][stage]) / took_s for stage in last[1]}
+
+
+def tell(layout: str, name: str, figures: dict[str, Any]) -> None:
+    """Print one run."""
+    print(
+        f"\n{layout} workers, {name}: offered {figures['offered_per_s']:,.0f}/s, {figures['sent']:,} messages in "
+        f"{figures['seconds']:.1f} s = {figures['per_s']:,.0f}/s, {figures['behind_s']:.1f} s behind at the end; "
+        f"{figures['scores']:,} scores, {figures['floor_alerts']:,} floor alerts: p50 {figures['p50_ms']:.0f} ms, "
+        f"p99 {figures['p99_ms']:.0f} ms, max {figures['max_ms']:.0f} ms; generator late p99 "
+        f"{figures['generator_late_p99_ms']:.0f} ms"
+    )
+    print("  steady: " + ", ".join(f"{stage} {rate:,.0f}/s" for stage, rate in figures["steady_per_s"].items()))
+    print(
+        "  CPU µs a message: "
+        + ", ".join(f"{process} {used:,.0f}" for process, used in figures["cpu_us_a_message"].items())
+        + f"; together {sum(figures['cpu_us_a_message'].values()):,.0f}"
+    )
+    print("  share of a core:  " + ", ".join(f"{process} {used:.0%}" for process, used in figures["cpu_share"].items()))
+    print("  resident MB:      " + ", ".join(f"{name} {used:,.0f}" for name, used in figures["resident_mb"].items()))
+    sys.stdout.flush()
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seconds", type=float, default=60.0, help="of each run")
+    arguments.add_argument("--per-s", type=float, nargs="+", default=[1_700.0], help="offered, one run each")
+    arguments.add_argument("--layouts", nargs="+", default=["2"], choices=LAYOUTS)
+    arguments.add_argument("--patients", type=int, default=PATIENTS)
+    arguments.add_argument("--partitions", type=int, default=PARTITIONS)
+    arguments.add_argument("--minute-share", type=float, default=MINUTE_SHARE, help="of patients, charted each minute")
+    arguments.add_argument("--peer", type=int, default=0, metavar="WORKERS", help="the peer too, with so many workers")
+    arguments.add_argument("--no-warm-up", action="store_true", help="records come from Redis as they are met")
+    arguments.add_argument("--live", nargs="*", default=[], metavar="KEY=JSON", help="further [live] settings")
+    arguments.add_argument("--profile", action="store_true", help="profile the workers: no figure of such a run counts")
+    arguments.add_argument("--folder", type=Path, help="where the servers' data are made")
+    arguments.add_argument("--json", type=Path)
+    chosen = arguments.parse_args()
+    chosen.live = [(key, json.loads(value)) for key, _, value in (one.partition("=") for one in chosen.live)]
+    return chosen
+
+
+def main() -> int:
+    """Prepare, run, report."""
+    chosen = parse_arguments()
+    results: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as made:
+        bench = Bench(Path(made), chosen)
+        installation = bench.installation
+        try:
+            installation.start_servers()
+            prepared = preload(bench.traffic, installation.redis, read_pseudonyms(), chosen.minute_share)
+            say(f"{prepared}")
+            installation.promote()
+            for layout in chosen.layouts:
+                installation.start_workers(LAYOUTS[layout])
+                if not chosen.no_warm_up:
+                    say(f"{layout}: warm-up {bench.warm_up()}")
+                for per_s in chosen.per_s:
+                    figures = bench.run(per_s, chosen.seconds)
+                    tell(layout, "all stages", figures)
+                    results.append({"layout": layout, **figures})
+                installation.stop_workers()
+                if chosen.profile:
+                    for name in LAYOUTS[layout]:
+                        print(installation.log_of(name).decode().partition("\nprofile:")[2])
+            if chosen.peer:
+                figures = bench.run_peer(chosen.peer, PEER_PER_S, chosen.seconds)
+                results.append({"layout": f"peer, {chosen.peer} workers", **figures})
+                print(f"\npeer: {figures}")
+        finally:
+            installation.stop()
+    if chosen.json:
+        told = {"cores": os.cpu_count(), "prepared": prepared, "runs": results}
+        chosen.json.write_text(json.dumps(told, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""What a worker counts: records, outputs, seconds, what was tried again, and how far behind each partition is.
+
+Owns the registry of a worker's metrics. Must not know a stage's content, nor HTTP. No label is a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, Info, ProcessCollector
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from structlog.typing import FilteringBoundLogger
+
+from connectors.kafka.faults import BrokerError
+from features.store import StoreFault
+from stream.live.stage_app import Progress
+from stream.logs import describe
+
+SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""From a batch of a few records on an idle machine to one that waits for a broker's election."""
+
+
+class WorkerMetrics:
+    """Hears what the stages do (`stream.live.stage_app.StageObserver`)."""
+
+    def __init__(self, log: FilteringBoundLogger, code_version: str) -> None:
+        self._log = log
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+        Info("wardstream", "The release.", registry=registry).info({"version": code_version})
+        self._records = Counter("wardstream_stage_records", "Records folded.", ["stage"], registry=registry)
+        self._outputs = Counter("wardstream_stage_outputs", "Records produced.", ["stage"], registry=registry)
+        self._seconds = Histogram(
+            "wardstream_stage_batch_seconds",
+            "From a batch's first record taken to its states stored.",
+            ["stage"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._retries = Counter(
+            "wardstream_stage_retries", "Steps tried again.", ["stage", "where", "type"], registry=registry
+        )
+        self._behind = Gauge(
+            "wardstream_stage_behind_records", "Records not folded yet.", ["topic", "partition"], registry=registry
+        )
+        self._still = Gauge(
+            "wardstream_stage_still_seconds",
+            "How long a partition with records to fold has not moved.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.progress: Callable[[], Iterable[Progress]] = tuple
+
+    def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
+        """Count a batch that is through."""
+        self._records.labels(stage).inc(records)
+        self._outputs.labels(stage).inc(outputs)
+        self._seconds.labels(stage).observe(seconds)
+
+    def failed(self, stage: str, where: str, fault: BaseException) -> None:
+        """Count and log what is tried again."""
+        self._retries.labels(stage, where, type(fault).__name__).inc()
+        # These texts are our own: they name nobody, and say what to do.
+        told = {"text": str(fault)} if isinstance(fault, StoreFault | BrokerError) else {}
+        self._log.warning("tried_again", stage=stage, where=where, **describe(fault), **told)
+
+    def expose(self) -> tuple[bytes, str]:
+        """Give the metrics as OpenMetrics text, with its content type."""
+        self._behind.clear()  # A partition that went to another worker is no longer ours to tell of.
+        self._still.clear()
+        for one in self.progress():
+            self._behind.labels(one.topic, str(one.partition)).set(one.lag)
+            self._still.labels(one.topic, str(one.partition)).set(one.still_s)
+        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call] # the library's own gap
+        return text, CONTENT_TYPE_LATEST
