@@ -70,7 +70,9 @@ class Peer:
         for number in range(self._count):
             with (installation.folder / f"peer{number}.log").open("wb") as log:
                 command = [sys.executable, str(PROGRAM), *words, "worker"]
-                self.processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True))
+                self.processes.append(
+                    subprocess.Popen(command, cwd=installation.folder, stdout=subprocess.PIPE, stderr=log, text=True)
+                )
         for process in self.processes:
             assert process.stdout is not None
             if not any("ready" in line for line in iter(process.stdout.readline, "")):

@@ -9,7 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from connectors.kafka.headers import cloud_headers
+from connectors.kafka.record import Headers
 from connectors.kafka.settings import KafkaSettings
+from events import Millis
 
 Retention = Literal["events", "outputs", "forever"]
 
@@ -150,3 +153,13 @@ def _config(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
     if topic.cleanup == "compact":
         config["segment.ms"] = str(_SEGMENT_MS_COMPACTED)
     return config
+
+
+def topic_headers(topic: str, event_id: str, source: str, time_millis: Millis, **extensions: str | int) -> Headers:
+    """Give the CloudEvents headers of a record for a topic: its type and schema are the topic's.
+
+    >>> dict(topic_headers("alerts.v1", "i-1", "/ward/3", 0))["ce_type"]
+    b'wardstream.alerts.v1'
+    """
+    declared = TOPICS[topic]
+    return cloud_headers(event_id, declared.event_type, source, time_millis, schema=declared.schema, **extensions)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import msgspec
 import redis
 
 from connectors.kafka.partitioning import partition_for
+from connectors.redis.faults import FAULTS, translated
 
 Client = redis.Redis | redis.RedisCluster
 """What `connectors.redis.connection.connect` gives."""
@@ -86,13 +87,17 @@ def partition_of(key: str, partitions: int) -> int:
 
 
 def write_layout(client: Client, prefix: str, partitions: int) -> None:
-    """Record how many partitions there are; called by a worker at its start. Raises `LayoutError` for another number.
+    """Record how many partitions there are; called by a worker at its start. Raises `LayoutError` for another number,
+    and a `StoreFault` where Redis does not let us.
 
     States of another number of partitions lie in the wrong ones: nothing must be computed from them.
     """
     wanted = Layout(LAYOUT_VERSION, partitions)
-    client.set(layout_key(prefix), msgspec.json.encode(wanted), nx=True)
-    found = read_layout(client, prefix)
+    try:
+        client.set(layout_key(prefix), msgspec.json.encode(wanted), nx=True)
+        found = read_layout(client, prefix)
+    except FAULTS as error:
+        raise translated(error) from error
     if found != wanted:
         raise LayoutError(
             f"Redis holds the states of {found.partitions} partitions (layout {found.layout}) under prefix {prefix!r}; "

@@ -11,8 +11,8 @@ from typing import Final
 
 from alerts.contract import AlertEvent
 from alerts.ward import routes
-from connectors.kafka.headers import cloud_headers
-from connectors.kafka.record import Record
+from connectors.kafka.record import Headers, Record
+from connectors.kafka.topics import topic_headers
 from events import encode_envelope
 from stream.effects import Effect, Forward, Score, Suppression, Unfoldable, effect_id, encode_effect
 
@@ -28,27 +28,25 @@ def records_of(effects: Iterable[Effect], source: str) -> list[Record]:
     records: list[Record] = []
     for effect in effects:
         if type(effect) is Score:
-            records.append(_record(SCORES, effect.patient, effect, SCORES, source))
+            records.append(_record(SCORES, effect.patient, effect, source))
         elif type(effect) is AlertEvent:
-            content, headers = encode_effect(effect), _headers(effect, CANDIDATES, source)
+            content, headers = encode_effect(effect), _headers(CANDIDATES, effect, source)
             records.extend(Record(CANDIDATES, ward.encode(), content, headers) for ward in routes(effect))
         elif type(effect) is Suppression:
-            records.append(_record(SUPPRESSED, effect.patient, effect, SUPPRESSED, source))
+            records.append(_record(SUPPRESSED, effect.patient, effect, source))
         elif type(effect) is Forward:
             envelope = effect.envelope
-            headers = cloud_headers(envelope.envelope_id, EVENTS, source, envelope.received_time)
+            headers = topic_headers(EVENTS, envelope.envelope_id, source, envelope.received_time)
             records.append(Record(EVENTS, envelope.patient.encode(), encode_envelope(envelope), headers))
         else:
             assert type(effect) is Unfoldable
-            records.append(_record(DEAD_LETTERS, "unfoldable", effect, DEAD_LETTERS, source))
+            records.append(_record(DEAD_LETTERS, "unfoldable", effect, source))
     return records
 
 
-def _record(topic: str, key: str, effect: Score | Suppression | Unfoldable, kind: str, source: str) -> Record:
-    return Record(topic, key.encode(), encode_effect(effect), _headers(effect, kind, source))
+def _record(topic: str, key: str, effect: Score | Suppression | Unfoldable, source: str) -> Record:
+    return Record(topic, key.encode(), encode_effect(effect), _headers(topic, effect, source))
 
 
-def _headers(
-    effect: Score | AlertEvent | Suppression | Unfoldable, kind: str, source: str
-) -> tuple[tuple[str, bytes], ...]:
-    return cloud_headers(effect_id(effect), kind, source, effect.received_time)
+def _headers(topic: str, effect: Score | AlertEvent | Suppression | Unfoldable, source: str) -> Headers:
+    return topic_headers(topic, effect_id(effect), source, effect.received_time)

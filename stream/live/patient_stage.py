@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
+from connectors.kafka.topics import topic_headers
 from events import CodeVersion, Envelope, Millis, content_id, decode_envelope, encode_envelope
 from events.encoding import UndecodableEnvelopeError
 from features.store import Entry, FencedError, PartitionStore, StoreFault
@@ -174,7 +174,7 @@ class PatientPartition:
         anew = any(is_decision(envelope) for envelope in due)
         for envelope in [each for each in wanted if each in due or (anew and is_decision(each))]:
             self._owed[envelope.envelope_id] = now
-            headers = cloud_headers(envelope.envelope_id, EVENTS, self._source, envelope.received_time)
+            headers = topic_headers(EVENTS, envelope.envelope_id, self._source, envelope.received_time)
             records.append(Record(EVENTS, b"", encode_envelope(envelope), headers, self.number))
         return records
 

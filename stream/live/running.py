@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from connectors.http.ports import Condition
 from connectors.kafka.faults import BrokerError
 from connectors.redis.connection import RedisConnectionError
+from connectors.redis.layout import LayoutError
 from features.store import StoreFault
 from stream.live.health import HealthServer
 from stream.live.stage import ForeignLogError, GapError, HalfFoldedError
@@ -28,7 +29,7 @@ from stream.settings import SiteFile
 EXIT_STOPPED, EXIT_DIED = 0, 1
 GC_GENERATIONS = (50_000, 20, 1_000)
 """A worker holds many records for long and makes few cycles: looking at all of them often would be most of its time."""
-TELLABLE = (BrokerError, RedisConnectionError, StoreFault, ForeignLogError, GapError, HalfFoldedError)
+TELLABLE = (BrokerError, RedisConnectionError, LayoutError, StoreFault, ForeignLogError, GapError, HalfFoldedError)
 """Faults of ours whose text names nobody, and says what to do."""
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from alerts.gate import GateChange, GatePositions, encode_change
 from alerts.ward import CandidateError, WardFold, WardOutput
-from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
+from connectors.kafka.topics import topic_headers
 from events import Millis, content_id
 from features.store import Entry, FencedError, PartitionStore
 from stream.live.decisions import Decisions
@@ -145,14 +145,14 @@ class WardPartition:
         event_id, at = output.event_id, output.received_time
         if output.alert is not None:
             # `candidateoffset` says which record of candidates.v1 it came of; the partition is the same.
-            headers = cloud_headers(event_id, ALERTS, self._source, at, wardseq=output.ward_seq, candidateoffset=offset)
+            headers = topic_headers(ALERTS, event_id, self._source, at, wardseq=output.ward_seq, candidateoffset=offset)
             records.append(Record(ALERTS, output.ward.encode(), output.alert, headers))
-        headers = cloud_headers(event_id, ALERT_STATES, self._source, at)
+        headers = topic_headers(ALERT_STATES, event_id, self._source, at)
         records.append(Record(ALERT_STATES, output.state_key.encode(), output.state, headers))
         return records
 
 
 def _gate_record(change: GateChange) -> Record:
     name = content_id("gate", str(change.partition), str(change.position), str(change.closed))
-    headers = cloud_headers(name, GATES, f"/wardstream/{CANDIDATES}/{change.partition}", 0)
+    headers = topic_headers(GATES, name, f"/wardstream/{CANDIDATES}/{change.partition}", 0)
     return Record(GATES, str(change.partition).encode(), encode_change(change), headers)

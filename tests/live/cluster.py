@@ -21,6 +21,7 @@ import msgspec
 from connectors.kafka.admin import declare
 from connectors.kafka.faults import NotSentError
 from connectors.kafka.outbox import Outbox
+from connectors.kafka.partitioning import partition_for
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
@@ -29,6 +30,7 @@ from connectors.redis.connection import RedisConnectionError, connect
 from connectors.redis.settings import RedisSettings
 from connectors.sources.arrival import Arrival
 from events import Envelope, decode_envelope
+from events.encoding import UndecodableEnvelopeError
 from stream.control import read_control
 from stream.fold import CONTROL_KEY
 from stream.identity import IdentityMap, Pseudonyms
@@ -324,8 +326,11 @@ ticks = false
         """Give (id, content, whether a fold passed it on) of every record of a patient on `events.v1`."""
         found = []
         async for record in read_topic(self.kafka, "events.v1"):
-            envelope = decode_envelope(record.value or b"")
-            if envelope.patient:
+            try:
+                envelope = decode_envelope(record.value or b"")
+            except UndecodableEnvelopeError:
+                continue  # a letter says so
+            if envelope.patient and record.partition == partition_for(envelope.patient.encode(), self.kafka.partitions):
                 found.append((envelope.envelope_id, record.value or b"", is_passed_on(envelope)))
         return found
 
