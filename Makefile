@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 1
 
-.PHONY: help setup demo run live live-down broker test lint types contracts clients kills soak bench hospital real-input model clean
+.PHONY: help setup demo run live live-down live-kills faults broker test lint types contracts clients kills soak bench hospital real-input model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,16 @@ clients: setup ## fetch the MLLP clients of others and the broker that tests and
 
 kills: setup ## kill -9 of the service 200 times under load: nothing acknowledged is lost, outputs are the replay's
 	WARDSTREAM_KILLS=200 $(BIN)/python -m pytest -s tests/stream/test_kills.py
+
+# Of workers; a fifth as many again of gateway, learner or worker, under load by MLLP.
+live-kills: setup broker ## kill -9 of the live service's processes 360 times under load, 20 zombies: some 20 minutes
+	WARDSTREAM_LIVE_KILLS=300 $(BIN)/python -m pytest -s tests/live/test_kills.py
+
+FAULTS := build/faults.ndjson
+faults: setup broker ## every fault of the live service once more, counted: writes docs/faults.md
+	mkdir -p build && rm -f $(FAULTS)
+	WARDSTREAM_FAULTS=$(CURDIR)/$(FAULTS) $(BIN)/python -m pytest tests/live/test_kills.py tests/live/test_faults_*.py tests/live/test_parity.py
+	$(BIN)/python -m tests.live.faults_page $(FAULTS) > docs/faults.md
 
 soak: setup ## a simulated month of 400 beds through the whole service: nothing grows without bound
 	WARDSTREAM_SOAK_BEDS=400 $(BIN)/python -m pytest -s tests/stream/test_soak.py

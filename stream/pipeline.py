@@ -27,6 +27,7 @@ from events import (
     content_id,
 )
 from features.intake import Intake
+from features.store import StoreFault
 from models.news2 import SOURCES
 from stream.control import Control
 from stream.effects import Effect, Suppression, Unfoldable
@@ -249,6 +250,8 @@ class Pipeline:
                 continue
             try:
                 effects.extend(self._tick_one(patient, record, now))
+            except StoreFault:
+                raise  # It says nothing of the patient.
             except Exception as fault:  # noqa: BLE001 - a bug of ours in one patient must not silence those due with him
                 self.tally.unfoldable += 1
                 effects.append(Unfoldable(content_id("tick", patient, str(now)), "tick", now, type(fault).__name__))

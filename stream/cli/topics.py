@@ -21,6 +21,7 @@ from connectors.kafka.settings import PASSWORD_VARIABLE
 from connectors.kafka.topics import Declaration, declarations
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import config_option, read_site
+from stream.cli.repartition import command as repartition
 
 if TYPE_CHECKING:
     from connectors.kafka.admin import Change
@@ -57,6 +58,9 @@ _MILLIS_PER_DAY = 86_400_000
 @click.group("topics", help=HELP)
 def command() -> None:
     """Group the commands."""
+
+
+command.add_command(repartition)
 
 
 @command.command("declare", help=DECLARE_HELP)

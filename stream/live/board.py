@@ -25,6 +25,7 @@ from stream.board_rows import render_patient, render_row
 from stream.catalogues import catalogue_for
 from stream.effects import Effect
 from stream.fold import CONTROL_KEY
+from stream.live.canary import WARD as CANARY
 from stream.records import PatientRecord
 from stream.repeats import CHUNK_KEY
 from stream.settings import Settings
@@ -165,7 +166,7 @@ class LiveBoard:
                 self._board.prune()
 
     def _here(self) -> list[_Here]:
-        """Give who is here, from what is known at this moment."""
+        """Give who is here, from what is known at this moment; the canary is nobody."""
         records = self._records
         rows = {row.patient: row for row in self._board.rows()}
         worst: dict[str, AlertEvent] = {}
@@ -174,7 +175,7 @@ class LiveBoard:
         return [
             _Here(patient, record, rows.get(patient), worst.get(patient))
             for patient, record in records.everybody()
-            if record.state.discharged_time is None
+            if record.state.discharged_time is None and record.state.location.ward != CANARY
         ]
 
     def _render(self, head: dict[str, Any], here: Sequence[_Here], now: Millis) -> bytes:

@@ -14,6 +14,7 @@ from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
 from connectors.kafka.topics import TOPICS
 from events import Correction, Demographics, Envelope, Event, Millis, Observation, content_id
+from stream.live.canary import FEED as CANARY
 
 EXAMPLES = "examples.v1"
 EXAMPLE_BYTES_MAX = 1024 * 1024
@@ -115,13 +116,20 @@ class ExampleRecorder:
     def __init__(self, source: str) -> None:
         self._source = source
         self._records: list[Record] = []
+        self._nobody: set[str] = set()
+        """The canaries: nothing is to be learned of them. One a gateway; each message of theirs says who they are."""
 
     def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
         """Hear of a score's inputs."""
+        if patient in self._nobody:
+            return
         self._keep(scored(patient, at, vector), patient, at)
 
     def happened(self, envelope: Envelope) -> None:
-        """Hear of what happened to a patient."""
+        """Hear of what happened to a patient; of a message this is heard before its score."""
+        if envelope.feed == CANARY:
+            self._nobody.add(envelope.patient)
+            return
         example = happened(envelope)
         if example is not None:
             self._keep(example, envelope.patient, envelope.received_time)

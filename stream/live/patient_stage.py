@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from connectors.kafka.headers import header
 from connectors.kafka.record import Record
 from connectors.kafka.topics import topic_headers
 from events import CodeVersion, Envelope, Millis, content_id, decode_envelope, encode_envelope
@@ -17,12 +18,12 @@ from events.encoding import UndecodableEnvelopeError
 from features.store import Entry, FencedError, PartitionStore, StoreFault
 from models.version import ModelVersion
 from stream.control import Control
-from stream.effects import Effect
+from stream.effects import Effect, Forward
 from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick
 from stream.live.decisions import Decisions, availability, is_decision
 from stream.live.examples import ExampleRecorder
 from stream.live.letters import unreadable_record
-from stream.live.outputs import EVENTS, records_of
+from stream.live.outputs import CARRIED, EVENTS, records_of
 from stream.live.shelf import LiveShelf
 from stream.live.stage import (
     GapError,
@@ -131,7 +132,8 @@ class PatientPartition:
         self._await_version()
         at, first = self._at, self._first
         records: list[Record] = []
-        envelopes = list(self._read(batch, records))
+        carried: set[str] = set()
+        envelopes = list(self._read(batch, records, carried))
         try:
             self._shelf.prefetch(envelope.patient for envelope in envelopes if envelope.patient)
         except StoreFault:
@@ -142,7 +144,10 @@ class PatientPartition:
             for envelope in envelopes:
                 self._owed.pop(envelope.envelope_id, None)
                 if self._recent.add(envelope.envelope_id):
-                    effects.extend(fold_record(self.pipeline, envelope))
+                    came_of_it = fold_record(self.pipeline, envelope)
+                    if envelope.envelope_id in carried:
+                        came_of_it = [effect for effect in came_of_it if type(effect) is not Forward]
+                    effects.extend(came_of_it)
         except StoreFault as fault:
             raise HalfFoldedError(f"{EVENTS}/{self.number}: {fault}") from fault
         records.extend(records_of(effects, self._source))
@@ -203,7 +208,7 @@ class PatientPartition:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _read(self, batch: Sequence[LogItem], letters: list[Record]) -> Iterator[Envelope]:
+    def _read(self, batch: Sequence[LogItem], letters: list[Record], carried: set[str]) -> Iterator[Envelope]:
         for item in batch:
             if item.offset <= self._at:
                 continue
@@ -217,6 +222,9 @@ class PatientPartition:
             except UndecodableEnvelopeError as fault:
                 letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
             else:
+                if header(item.headers, CARRIED):
+                    # What its fold passes on was carried over with it, in its place.
+                    carried.add(envelope.envelope_id)
                 yield envelope
 
     def _check(self, envelope: Envelope) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -19,6 +20,7 @@ from connectors.redis.connection import RedisConnectionError
 from connectors.redis.layout import LayoutError
 from features.store import StoreFault
 from stream.live.health import HealthServer
+from stream.live.redis_watch import watch_redis
 from stream.live.stage import ForeignLogError, GapError, HalfFoldedError
 from stream.live.worker import Secrets, Worker
 from stream.live.worker_metrics import WorkerMetrics
@@ -44,7 +46,7 @@ async def run_worker(
     except (RedisConnectionError, BrokerError) as fault:
         log.error("cannot_start", text=str(fault))  # noqa: TRY400 - no bug: the text says what to do
         return EXIT_DIED
-    metrics.progress = worker.progress
+    metrics.progress, metrics.parsed = worker.progress, worker.parsed
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,7 +55,8 @@ async def run_worker(
     try:
         if site.live.health_port:
             await health.start(site.live.health_host, site.live.health_port)
-        return await _run_until(told, worker, site.live.stop_grace_s, log)
+        watch = partial(watch_redis, site, secrets.redis, log)
+        return await _run_until(told, worker, watch, site.live.stop_grace_s, log)
     except OSError as fault:
         text = f"[live] health_port {site.live.health_port} cannot be had: {fault.strerror}"
         log.error("cannot_start", text=text)  # noqa: TRY400
@@ -62,8 +65,10 @@ async def run_worker(
         await health.stop()
 
 
-async def _run_until(told: asyncio.Event, worker: Worker, grace_s: float, log: FilteringBoundLogger) -> int:
-    running = asyncio.create_task(_run(worker, log))
+async def _run_until(
+    told: asyncio.Event, worker: Worker, watch: Callable[[], Awaitable[None]], grace_s: float, log: FilteringBoundLogger
+) -> int:
+    running = asyncio.create_task(_run(worker, watch, log))
     waiting = asyncio.create_task(told.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     died = running.done()
@@ -79,14 +84,18 @@ async def _run_until(told: asyncio.Event, worker: Worker, grace_s: float, log: F
     return EXIT_DIED if died else EXIT_STOPPED
 
 
-async def _run(worker: Worker, log: FilteringBoundLogger) -> None:
+async def _run(worker: Worker, watch: Callable[[], Awaitable[None]], log: FilteringBoundLogger) -> None:
     try:
         await worker.start()
     except TELLABLE as fault:
         log.error("cannot_start", text=str(fault))  # noqa: TRY400 - no bug: the text says what to do
         raise
     log.info("started")
-    await worker.run()
+    watching = asyncio.ensure_future(watch())
+    try:
+        await worker.run()
+    finally:
+        watching.cancel()
 
 
 def _condition(problems: Sequence[str]) -> Condition:

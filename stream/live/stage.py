@@ -113,6 +113,23 @@ def first_offset(watermark: int, log: LogRange) -> int:
     return max(watermark + 1, log.begin)
 
 
+def in_turn(items: Sequence[LogItem], at: int) -> list[LogItem]:
+    """Give those of a batch that follow each other from an offset on, without a gap.
+
+    The others were buffered before the partition was opened anew: they are folded already, or the consumer was sent
+    back before them and reads them again. To fold them now would leave out what lies between.
+
+    >>> def batch(*offsets): return [LogItem(offset, None, None, (), 0) for offset in offsets]
+    >>> [item.offset for item in in_turn(batch(8, 9, 5, 6), 5)], in_turn(batch(8, 9), 5)
+    ([5, 6], [])
+    """
+    found: list[LogItem] = []
+    for item in items:
+        if item.offset == at + len(found):
+            found.append(item)
+    return found
+
+
 def lost_records(watermark: int, log: LogRange) -> str:
     """Say what the log does not reach back to, or nothing.
 

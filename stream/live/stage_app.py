@@ -26,7 +26,7 @@ from connectors.kafka.record import Record
 from events import Millis
 from features.store import FencedError, LostStateError, StoreFault
 from stream.live.consumer import install
-from stream.live.stage import GapError, LogItem, LogRange, StagePartition
+from stream.live.stage import GapError, LogItem, LogRange, StagePartition, in_turn
 
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0
 """Between two tries while the store or the broker cannot be had."""
@@ -36,6 +36,11 @@ LOST_S_MAX = 15.0
 """A partition that the store gave to somebody else, while the broker says it is ours for so long: begin anew."""
 GAP_S_MAX = 10.0
 """How long the record that is next may fail to come while later ones do; far longer than a seek takes."""
+
+BUNDLES_MAX = 16
+"""Taken at a time, of all partitions: what was fetched of a partition at once is one, or several of the longest."""
+BUFFERED_MAX = 16
+"""Bundles that wait; fetching pauses beyond."""
 
 Answer = TypeVar("Answer")
 Deliver = Callable[[StagePartition, Sequence[Record]], Awaitable[object]]
@@ -134,7 +139,7 @@ class StageApp:
             agent_supervisor=CrashingSupervisor,
             stream_wait_empty=False,
             stream_publish_on_commit=False,
-            stream_buffer_maxsize=4 * settings.batch_records_max,
+            stream_buffer_maxsize=BUFFERED_MAX,
             consumer_auto_offset_reset="earliest",
             consumer_group_instance_id=settings.instance,
             broker_session_timeout=settings.session_timeout_s,
@@ -143,7 +148,7 @@ class StageApp:
             key_serializer="raw",
             value_serializer="raw",
         )
-        install(app, self._open, self._retain)
+        install(app, self._open, self._retain, settings.batch_records_max)
         source = app.topic(*settings.topics, key_serializer="raw", value_serializer="raw", internal=True)
 
         async def work(stream: Any) -> None:
@@ -238,13 +243,19 @@ class StageApp:
 
     async def _work_forever(self, stream: Any) -> None:
         settings = self.settings
-        async for events in stream.noack_take(settings.batch_records_max, within=settings.linger_s):
+        async for events in stream.noack_take(BUNDLES_MAX, within=settings.linger_s):
             groups: dict[TP, list[LogItem]] = {}
             for event in events:
-                groups.setdefault(event.message.tp, []).append(_item(event.message))
-            await asyncio.gather(*(self._work(tp, items) for tp, items in groups.items()))
+                groups.setdefault(event.message.tp, []).extend(event.message.items)
+            await asyncio.gather(*(self._work_all(tp, items) for tp, items in groups.items()))
             for event in events:
                 await stream.ack(event)
+
+    async def _work_all(self, tp: TP, items: Sequence[LogItem]) -> None:
+        """Fold one partition's part, a batch after the other."""
+        size = self.settings.batch_records_max
+        for start in range(0, len(items), size):
+            await self._work(tp, items[start : start + size])
 
     async def _work(self, tp: TP, items: Sequence[LogItem]) -> None:
         """Fold one partition's part of a batch, until it is committed or somebody else owns it."""
@@ -271,20 +282,11 @@ class StageApp:
             self._observer.worked(self.settings.name, len(fresh), len(records), time.perf_counter() - began)
 
     def _in_turn(self, tp: TP, items: Sequence[LogItem]) -> list[LogItem]:
-        """Give those of a batch that follow what is folded, without a gap.
-
-        The others were buffered before the partition was opened anew: they are folded already, or the consumer was
-        sent back before them and reads them again.
-        """
-        fresh: list[LogItem] = []
-        at = self._next[tp]
-        for item in items:
-            if item.offset == at:
-                fresh.append(item)
-                at += 1
+        """Give those of a batch that are next to be folded; note where later ones came instead."""
+        fresh = in_turn(items, self._next[tp])
         if fresh:
             self._gaps.pop(tp, None)
-        elif items[-1].offset > at:
+        elif items[-1].offset > self._next[tp]:
             self._gaps.setdefault(tp, time.monotonic())
         return fresh
 
@@ -365,8 +367,3 @@ class StageApp:
 
     def _crash(self) -> list[str]:
         return [] if self.crashed is None else [f"{self.settings.name}: died of {type(self.crashed).__name__}"]
-
-
-def _item(message: Any) -> LogItem:
-    headers = tuple((name, value) for name, value in message.headers or ())
-    return LogItem(message.offset, message.key, message.value, headers, int((message.timestamp or 0) * 1000))

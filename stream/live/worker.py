@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -112,6 +113,8 @@ class Worker:
         self._ends = Ends(site.kafka, secrets.kafka, [topic for stage in self._stages for topic in SOURCES[stage]])
         self.apps: list[StageApp] = []
         self._gates: dict[int, list[GateChange]] = {}
+        self._parsed: list[Counter[str]] = []
+        """What each partition of [parse] that was ever held here has counted."""
         self.starting = True
 
     def _make_outbox(self, transactional: str | None) -> Outbox:
@@ -170,9 +173,11 @@ class Worker:
     def _make_parse(self, topic: str, number: int) -> StagePartition:
         name = topic.removeprefix(self._site.kafka.prefix)
         identities = RedisIdentityStore(self._client, self._site.redis.prefix)
-        return ParsePartition(
+        partition = ParsePartition(
             name, number, identities, self._site.settings, self._secrets.pseudonyms, history=self._history
         )
+        self._parsed.append(partition.counts)
+        return partition
 
     def _make_patient(self, _topic: str, number: int) -> StagePartition:
         count, live = self._partitions, self._site.live
@@ -236,3 +241,10 @@ class Worker:
     def progress(self) -> list[Progress]:
         """Give how far each partition is that this process holds."""
         return [one for app in self.apps for one in app.progress()]
+
+    def parsed(self) -> Counter[str]:
+        """Give how many messages [parse] accepted, found to be duplicates, refused."""
+        total: Counter[str] = Counter()
+        for counts in list(self._parsed):
+            total.update(dict(counts))
+        return total

@@ -5,7 +5,7 @@ Owns the registry of a worker's metrics. Must not know a stage's content, nor HT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, Info, ProcessCollector
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -50,7 +50,13 @@ class WorkerMetrics:
             ["topic", "partition"],
             registry=registry,
         )
+        self._parsed = Counter(
+            "wardstream_parsed", "What [parse] made of messages, by outcome.", ["outcome"], registry=registry
+        )
+        self._told: dict[str, int] = {}
+        """What the counters of [parse] stood at when they were last shown."""
         self.progress: Callable[[], Iterable[Progress]] = tuple
+        self.parsed: Callable[[], Mapping[str, int]] = dict
 
     def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
         """Count a batch that is through."""
@@ -72,5 +78,8 @@ class WorkerMetrics:
         for one in self.progress():
             self._behind.labels(one.topic, str(one.partition)).set(one.lag)
             self._still.labels(one.topic, str(one.partition)).set(one.still_s)
+        for outcome, count in self.parsed().items():
+            self._parsed.labels(outcome).inc(count - self._told.get(outcome, 0))
+            self._told[outcome] = count
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call] # the library's own gap
         return text, CONTENT_TYPE_LATEST

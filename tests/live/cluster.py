@@ -71,6 +71,7 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int] = {}
         self._stages: dict[str, str] = {}
+        self._commands: dict[str, str] = {}
         self._own: dict[str, Mapping[str, str]] = {}
         self.sent = 0
         """Messages written to the ingest topics."""
@@ -102,16 +103,24 @@ ticks = false
     # -- processes --------------------------------------------------------------------------------------------------
 
     def start(
-        self, name: str, stages: str = "parse,patient,ward", environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        stages: str = "parse,patient,ward",
+        environment: Mapping[str, str] | None = None,
+        *,
+        command: str = "worker",
     ) -> None:
-        """Start a worker, or start it again; with more in its environment, which it keeps over a restart."""
+        """Start a worker (or a learner), or start it again; with more in its environment, which a restart keeps."""
         self._stages[name] = stages
+        self._commands.setdefault(name, command)
         self._own[name] = self._own.get(name, {}) if environment is None else environment
         port = self.ports.setdefault(name, free_ports(1)[0])
         log = (self.folder / f"{name}.log").open("ab")
-        command = ["-m", "stream.cli", "worker", "--config", str(self.config), "--name", name, "--stages", stages]
+        words = ["-m", "stream.cli", self._commands[name], "--config", str(self.config), "--health-port", str(port)]
+        if self._commands[name] == "worker":
+            words += ["--name", name, "--stages", stages]
         self.processes[name] = subprocess.Popen(
-            [sys.executable, *command, "--health-port", str(port)],
+            [sys.executable, *words],
             stdout=log,
             stderr=log,
             cwd=self.folder,

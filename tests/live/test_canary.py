@@ -86,3 +86,32 @@ async def test_a_canary_that_comes_through_pages_nobody(gateway, worker, kafka) 
     scores = [json.loads(record.value or b"") for record in await read(kafka, "scores.v1")]
     assert {score["news2"]["total"] for score in scores[1:]} == {0}
     assert await read(kafka, "candidates.v1") == []
+
+
+@pytest.mark.asyncio
+async def test_the_canary_is_nobody_to_learn_of_and_nobody_on_the_board(gateway, worker, kafka) -> None:
+    """He is in the store and scored; the board has no patient and no ward, and examples.v1 has nothing of him."""
+    rounds = "wardstream_canary_rounds_total"
+    await until(lambda: (gateway.metrics.registry.get_sample_value(rounds, {"outcome": "scored"}) or 0) >= 3)
+    board = json.loads(await gateway.reading.board.patients(0, None))
+    assert (board["patients"], board["wards"]) == ([], [])
+    assert await read(kafka, "examples.v1") == []
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_stops_is_heard_by_the_canary(gateway, kafka, redis_settings, tmp_path) -> None:
+    """While all is well there is no alarm; the worker dies, and within the limit the gateway is no longer ready."""
+    config = configure(tmp_path, kafka, redis_settings)
+    with (tmp_path / "worker.log").open("wb") as log:
+        process = await asyncio.to_thread(
+            subprocess.Popen, [sys.executable, "-m", "stream.cli", "worker", "--config", str(config)], stderr=log
+        )
+    try:
+        rounds = "wardstream_canary_rounds_total"
+        await until(lambda: gateway.metrics.registry.get_sample_value(rounds, {"outcome": "scored"}))
+        await until(lambda: not canary_problems(gateway))
+    finally:
+        process.kill()
+        process.wait()
+    await until(lambda: canary_problems(gateway))
+    assert not gateway.reading.ready().well

@@ -70,15 +70,18 @@ class Secured:
         self.admin = broker.settings(prefix=PREFIX, username="admin", partitions=2)
 
     async def grant(self, user: str, rights: Rights, prefix: str = PREFIX) -> None:
+        """Allow a user what the document says."""
         for kind, name, operation in rights:
             await grant(
                 self.admin, USERS["admin"], user, prefix + name, resources=(kind,), operation=operation
             )  # fmt: skip
 
     def kafka(self, user: str, **changed: Any) -> KafkaSettings:
+        """Give a user's [kafka]."""
         return msgspec.structs.replace(self.broker.settings(prefix=PREFIX, username=user, partitions=2), **changed)
 
     def of_redis(self, user: str, **changed: Any) -> RedisSettings:
+        """Give a user's [redis]."""
         return msgspec.structs.replace(self.redis.settings(username=user), **changed)
 
 
@@ -110,13 +113,16 @@ class Process:
             )
 
     def says(self) -> str:
+        """Give its log."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def addresses(self) -> dict[str, str]:
+        """Give where it listens; nothing before it does."""
         lines = self.out.read_text(encoding="utf-8").splitlines()
         return json.loads(lines[0]) if lines else {}
 
     def stop(self) -> None:
+        """End it."""
         self.process.kill()
         self.process.wait()
 
@@ -133,7 +139,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory, afterwards: None) -> Itera
         lambda: LocalKafka(folder / "kafka", security="sasl_ssl", users=USERS, admins=("admin",), acls=True)
     )  # fmt: skip
     redis = made(
-        lambda: LocalRedis(folder / "redis", tls=True, users=documented_redis_users(), admin_password="bench")
+        lambda: LocalRedis(folder / "redis", tls=True, users=documented_redis_users(), admin_password=REDIS_SECRET)
     )  # fmt: skip
     try:
         broker.start()
@@ -216,7 +222,8 @@ async def test_the_documented_rights_are_enough(secured: Secured, start: Any) ->
     assert json.loads(found[0])["trigger"]
 
     async def shown() -> list[Any]:
-        answer = httpx.get(f"http://{addresses['http']}/patients", trust_env=False, timeout=10)
+        address = f"http://{addresses['http']}/patients"
+        answer = await asyncio.to_thread(httpx.get, address, trust_env=False, timeout=10)
         return answer.status_code == 200 and answer.json()["patients"]
 
     assert len(await until(shown, "the gateway's board, read from Redis")) == 1
@@ -255,9 +262,7 @@ async def test_a_broker_that_is_not_trusted_is_named(
 ) -> None:
     """A certificate of another authority ends the process, with kafka.ca_file named."""
     other = str(Authority(tmp_path / "other").ca_file)
-    process = start(
-        command, secured.kafka(command, ca_file=other), secured.of_redis("ward-worker"), secrets(command)
-    )
+    process = start(command, secured.kafka(command, ca_file=other), secured.of_redis("ward-worker"), secrets(command))
     said = await hears(process, "not trusted", "kafka.ca_file")
     assert await asyncio.to_thread(process.process.wait, WITHIN_S) == 1
     assert "Traceback" not in said
@@ -276,15 +281,34 @@ async def test_a_wrong_redis_password_is_named(secured: Secured, start: Any, com
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("command", ["worker", "gateway"])
-async def test_a_redis_that_is_not_trusted_is_named(
-    secured: Secured, start: Any, command: str, tmp_path: Path
-) -> None:
+async def test_a_redis_that_is_not_trusted_is_named(secured: Secured, start: Any, command: str, tmp_path: Path) -> None:
     """A certificate of another authority is named, with [redis] ca_file."""
     other = str(Authority(tmp_path / "other").ca_file)
     process = start(
         command, secured.kafka(command), secured.of_redis(f"ward-{command}", ca_file=other), secrets(command)
     )
     await _told(process, "not trusted", "ca_file")
+
+
+MISSING = [
+    ("group", (GROUP, "wardstream.patient", READ), ("wardstream.patient",)),
+    ("output", (TOPIC, "scores.v1", WRITE), ("scores.v1", "write access")),
+    ("transactional-id", (TRANSACTIONAL_ID, "wardstream.states.", WRITE), ("TransactionalId", "transactional ids")),
+    ("declared", (TOPIC, "", DESCRIBE_CONFIGS), ("does not allow", "grant access")),
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("right", "words"), [case[1:] for case in MISSING], ids=[case[0] for case in MISSING])
+async def test_a_right_that_a_worker_lacks_is_named(
+    secured: Secured, start: Any, right: tuple[int, str, int], words: tuple[str, ...]
+) -> None:
+    """Without one of the documented rights the worker says which, and what to do; given it, it goes on by itself."""
+    await secured.revoke_all("poor")
+    await secured.grant("poor", [each for each in documented_rights("worker") if each != right])
+    await _send_in(secured)
+    process = start("worker", secured.kafka("poor"), secured.of_redis("ward-worker", prefix="ws:" ), secrets("poor"))
+    await _told(process, *words)
 
 
 @pytest.mark.asyncio

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from connectors.http.limits import HttpLimits
-from stream.cli.run import FILES_RESERVED
+from stream.cli.listening import FILES_RESERVED
 from stream.service_settings import ServiceSettings
 
 COMMAND = (sys.executable, "-m", "stream.cli", "run", "--mllp-port", "0", "--http-port", "0")

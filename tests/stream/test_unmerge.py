@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import msgspec
 
 from connectors.decoded import Identifier
 from connectors.hl7v2.render import Result
 from connectors.hospital import Hospital, as_hl7
+from connectors.sqlite.journal import SqliteJournal
 from events import Envelope, Merge, Retirement
 from features.state import PatientState
 from stream.parse import spread
@@ -154,3 +158,17 @@ def test_the_simulated_hospitals_mistakes_end_with_everybodys_own_alerts(ward):
     shelf = ward.service.host.shelf
     records = [shelf.find(key) for key in sorted(shelf.keys())]
     assert not [record.away for record in records if record is not None and record.away]
+
+
+def test_a_journal_from_before_unmerges_gets_the_table_of_former_keys(tmp_path):
+    """A journal of this schema without the table is read as having none, and gets it when opened to be written."""
+    with closing(SqliteJournal(tmp_path)) as journal:
+        journal.append((), (), [("MRN", "1", "p", 0)], {}, (), [("MRN", "1", "q,r"), ("MRN", "2", "")])
+        assert list(journal.former_keys()) == [("MRN", "1", "q,r")]
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        database.execute("DROP TABLE former_keys")
+    with closing(SqliteJournal(tmp_path, read_only=True)) as journal:
+        assert list(journal.former_keys()) == []
+    with closing(SqliteJournal(tmp_path)) as journal:
+        journal.append((), (), (), {}, (), [("MRN", "1", "q")])
+        assert list(journal.former_keys()) == [("MRN", "1", "q")]

@@ -1,0 +1,214 @@
+"""Running it through change: another number of partitions, and a feed that sends a whole day again; real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from connectors.kafka.outbox import Outbox
+from connectors.kafka.reading import log_range, read_topic
+from connectors.kafka.record import Record
+from connectors.kafka.settings import KafkaSettings
+from connectors.local.ports import free_ports
+from connectors.redis.connection import connect
+from connectors.redis.settings import RedisSettings
+from events import KillSwitch, decode_envelope
+from stream.kafka_log import KafkaLog
+from stream.kafka_outcome import read_outputs
+from stream.live.decisions import Decision, decision_key, encode_decision
+from stream.output_set import OutputSet
+from tests.live.cluster import Cluster, expected_ids, hospital
+from tests.live.verdict import verdict
+
+BEDS, HOURS = 30, 30
+MORE_PARTITIONS = 7
+RESENT = 400
+"""Of the last messages before the change: their senders did not hear the answer, and send them again."""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, kafka: KafkaSettings, redis_settings: RedisSettings) -> Iterator[Cluster]:
+    """The installation as it is."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    made = Cluster(folder, kafka, redis_settings)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def successor(tmp_path: Path, kafka: KafkaSettings, redis_settings: RedisSettings) -> Iterator[Cluster]:
+    """The installation as it is to be: another prefix at both servers, another number of partitions."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    made = Cluster(
+        folder,
+        msgspec.structs.replace(kafka, prefix=f"{kafka.prefix}n.", partitions=MORE_PARTITIONS),
+        msgspec.structs.replace(redis_settings, prefix=f"{redis_settings.prefix}-n"),
+    )
+    yield made
+    made.stop()
+    with connect(made.redis) as client:
+        keys = list(client.scan_iter(match=f"{made.redis.prefix}:*", count=1_000))
+        if keys:
+            client.unlink(*keys)
+
+
+def repartition(old: Cluster, new: Cluster, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an operator does."""
+    words = ["topics", "repartition", "--config", str(old.config), "--to", str(new.config), *options]
+    return subprocess.run(
+        [sys.executable, "-m", "stream.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+        env=dict(os.environ),
+    )
+
+
+async def decide(cluster: Cluster, *, engaged: bool) -> None:
+    """Write a decision to control.v1."""
+    decision = Decision(KillSwitch(0, engaged), "role:test")
+    outbox = Outbox(cluster.kafka, client_id="test")
+    await outbox.start()
+    await outbox.send([Record("control.v1", decision_key(decision), encode_decision(decision), (), 0)])
+    await outbox.stop()
+
+
+def outputs_of(cluster: Cluster) -> OutputSet:
+    """Read all that an installation put out."""
+    with KafkaLog(cluster.kafka) as log:
+        return read_outputs(log)
+
+
+async def events_of(cluster: Cluster) -> dict[str, list[str]]:
+    """Give each patient's record ids in the order in which they lie."""
+    found: dict[str, list[str]] = {}
+    async for record in read_topic(cluster.kafka, "events.v1"):
+        envelope = decode_envelope(record.value or b"")
+        if envelope.patient:
+            found.setdefault(envelope.patient, []).append(envelope.envelope_id)
+    return found
+
+
+async def ends(cluster: Cluster, *topics: str) -> dict[str, int]:
+    """Give how many records topics have had."""
+    return {name: sum(end for _, end in (await log_range(cluster.kafka, name)).values()) for name in topics}
+
+
+@pytest.mark.asyncio
+async def test_another_number_of_partitions_loses_and_contradicts_nothing(cluster: Cluster, successor: Cluster) -> None:
+    """From 4 partitions to 7 in the middle of a run: all that was said is said alike, then it goes on as one log.
+
+    A gateway of the new prefix takes messages before the change; some senders send again what was taken before it.
+    """
+    arrivals = hospital(BEDS, HOURS)
+    half = len(arrivals) // 2
+    await cluster.declare()
+    cluster.start("w")
+    await cluster.ingest(arrivals[: half // 2])
+    await cluster.drain()
+    await decide(cluster, engaged=True)
+    await cluster.drain()
+    await cluster.ingest(arrivals[half // 2 : half])
+    await cluster.drain()
+
+    await successor.declare()
+    await successor.ingest(arrivals[half - RESENT : half + RESENT])
+    refused = await asyncio.to_thread(repartition, cluster, successor)
+    assert refused.returncode == 1
+    assert "worker(s) of the old installation run: stop them first" in refused.stderr
+    cluster.terminate("w")
+    done = await asyncio.to_thread(repartition, cluster, successor)
+    assert done.returncode == 0, done.stdout + done.stderr
+    before = await events_of(successor)
+    assert before == {patient: list(dict.fromkeys(ids)) for patient, ids in (await events_of(cluster)).items()}
+
+    for name in ("x", "y"):
+        successor.start(name)
+    await successor.ingest(arrivals[half + RESENT :])
+    await successor.drain()
+    said, anew = await asyncio.to_thread(outputs_of, cluster), await asyncio.to_thread(outputs_of, successor)
+    for kind in ("scores", "suppressed", "alerts"):
+        assert said.ids(kind) or kind == "suppressed"
+        assert anew.missing(said, kind) == []
+        assert anew.changed(said, kind) == []
+    found = await verdict(successor)
+    assert found.ids == expected_ids(arrivals)
+    assert found.well() == []
+    compared = await asyncio.to_thread(repartition, cluster, successor, "--verify")
+    assert compared.returncode == 0, compared.stderr
+    assert f"{len(said.ids('alerts'))} alert events of the old installation; 0 are missing" in compared.stdout
+
+
+@pytest.mark.asyncio
+async def test_what_is_not_drained_is_refused(cluster: Cluster, successor: Cluster) -> None:
+    """With a message that no worker has folded nothing is carried, and the count of what is left is told."""
+    arrivals = hospital(4, 6)
+    await cluster.declare()
+    await successor.declare()
+    cluster.start("w")
+    await cluster.ingest(arrivals[:100])
+    await cluster.drain()
+    cluster.terminate("w")
+    await cluster.ingest(arrivals[100:101])
+    refused = await asyncio.to_thread(repartition, cluster, successor)
+    assert refused.returncode == 1
+    assert "not drained" in refused.stderr
+    assert "hl7v2.ingest.v1/" in refused.stderr
+    assert ": 1 records to fold" in refused.stderr
+    assert not any((await ends(successor, "events.v1", "control.v1", "identities.v1")).values())
+
+
+@pytest.mark.asyncio
+async def test_a_prefix_that_is_in_use_is_refused(cluster: Cluster, successor: Cluster) -> None:
+    """A second carrying over into the same prefix is refused: its log would hold everything twice."""
+    await cluster.declare()
+    await successor.declare()
+    cluster.start("w")
+    await cluster.ingest(hospital(4, 2))
+    await cluster.drain()
+    cluster.terminate("w")
+    first = await asyncio.to_thread(repartition, cluster, successor)
+    assert first.returncode == 0, first.stderr
+    second = await asyncio.to_thread(repartition, cluster, successor)
+    assert second.returncode == 1
+    assert "holds records: take a prefix that nobody has used" in second.stderr
+    same = await asyncio.to_thread(repartition, cluster, cluster)
+    assert "same [kafka] prefix" in same.stderr
+
+
+@pytest.mark.asyncio
+async def test_a_feed_that_sends_a_day_again_changes_nothing(cluster: Cluster) -> None:
+    """All messages of a day a second time, after everything: nothing is said anew, and each is counted as a duplicate.
+
+    A worker that was started in between counts them: what it knows of them it has from Redis.
+    """
+    arrivals = hospital(20, 24)
+    outputs = ("events.v1", "scores.v1", "suppressed.v1", "candidates.v1", "alerts.v1", "examples.v1")
+    await cluster.declare()
+    cluster.start("w")
+    await cluster.ingest(arrivals)
+    await cluster.drain()
+    cluster.terminate("w")
+    before = await ends(cluster, *outputs)
+    [port] = free_ports(1)
+    cluster.config.write_text(f"{cluster.config.read_text()}\nhealth_port = {port}\n")
+    cluster.start("again")
+    await cluster.ingest(arrivals)
+    await cluster.drain()
+    metrics = (await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{port}/metrics", trust_env=False)).text
+    assert f'wardstream_parsed_total{{outcome="duplicates"}} {float(len(arrivals))}' in metrics
+    assert await ends(cluster, *outputs) == before
+    found = await verdict(cluster)
+    assert found.ids == expected_ids(arrivals)
+    assert found.well() == []

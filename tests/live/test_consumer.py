@@ -1,0 +1,156 @@
+"""What we rest on inside Faust, on a real broker: an agent is handed bundles, whole, in order and within their bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from connectors.kafka.admin import declare
+from connectors.kafka.outbox import Outbox
+from connectors.kafka.record import Record
+from connectors.kafka.settings import KafkaSettings
+from stream.live.stage import LogItem, LogRange, StagePartition
+from stream.live.stage_app import StageApp, StageSettings
+
+RECORDS = 1_000
+BATCH = 64
+DONE_S = 60.0
+LOOK_S = 0.1
+
+
+class Recording:
+    """A partition that keeps what it is given."""
+
+    epoch = 1
+    problems: tuple[str, ...] = ()
+
+    def __init__(self, number: int, start: int) -> None:
+        self.number = number
+        self.folded = start - 1
+        self._at = start - 1
+        self.batches: list[list[LogItem]] = []
+
+    def open(self, log: LogRange) -> int:
+        """Begin where it stands."""
+        return max(self.folded + 1, log.begin)
+
+    def still_ours(self) -> bool:
+        """Nobody else is here."""
+        return True
+
+    def work(self, batch: Sequence[LogItem]) -> list[Record]:
+        """Keep it."""
+        self.batches.append(list(batch))
+        self._at = batch[-1].offset
+        return []
+
+    def commit(self) -> None:
+        """Say how far."""
+        self.folded = self._at
+
+    def idle(self, now: int) -> list[Record]:  # noqa: ARG002 - a stage's signature
+        """Give nothing."""
+        return []
+
+
+class Silent:
+    """Hears of nothing."""
+
+    def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
+        """A batch."""
+
+    def failed(self, stage: str, where: str, fault: BaseException) -> None:
+        """A fault: none is expected here."""
+        raise AssertionError(f"{stage}, {where}: {fault!r}")
+
+
+async def folded(kafka: KafkaSettings, start: int) -> dict[int, Recording]:
+    """Run a stage over events.v1 from a place in each partition until it has all; give its partitions."""
+    partitions: dict[int, Recording] = {}
+
+    def make(_topic: str, number: int) -> StagePartition:
+        partitions[number] = Recording(number, start)
+        return partitions[number]
+
+    async def deliver(_partition: StagePartition, _records: Sequence[Record]) -> None:
+        raise AssertionError("nothing is given")
+
+    settings = StageSettings(
+        "patient",
+        (f"{kafka.prefix}events.v1",),
+        f"{kafka.prefix}wardstream.patient",
+        "only.patient",
+        kafka.bootstrap,
+        BATCH,
+        0.01,
+        10.0,
+    )
+    app = StageApp(settings, make, deliver, Silent(), lambda: 0)
+    await app.start()
+    try:
+        async with asyncio.timeout(DONE_S):
+            while sum(len(batch) for one in partitions.values() for batch in one.batches) < RECORDS - start * len(
+                partitions
+            ) or not partitions:
+                await asyncio.sleep(LOOK_S)
+    finally:
+        await app.stop()
+    return partitions
+
+
+@pytest.fixture
+async def written(kafka: KafkaSettings) -> KafkaSettings:
+    """Give a broker with records on every partition of events.v1."""
+    await declare(kafka)
+    outbox = Outbox(kafka, client_id="test")
+    await outbox.start()
+    try:
+        records = [
+            Record("events.v1", b"k%d" % number, b"%d" % number, (("n", b"%d" % number),), number % kafka.partitions)
+            for number in range(RECORDS)
+        ]
+        await outbox.send(records)
+    finally:
+        await outbox.stop()
+    return kafka
+
+
+async def test_an_agent_is_handed_every_record_in_order_in_bounded_batches(written: KafkaSettings) -> None:
+    """Of each partition: every offset once, in order, never more than the bound, key, value and headers as written."""
+    partitions = await folded(written, 0)
+    assert sorted(partitions) == list(range(written.partitions))
+    for number, one in partitions.items():
+        items = [item for batch in one.batches for item in batch]
+        assert [item.offset for item in items] == list(range(RECORDS // written.partitions))
+        assert all(0 < len(batch) <= BATCH for batch in one.batches)
+        assert max(len(batch) for batch in one.batches) > 1
+        for place, item in enumerate(items):
+            text = b"%d" % (place * written.partitions + number)
+            assert (item.key, item.value, item.headers) == (b"k" + text, text, (("n", text),))
+            assert item.record_time > 0
+
+
+async def test_reading_goes_on_where_the_partition_stands(written: KafkaSettings) -> None:
+    """The first record is the one after those that the store has, wherever the group's offset stands."""
+    partitions = await folded(written, 100)
+    assert {one.batches[0][0].offset for one in partitions.values()} == {100}
+
+
+async def test_the_group_is_told_how_far_we_are(written: KafkaSettings) -> None:
+    """For those who watch the group's lag: its offsets end behind the last record, although bundles leave gaps."""
+    await folded(written, 0)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=written.bootstrap, group_id=f"{written.prefix}wardstream.patient", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        committed = {
+            await consumer.committed(TopicPartition(f"{written.prefix}events.v1", number))
+            for number in range(written.partitions)
+        }
+    finally:
+        await consumer.stop()
+    assert committed == {RECORDS // written.partitions}
