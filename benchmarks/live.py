@@ -3,7 +3,8 @@
 Owns the phases, their figures and the report. Must not know how a stage works. It starts a broker, a Redis and real
 `wardstream worker` processes of its own; 100,000 patients have a day of history each (`live_states`).
 
-Run: `make bench-live`; ten minutes of it: `.venv/bin/python benchmarks/live.py --seconds 600 --per-s 1000`.
+Run: `make bench-live`; ten minutes of it: `.venv/bin/python benchmarks/live.py --seconds 600 --per-s 1000 1700`.
+A run at half the target follows, for the latencies.
 """
 
 from __future__ import annotations
@@ -35,9 +36,16 @@ MINUTE_SHARE = 0.1
 PER_S_TARGET = 1_000
 P99_MS_TARGET = 500.0
 PEER_RATIO_TARGET = 5.0
-PEER_PER_S = 1_500
+PEER_PER_S = 1_000.0
+"""More than the peer can do, and not so much that the broker is busy with it."""
+PEER_SECONDS = 30.0
+FLAT_OUT_PER_S = 5_000.0
+"""More than can be done: how long until all of it is through says how much can."""
+FLAT_OUT_SECONDS = 15.0
 WARM_PER_S = 4_000
 DRAIN_S = 900.0
+BEHIND_S_MAX = 3.0
+"""A rate is kept up with where all is through so soon after the last message: the waits of three stages, and a look."""
 LAYOUTS = {
     "1": {"w1": "parse,patient,ward"},
     "2": {"w1": "parse,patient,ward", "w2": "parse,patient,ward"},
@@ -63,9 +71,7 @@ class Bench:
         self.installation = Installation(folder, chosen.partitions, live, profiled=chosen.profile)
         self.next = 0
 
-    def load(
-        self, per_s: float, count: int, *, well: bool = False, topic: str = INGEST
-    ) -> subprocess.Popen[str]:
+    def load(self, per_s: float, count: int, *, well: bool = False, topic: str = INGEST) -> subprocess.Popen[str]:
         """Start the generator on the next messages."""
         kafka = self.installation.kafka
         told = {
@@ -75,7 +81,9 @@ class Bench:
         }  # fmt: skip
         self.next += count if topic == INGEST else 0
         program = str(Path(__file__).with_name("live_load.py"))
-        return subprocess.Popen([sys.executable, program, json.dumps(told)], stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(  # noqa: S603 - our own generator
+            [sys.executable, program, json.dumps(told)], stdout=subprocess.PIPE, text=True
+        )
 
     def warm_up(self) -> dict[str, float]:
         """Let the workers meet every patient once, so that their records are in memory as they are in service."""
@@ -173,32 +181,56 @@ def _rates(first: tuple[float, dict[str, int]], last: tuple[float, dict[str, int
     return {stage: (last[1][stage] - first[1][stage]) / took_s for stage in last[1]}
 
 
-def tell(layout: str, name: str, figures: dict[str, Any]) -> None:
+def tell(layout: str, figures: dict[str, Any]) -> None:
     """Print one run."""
     print(
-        f"\n{layout} workers, {name}: offered {figures['offered_per_s']:,.0f}/s, {figures['sent']:,} messages in "
+        f"\n{layout} workers, {figures['offered_per_s']:,.0f}/s offered: {figures['sent']:,} messages in "
         f"{figures['seconds']:.1f} s = {figures['per_s']:,.0f}/s, {figures['behind_s']:.1f} s behind at the end; "
-        f"{figures['scores']:,} scores, {figures['floor_alerts']:,} floor alerts: p50 {figures['p50_ms']:.0f} ms, "
-        f"p99 {figures['p99_ms']:.0f} ms, max {figures['max_ms']:.0f} ms; generator late p99 "
+        f"{figures['scores']:,} scores; {figures['floor_alerts']:,} floor alerts, p50 {figures['p50_ms']:.0f} ms, "
+        f"p99 {figures['p99_ms']:.0f}, max {figures['max_ms']:.0f}; generator late p99 "
         f"{figures['generator_late_p99_ms']:.0f} ms"
     )
-    print("  steady: " + ", ".join(f"{stage} {rate:,.0f}/s" for stage, rate in figures["steady_per_s"].items()))
-    print(
-        "  CPU µs a message: "
-        + ", ".join(f"{process} {used:,.0f}" for process, used in figures["cpu_us_a_message"].items())
-        + f"; together {sum(figures['cpu_us_a_message'].values()):,.0f}"
-    )
-    print("  share of a core:  " + ", ".join(f"{process} {used:.0%}" for process, used in figures["cpu_share"].items()))
-    print("  resident MB:      " + ", ".join(f"{name} {used:,.0f}" for name, used in figures["resident_mb"].items()))
+    for title, name, form in (
+        ("CPU µs a message", "cpu_us_a_message", "{:,.0f}"),
+        ("share of a core", "cpu_share", "{:.0%}"),
+        ("resident MB", "resident_mb", "{:,.0f}"),
+    ):
+        told = ", ".join(f"{process} {form.format(used)}" for process, used in figures[name].items())
+        print(f"  {title:17} {told}; together {form.format(sum(figures[name].values()))}")
     sys.stdout.flush()
+
+
+def conclude(results: list[dict[str, Any]]) -> None:
+    """Print what was aimed at beside what was reached."""
+    ours = [one for one in results if "floor_alerts" in one]
+    steady = [one for one in ours if one["kind"] == "rate" and one["behind_s"] < BEHIND_S_MAX]
+    best = max((one["per_s"] for one in steady), default=0.0)
+    print(f"\ntarget: {PER_S_TARGET:,} messages/s kept up with: {best:,.0f}: {_met(best >= 0.98 * PER_S_TARGET)}")
+    halves = [one["p99_ms"] for one in ours if one["kind"] == "half"]
+    if halves:
+        met = _met(max(halves) < P99_MS_TARGET)
+        print(f"target: p99 of floor alerts below {P99_MS_TARGET:.0f} ms at half of it: {max(halves):.0f}: {met}")
+    peers = [one["per_s"] for one in results if one["kind"] == "peer"]
+    flat = [one["per_s"] for one in ours if one["kind"] == "flat out"]
+    if peers and flat:
+        ratio = max(flat) / peers[0]
+        print(
+            f"target: {PEER_RATIO_TARGET:.0f} times the peer: {max(flat):,.0f}/s flat out, the peer {peers[0]:,.0f}/s: "
+            f"{ratio:.1f}: {_met(ratio >= PEER_RATIO_TARGET)} (the peer does less: see its docstring)"
+        )
+
+
+def _met(reached: bool) -> str:  # noqa: FBT001 - one word of the report
+    return "reached" if reached else "NOT REACHED"
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--seconds", type=float, default=60.0, help="of each run")
-    arguments.add_argument("--per-s", type=float, nargs="+", default=[1_700.0], help="offered, one run each")
-    arguments.add_argument("--layouts", nargs="+", default=["2"], choices=LAYOUTS)
+    arguments.add_argument("--seconds", type=float, default=60.0, help="of each run at a rate")
+    arguments.add_argument("--per-s", type=float, nargs="*", default=[1_000.0, 1_700.0], help="offered, one run each")
+    arguments.add_argument("--layouts", nargs="+", default=["2"], choices=LAYOUTS, help="the rates are the first's")
+    arguments.add_argument("--no-flat-out", action="store_true", help="only the rates")
     arguments.add_argument("--patients", type=int, default=PATIENTS)
     arguments.add_argument("--partitions", type=int, default=PARTITIONS)
     arguments.add_argument("--minute-share", type=float, default=MINUTE_SHARE, help="of patients, charted each minute")
@@ -213,6 +245,27 @@ def parse_arguments() -> argparse.Namespace:
     return chosen
 
 
+def run_layout(bench: Bench, layout: str, rates: list[float]) -> list[dict[str, Any]]:
+    """Measure one set of workers: flat out, at each rate, and at half the target."""
+    chosen, installation = bench.chosen, bench.installation
+    installation.start_workers(LAYOUTS[layout])
+    if not chosen.no_warm_up:
+        say(f"{layout}: warm-up {bench.warm_up()}")
+    runs = [] if chosen.no_flat_out else [("flat out", FLAT_OUT_PER_S, FLAT_OUT_SECONDS)]
+    runs += [("rate", per_s, chosen.seconds) for per_s in rates]
+    runs += [("half", PER_S_TARGET / 2, chosen.seconds)] if rates else []
+    results = []
+    for kind, per_s, seconds in runs:
+        figures = {"layout": layout, "kind": kind, **bench.run(per_s, seconds)}
+        tell(layout, figures)
+        results.append(figures)
+    installation.stop_workers()
+    if chosen.profile:
+        for name in LAYOUTS[layout]:
+            print(f"\n{name}: {installation.log_of(name).decode().partition('profile:')[2]}")
+    return results
+
+
 def main() -> int:
     """Prepare, run, report."""
     chosen = parse_arguments()
@@ -225,24 +278,15 @@ def main() -> int:
             prepared = preload(bench.traffic, installation.redis, read_pseudonyms(), chosen.minute_share)
             say(f"{prepared}")
             installation.promote()
-            for layout in chosen.layouts:
-                installation.start_workers(LAYOUTS[layout])
-                if not chosen.no_warm_up:
-                    say(f"{layout}: warm-up {bench.warm_up()}")
-                for per_s in chosen.per_s:
-                    figures = bench.run(per_s, chosen.seconds)
-                    tell(layout, "all stages", figures)
-                    results.append({"layout": layout, **figures})
-                installation.stop_workers()
-                if chosen.profile:
-                    for name in LAYOUTS[layout]:
-                        print(installation.log_of(name).decode().partition("\nprofile:")[2])
+            for place, layout in enumerate(chosen.layouts):
+                results += run_layout(bench, layout, [] if place else chosen.per_s)
             if chosen.peer:
-                figures = bench.run_peer(chosen.peer, PEER_PER_S, chosen.seconds)
-                results.append({"layout": f"peer, {chosen.peer} workers", **figures})
-                print(f"\npeer: {figures}")
+                figures = {"kind": "peer", **bench.run_peer(chosen.peer, PEER_PER_S, PEER_SECONDS)}
+                results.append(figures)
+                print(f"\nthe peer, {chosen.peer} workers: {figures['per_s']:,.0f}/s; {figures['cpu_us_a_message']}")
         finally:
             installation.stop()
+    conclude(results)
     if chosen.json:
         told = {"cores": os.cpu_count(), "prepared": prepared, "runs": results}
         chosen.json.write_text(json.dumps(told, indent=2) + "\n")

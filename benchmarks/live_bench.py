@@ -1,4 +1,4 @@
-"""The installation that `live.py` measures: its own broker and Redis, worker processes, and what the kernel says of each.
+"""The installation that `live.py` measures: its own broker and Redis, workers, and what the kernel says of each.
 
 Owns starting and stopping, CPU time and memory by process, and how far each stage is. Must not know what is sent.
 """
@@ -93,7 +93,9 @@ prefix = "{self.redis.prefix}"
 
     def _run(self, *words: str) -> None:
         command = [sys.executable, "-m", "stream.cli", *words, "--config", str(self.config)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(  # noqa: S603 - our own command line
+            command, cwd=ROOT, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"wardstream {' '.join(words)}: {done.stdout}{done.stderr}")
 
@@ -103,7 +105,9 @@ prefix = "{self.redis.prefix}"
             program = [str(ROOT / "benchmarks" / "live_profile.py")] if self._profiled else ["-m", "stream.cli"]
             words = [*program, "worker", "--config", str(self.config), "--name", name, "--stages", stages]
             with (self.folder / f"{name}.log").open("wb") as log:
-                self.workers[name] = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=log, stderr=log)
+                self.workers[name] = subprocess.Popen(  # noqa: S603 - our own command line
+                    [sys.executable, *words], cwd=ROOT, stdout=log, stderr=log
+                )
         deadline = time.monotonic() + WORKER_START_S
         for name in stages_of:
             while b'"started"' not in self.log_of(name):

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from live_bench import Installation, Used, cpu_s
 from live_traffic import Traffic
 from peer import VITALS
@@ -71,7 +71,9 @@ class Peer:
             with (installation.folder / f"peer{number}.log").open("wb") as log:
                 command = [sys.executable, str(PROGRAM), *words, "worker"]
                 self.processes.append(
-                    subprocess.Popen(command, cwd=installation.folder, stdout=subprocess.PIPE, stderr=log, text=True)
+                    subprocess.Popen(  # noqa: S603 - the program named above
+                        command, cwd=installation.folder, stdout=subprocess.PIPE, stderr=log, text=True
+                    )
                 )
         for process in self.processes:
             assert process.stdout is not None
@@ -125,8 +127,9 @@ class Peer:
 
 
 def _day(ends: int, every_ms: int) -> str:
+    times = range(ends - DAY_MS + every_ms, ends + 1, every_ms)
     readings = {
-        code: [[float(at), normal + (at // every_ms) % 3 * spread / 3] for at in range(ends - DAY_MS + every_ms, ends + 1, every_ms)]
+        code: [[float(at), normal + (at // every_ms) % 3 * spread / 3] for at in times]
         for code, _, _, normal, spread, _ in VITALS
     }
     return json.dumps({"readings": readings, "news2": 0})

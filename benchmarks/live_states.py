@@ -22,7 +22,7 @@ from connectors.redis.identity_store import IdentityRecord, RedisIdentityStore
 from connectors.redis.layout import write_layout
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
-from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Envelope
+from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, CodeVersion, Configuration, Envelope, Promotion
 from features.catalogue import default_catalogue
 from features.store import BEFORE_FIRST, Entry, MemoryStateStore
 from stream.control import Control
@@ -44,23 +44,15 @@ class DayCore(Core):
     def __init__(self) -> None:
         super().__init__()
         versions, _wrong = load_versions()
-        now = int(time.time() * 1_000)
+        now, settings = int(time.time() * 1_000), Settings()
         self.live = LiveShelf(MemoryStateStore(), default_catalogue(), lambda: now)
-        events = self._decisions()
         self.pipeline = Pipeline(self.live, Control(versions))
-        for event in events:
-            self.pipeline.step(Envelope("control", "", 0, 0, (event,)))
-
-    def _decisions(self) -> tuple[object, ...]:
-        from events import CodeVersion, Configuration, Promotion
-
-        settings = Settings()
-        versions, _wrong = load_versions()
-        return (
+        for event in (
             CodeVersion(0, "benchmark"),
             Configuration(0, configuration_hash(settings), configuration_text(settings)),
             Promotion(0, choose_version("", versions), enabled=True),
-        )
+        ):
+            self.pipeline.step(Envelope("control", "", 0, 0, (event,)))
 
 
 def lived_days(traffic: Traffic, ends: int, every_ms: int, count: int) -> list[tuple[str, Entry]]:

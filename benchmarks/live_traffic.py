@@ -68,10 +68,8 @@ class Traffic:
     def message(self, number: int, time: bytes, *, well: bool = False) -> bytes:
         """Render a message; `time` as HL7 writes it. `well` has nobody deteriorate."""
         patient = self.patient(number)
-        if not well and self.is_sick(number):
-            row = self._sick[number % SICK_ROWS]
-        else:
-            row = self._well[number % ROWS]
+        sick = not well and self.is_sick(number)
+        row = self._sick[number % SICK_ROWS] if sick else self._well[number % ROWS]
         return _HEAD % (
             self.feeds[patient % FEEDS].encode(), time, number, patient, self.feeds[patient % FEEDS].encode(),
             patient % 97, patient % 4, patient, number, time,
@@ -93,9 +91,7 @@ def _row(rng: Random, instead: dict[str, float]) -> bytes:
         value = instead.get(code, normal) + rng.gauss(0.0, spread / 2)
         if code == "59408-5":
             value = min(value, 100.0)
-        lines.append(
-            f"OBX|{index}|NM|{code}^{display}^LN||{value:.{decimals}f}|{unit}^{unit}^UCUM|||||F|||@\r"
-        )
+        lines.append(f"OBX|{index}|NM|{code}^{display}^LN||{value:.{decimals}f}|{unit}^{unit}^UCUM|||||F|||@\r")
     return "".join(lines).encode()
 
 

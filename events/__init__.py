@@ -10,6 +10,7 @@ All times are whole milliseconds since 1970-01-01T00:00:00Z (`Millis`): they com
 from events.clinical import (
     Admission,
     Cancellation,
+    Carried,
     ClinicalEvent,
     Coding,
     Correction,
@@ -48,6 +49,7 @@ __all__ = [
     "Admission",
     "Availability",
     "Cancellation",
+    "Carried",
     "ClinicalEvent",
     "CodeVersion",
     "Coding",

@@ -168,6 +168,19 @@ class Handover(msgspec.Struct, frozen=True, omit_defaults=True, tag="handover", 
     """As in `Merge`."""
 
 
+class Carried(msgspec.Struct, frozen=True, omit_defaults=True, tag="carried", gc=False):
+    """All that was kept of a patient where the log before this one ended: the first of his records in this one.
+
+    A log is begun anew for another number of partitions. Nothing is scored for it.
+    """
+
+    event_time: Millis
+    record: bytes
+    """A stored patient record (`stream.records`)."""
+    alerts: tuple[str, ...] = ()
+    """What was told of his open alerts, in order: alert events as JSON, told again so that this log's wards know them."""
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", gc=False):
     """A deterioration that happened, for learning (configured outcome definitions; the public data's own labels).
 
@@ -192,5 +205,6 @@ ClinicalEvent = (
     | Unmerge
     | Retirement
     | Handover
+    | Carried
     | Outcome
 )

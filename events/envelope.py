@@ -11,6 +11,7 @@ import msgspec
 from events.clinical import (
     Admission,
     Cancellation,
+    Carried,
     Correction,
     Demographics,
     Discharge,
@@ -46,6 +47,7 @@ Event = (
     | Unmerge
     | Retirement
     | Handover
+    | Carried
     | Outcome
     | Acknowledgement
     | Feedback

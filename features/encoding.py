@@ -169,13 +169,12 @@ def _decompressed(data: bytes) -> bytes:
 
 def _columns(words: array[int], stride: int, plain_from: int) -> tuple[Column, ...]:
     """Split an array of records into columns; those from `plain_from` on are ids, which have no useful differences."""
+    if not words:  # a patient of few readings has no hourly rows: nearly everybody
+        return (*[Column(_WIDTHS[0][0], b"")] * plain_from, *[Column("q", b"")] * (stride - plain_from))
     table: Words = np.frombuffer(words, dtype=np.int64).reshape(-1, stride)
     differences = table[:, :plain_from].copy()
     differences[1:] -= table[:-1, :plain_from]
-    if len(table):
-        lows, highs = differences.min(axis=0).tolist(), differences.max(axis=0).tolist()
-    else:
-        lows = highs = [0] * plain_from
+    lows, highs = differences.min(axis=0).tolist(), differences.max(axis=0).tolist()
     packed = [_pack(differences[:, at], low, high) for at, (low, high) in enumerate(zip(lows, highs, strict=True))]
     ids = [Column("q", table[:, at].astype("<i8").tobytes()) for at in range(plain_from, stride)]
     return (*packed, *ids)
@@ -187,6 +186,8 @@ def _pack(differences: Words, low: int, high: int) -> Column:
 
 
 def _interleaved(columns: tuple[Column, ...], plain_from: int) -> array[int]:
+    if not any(column.data for column in columns):
+        return array("q")
     unpacked = [_unpack(column, delta=place < plain_from) for place, column in enumerate(columns)]
     table = np.stack(unpacked, axis=1)
     words: array[int] = array("q")

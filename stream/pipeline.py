@@ -16,6 +16,7 @@ from events import (
     Acknowledgement,
     Admission,
     Cancellation,
+    Carried,
     Correction,
     Demographics,
     Discharge,
@@ -29,6 +30,7 @@ from events import (
 from features.intake import Intake
 from features.store import StoreFault
 from models.news2 import SOURCES
+from stream.carried import carried_alerts
 from stream.control import Control
 from stream.effects import Effect, Suppression, Unfoldable
 from stream.joining import JOINING, Joining
@@ -66,6 +68,7 @@ class Pipeline:
 
     def step(self, envelope: Envelope) -> list[Effect]:
         """Fold one record of the log; give what is to be carried out."""
+        self._shelf.trim()
         control = self.control
         if envelope.received_time > control.clock:  # noqa: PLR1730 -- max costs a call
             control.clock = envelope.received_time
@@ -74,6 +77,8 @@ class Pipeline:
             return self._step_control(envelope)
         if not envelope.events:
             return []
+        if type(envelope.events[0]) is Carried:
+            return self._carry(envelope.patient, envelope.events[0])
         record = self._shelf.open(envelope.patient)
         effects: list[Effect] = []
         if (record.merges is not None or envelope.named) and self._joining.pass_on(envelope, record, effects):
@@ -91,6 +96,14 @@ class Pipeline:
             self._score(envelope, record, tuple(intakes), effects)
         self._finish(envelope.patient, record, effects)
         return effects
+
+    def _carry(self, patient: str, event: Carried) -> list[Effect]:
+        """Go on with a patient where the log before this one ended; what the wards know of him is told again."""
+        record = PatientRecord.decode(event.record, self.control.catalogue)
+        self._shelf.put(patient, record)
+        unheard = record.heard + UNHEARD_RETENTION_MS
+        self._timers.set(unheard if record.deadline is None else min(record.deadline, unheard), patient)
+        return list(carried_alerts(event))
 
     def due(self, now: Millis) -> Millis | None:
         """Give the earliest deadline that has come by `now`, or None: a host fires a tick for it."""
@@ -181,17 +194,20 @@ class Pipeline:
             tally.count_unmapped(observation.codings)
 
     def _note_time(self, record: PatientRecord, envelope: Envelope) -> None:
-        """Add to the patient-days observed: the time since the patient was last heard of, a day at the most."""
+        """Add to the patient-days observed: the time since the patient was last heard of, a day at the most.
+
+        By the partition's clock, which a record may lie behind: one heard of just now is not long unheard of.
+        """
         heard = record.heard
-        received = envelope.received_time
+        now = self.control.clock
         if heard == 0:
             self.tally.patients += 1
             # Set once; when it comes, it is set again from when the patient was last heard of.
-            self._timers.set(received + UNHEARD_RETENTION_MS, envelope.patient)
-        if received > heard:
-            record.heard = received
+            self._timers.set(now + UNHEARD_RETENTION_MS, envelope.patient)
+        if now > heard:
+            record.heard = now
             if heard:
-                self.tally.patient_millis += min(received - heard, GAP_COUNTED_MS_MAX)
+                self.tally.patient_millis += min(now - heard, GAP_COUNTED_MS_MAX)
 
     # -- saying -----------------------------------------------------------------------------------------------------
 
@@ -239,6 +255,7 @@ class Pipeline:
         effects: list[Effect] = []
         now = envelope.received_time
         for patient in self._timers.take(now):
+            self._shelf.trim()
             record = self._shelf.find(patient)
             if record is None:
                 continue

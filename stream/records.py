@@ -121,8 +121,7 @@ class RecordShelf:
         self._live: OrderedDict[str, PatientRecord] = OrderedDict()
         self._changed: dict[str, bytes | None] = {}
         self._dirty: set[str] = set()
-        # A merge holds two records at once.
-        self._live_max = max(live_max, 2)
+        self._live_max = live_max
 
     def find(self, patient: str) -> PatientRecord | None:
         """Give a patient's record, or None where there is none."""
@@ -134,9 +133,12 @@ class RecordShelf:
         data = self._changed[patient] if changed else self._store.load([patient]).get(patient)
         if data is None:
             return None
-        record = PatientRecord.decode(data, self._catalogue)
+        record = self._decode(data)
         self._keep(patient, record)
         return record
+
+    def _decode(self, data: bytes) -> PatientRecord:
+        return PatientRecord.decode(data, self._catalogue)
 
     def open(self, patient: str) -> PatientRecord:
         """Give a patient's record, a new one where there is none, and mark it changed."""
@@ -146,6 +148,11 @@ class RecordShelf:
             self._keep(patient, record)
         self._dirty.add(patient)
         return record
+
+    def put(self, patient: str, record: PatientRecord) -> None:
+        """Take over a whole record in the place of what is known of a patient."""
+        self._keep(patient, record)
+        self._dirty.add(patient)
 
     def use(self, catalogue: Catalogue) -> None:
         """Read every record by another catalogue from here on (a configuration brought other local codes)."""
@@ -201,10 +208,20 @@ class RecordShelf:
                 waiting.append((unheard if deadline is None else min(deadline, unheard), patient))
         return waiting
 
-    def _keep(self, patient: str, record: PatientRecord) -> None:
-        self._live[patient] = record
+    def trim(self) -> None:
+        """Let the least recently used records go to the store: between two steps, for one step may hold many at once.
+
+        What a step changes after its record had gone would be lost.
+        """
         while len(self._live) > self._live_max:
             oldest, evicted = self._live.popitem(last=False)
             if oldest in self._dirty:
                 self._dirty.discard(oldest)
-                self._changed[oldest] = evicted.encode()
+                self._set_aside(oldest, evicted)
+
+    def _keep(self, patient: str, record: PatientRecord) -> None:
+        self._live[patient] = record
+
+    def _set_aside(self, patient: str, record: PatientRecord) -> None:
+        """Keep a changed record that is no longer live until it is committed."""
+        self._changed[patient] = record.encode()

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from connectors.kafka.connection import client_options
+from connectors.kafka.connection import client_options, unseen
 from connectors.kafka.faults import BrokerError, UnreachableError, WrongTopicError
 from connectors.kafka.probing import explain_failure
 from connectors.kafka.settings import KafkaSettings
@@ -79,7 +79,7 @@ async def inspect(settings: KafkaSettings, password: str = "") -> list[Change]:
     """Say of each topic whether it is there and as declared; changes nothing and raises nothing about it."""
     wanted = declarations(settings)
     async with open_admin(settings, password) as client:
-        return _compared(wanted, await _found(client, wanted))
+        return _compared(wanted, await _found(client, wanted), unseen(settings))
 
 
 async def check(settings: KafkaSettings, password: str = "") -> list[Change]:
@@ -213,12 +213,12 @@ async def _alter(client: AIOKafkaAdminClient, wrong: Sequence[Declaration]) -> N
         raise BrokerError("the broker did not alter " + "; ".join(refused))
 
 
-def _compared(wanted: Iterable[Declaration], found: dict[str, _Found]) -> list[Change]:
+def _compared(wanted: Iterable[Declaration], found: dict[str, _Found], hint: str = "") -> list[Change]:
     changes: list[Change] = []
     for each in wanted:
         topic = found.get(each.name)
         if topic is None:
-            text = f"{each.name} is missing: create it with `wardstream topics declare`"
+            text = f"{each.name} is missing: create it with `wardstream topics declare`{hint}"
             changes.append(Change(each, "missing", (text,)))
             continue
         differences: list[str] = []

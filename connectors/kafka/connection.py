@@ -119,6 +119,15 @@ def _words(error: OSError) -> str:
     return str(reason).replace("_", " ").lower()
 
 
+def unseen(settings: KafkaSettings) -> str:
+    """Say the other reason why a topic may seem absent: a broker with rights shows nobody what is not theirs.
+
+    >>> unseen(KafkaSettings()), unseen(KafkaSettings(username="gateway"))
+    ('', ", or grant our user 'gateway' access to it")
+    """
+    return f", or grant our user {settings.username!r} access to it" if settings.username else ""
+
+
 def describe_failure(settings: KafkaSettings, error: BaseException) -> str:
     """Say what a failed attempt to reach Kafka most likely means and what to do. Holds no secret.
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from connectors.kafka.record import Headers
-from events import MILLIS_PER_SECOND, Millis, to_iso
+from events import MILLIS_PER_MINUTE, MILLIS_PER_SECOND, Millis, to_iso
+from events.times import INSTANT_MAX
 
 RECEIVED = "ws_received"
 """When the gateway took the message: decimal milliseconds of the epoch, UTC."""
@@ -75,11 +76,15 @@ def received_time(headers: Iterable[tuple[str, bytes | None]], record_time: Mill
     (1500, 9, 9)
     """
     text = header(headers, RECEIVED)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MILLIS_DIGITS_MAX else record_time
+    stamp = int(text) if text.isascii() and text.isdigit() and len(text) <= _MILLIS_DIGITS_MAX else record_time
+    # A partition's clock never goes back: one stamp from the future would age every patient on it, for good.
+    believed = stamp if stamp <= record_time + AHEAD_MS_MAX else record_time
+    return min(max(believed, 0), INSTANT_MAX)
 
 
+AHEAD_MS_MAX = 15 * MILLIS_PER_MINUTE
+"""How far a gateway's clock may be ahead of that of who wrote the record (`stream.clock` follows no longer step)."""
 _MILLIS_DIGITS_MAX = 15
-"""Of an instant before the year 33658: a longer number is no time."""
 
 
 @lru_cache(maxsize=_CONSTANT_MAX)

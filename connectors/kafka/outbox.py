@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from connectors.kafka.connection import describe_failure
+from connectors.kafka.connection import describe_failure, unseen
 from connectors.kafka.faults import BrokerError, FencedProducerError, NotSentError, UnreachableError, WrongTopicError
 from connectors.kafka.lanes import Call, Lane, Waiting, hush, weight
 from connectors.kafka.partitioning import partition_for
@@ -88,6 +88,7 @@ class Outbox:
         if count is None:
             raise WrongTopicError(
                 f"there is no topic {self._settings.prefix + topic}: create it with `wardstream topics declare`"
+                f"{unseen(self._settings)}"
             )
         return count
 

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from connectors.kafka.admin import partition_counts
-from connectors.kafka.connection import client_options, describe_failure
+from connectors.kafka.connection import client_options, describe_failure, unseen
 from connectors.kafka.faults import LostRecordsError, UnreachableError, WrongTopicError
 from connectors.kafka.probing import explain_failure
 from connectors.kafka.settings import KafkaSettings
@@ -135,7 +135,7 @@ async def _open(
     count = (await partition_counts(settings, password)).get(topic, 0)
     if not count:
         raise WrongTopicError(
-            f"there is no topic {name}: check the name, or create it with `wardstream topics declare`"
+            f"there is no topic {name}: check the name, or create it with `wardstream topics declare`{unseen(settings)}"
         )
     chosen = sorted(range(count) if partitions is None else set(partitions))
     if absent := [partition for partition in chosen if not 0 <= partition < count]:

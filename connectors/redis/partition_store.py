@@ -26,7 +26,7 @@ from features.store import (
     WatermarkError,
 )
 
-ENTRIES_MAX = 10_000
+ENTRIES_MAX = 100_000
 """Entries of one commit: Redis serves nobody else while it runs, which is some 20 ms at 10,000 small ones."""
 UNANSWERED_MAX = 16
 """Commits in a row without an answer; then this worker has to take a new epoch. Each is a time-out long."""

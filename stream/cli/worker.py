@@ -40,7 +40,7 @@ Exit codes: 0 told to stop, 1 a stage died: start it again (a supervisor should)
 @config_option
 @click.option("--stages", metavar="LIST", help="Of parse,patient,ward. Default: what [live] stages says, which is all.")
 @click.option("--name", help="This process's own, lasting name among workers. Default: [live] name, else the host's.")
-@click.option("--health-port", type=click.IntRange(0, 65_535), help="Health and metrics on [live] health_host; 0: none.")
+@click.option("--health-port", type=click.IntRange(0, 65_535), help="Health and metrics; 0: none.")
 def command(config_path: Path | None, stages: str | None, name: str | None, health_port: int | None) -> int:
     """Run until told to stop."""
     from stream.live.running import run_worker
@@ -63,5 +63,5 @@ def _chosen(text: str | None, default: tuple[Stage, ...]) -> tuple[Stage, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     wrong = [name for name in names if name not in STAGES]
     if wrong or not names:
-        raise click.BadParameter(f"{', '.join(wrong) or 'nothing'}: choose of {', '.join(STAGES)}", param_hint="--stages")
+        raise click.BadParameter(f"{wrong or 'nothing'}: choose of {', '.join(STAGES)}", param_hint="--stages")
     return tuple(stage for stage in STAGES if stage in names)

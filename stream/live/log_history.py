@@ -6,16 +6,11 @@ Owns the bridge from the stage's thread to the asynchronous reader. Must not kno
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-import msgspec
-
-from connectors.kafka.headers import header
-from connectors.kafka.reading import KafkaRecord, read_topic
+from connectors.kafka.reading import read_topic
 from connectors.kafka.settings import KafkaSettings
-from events import Millis, decode_envelope, encode_envelope
-from events.encoding import UndecodableEnvelopeError
-from stream.live.outputs import CARRIED
+from events import Millis
 
 
 class LogHistory:
@@ -27,30 +22,16 @@ class LogHistory:
 
     def identities(self, since: Millis) -> Iterable[bytes]:
         """Give the identity links recorded from `since` on."""
-        return self._values("identities.v1", since, lambda record: record.value)
+        return self._values("identities.v1", since)
 
     def envelopes(self, since: Millis) -> Iterable[bytes]:
         """Give the envelopes recorded from `since` on."""
-        return self._values("events.v1", since, _placed)
+        return self._values("events.v1", since)
 
-    def _values(self, topic: str, since: Millis, value_of: Callable[[KafkaRecord], bytes | None]) -> list[bytes]:
+    def _values(self, topic: str, since: Millis) -> list[bytes]:
         async def read() -> list[bytes]:
             start = since or None
             records = read_topic(self._settings, topic, password=self._password, since_time=start)
-            values = [value_of(record) async for record in records]
-            return [value for value in values if value is not None]
+            return [record.value async for record in records if record.value is not None]
 
         return asyncio.run(read())
-
-
-def _placed(record: KafkaRecord) -> bytes | None:
-    """Give an envelope; one that was carried over without its position, which is of another installation's topics.
-
-    Taken for one of ours it would stand for whatever message lies at that place here.
-    """
-    if record.value is None or not header(record.headers, CARRIED):
-        return record.value
-    try:
-        return encode_envelope(msgspec.structs.replace(decode_envelope(record.value), position=""))
-    except UndecodableEnvelopeError:
-        return None

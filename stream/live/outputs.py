@@ -21,9 +21,6 @@ SUPPRESSED: Final = "suppressed.v1"
 CANDIDATES: Final = "candidates.v1"
 DEAD_LETTERS: Final = "deadletters.v1"
 EVENTS: Final = "events.v1"
-CARRIED: Final = "ws_carried"
-"""Header of a record of `events.v1` that came of another installation's log (`wardstream topics repartition`): where it
-stood there. Its envelope's `position` means that installation's ingest topics."""
 
 
 def records_of(effects: Iterable[Effect], source: str) -> list[Record]:

@@ -33,6 +33,7 @@ from connectors.redis.identity_store import (
     link_id,
 )
 from events import (
+    Carried,
     Envelope,
     Handover,
     Millis,
@@ -229,8 +230,11 @@ class ParsePartition:
             recalled = self._recalled.get(taken.position)
             parsed = trial.step(parser, taken, one.received_time)
             if recalled is not None:
-                # It was decided before; the step was for the claim and the links.
-                records.extend(self._envelope_records(recalled, encode_envelope(recalled)))
+                # It was decided before and stands on the log: the step was for the claim and the links. Only what it
+                # says to other keys may have been cut off; the envelope itself, written again, could come so late that
+                # the folds no longer know it for a repeat.
+                _whole, *told = spread(recalled)
+                records.extend(self._event(one, encode_envelope(one)) for one in told)
                 continue
             if type(parsed) is Envelope:
                 data = encode_envelope(parsed)
@@ -301,6 +305,6 @@ class ParsePartition:
         self._identities.commit(self._place, watermark)
 
 
-_DERIVED = {Retirement, Handover}
+_DERIVED = {Retirement, Handover, Carried}
 """What the log has beside the messages: made anew from them, with their position."""
 _encode = msgspec.json.Encoder(order="sorted").encode

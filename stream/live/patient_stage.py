@@ -10,26 +10,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from connectors.kafka.headers import header
 from connectors.kafka.record import Record
 from connectors.kafka.topics import topic_headers
 from events import CodeVersion, Envelope, Millis, content_id, decode_envelope, encode_envelope
 from events.encoding import UndecodableEnvelopeError
-from features.store import Entry, FencedError, PartitionStore, StoreFault
+from features.store import Entry, FencedError, LostStateError, PartitionStore, StoreFault
 from models.version import ModelVersion
-from stream.control import Control
-from stream.effects import Effect, Forward
+from stream.control import Control, ForeignStateError, read_control
+from stream.effects import Effect
 from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick
 from stream.live.decisions import Decisions, availability, is_decision
 from stream.live.examples import ExampleRecorder
 from stream.live.letters import unreadable_record
-from stream.live.outputs import CARRIED, EVENTS, records_of
+from stream.live.outputs import EVENTS, records_of
 from stream.live.shelf import LiveShelf
 from stream.live.stage import (
+    ForeignLogError,
     GapError,
     HalfFoldedError,
     LogItem,
     LogRange,
+    UnusableStateError,
     VersionAwaitedError,
     first_offset,
     lost_records,
@@ -108,7 +109,17 @@ class PatientPartition:
         stored = store.load([CONTROL_KEY, *chunk_keys()])
         control = Control(self._versions, self._journal)
         if CONTROL_KEY in stored:
-            control.restore(stored[CONTROL_KEY])
+            try:
+                read_control(stored[CONTROL_KEY])
+            except ForeignStateError:
+                store.clear(self.epoch)
+                return self.open(log)
+            try:
+                control.restore(stored[CONTROL_KEY])
+            except ForeignStateError as fault:
+                raise ForeignLogError(
+                    f"{EVENTS}/{self.number}: {fault}: [redis] prefix is another installation's"
+                ) from None
         self._recent = RecentRecords()
         self._recent.restore(stored)
         self._examples = ExampleRecorder(self._source) if self._settings.learn else None
@@ -132,10 +143,11 @@ class PatientPartition:
         self._await_version()
         at, first = self._at, self._first
         records: list[Record] = []
-        carried: set[str] = set()
-        envelopes = list(self._read(batch, records, carried))
+        envelopes = list(self._read(batch, records))
         try:
             self._shelf.prefetch(envelope.patient for envelope in envelopes if envelope.patient)
+        except UnusableStateError as fault:
+            raise self._emptied(fault) from None
         except StoreFault:
             self._at, self._first = at, first  # Nothing is folded yet: the batch may be tried again.
             raise
@@ -144,16 +156,22 @@ class PatientPartition:
             for envelope in envelopes:
                 self._owed.pop(envelope.envelope_id, None)
                 if self._recent.add(envelope.envelope_id):
-                    came_of_it = fold_record(self.pipeline, envelope)
-                    if envelope.envelope_id in carried:
-                        came_of_it = [effect for effect in came_of_it if type(effect) is not Forward]
-                    effects.extend(came_of_it)
+                    effects.extend(fold_record(self.pipeline, envelope))
+        except UnusableStateError as fault:
+            raise self._emptied(fault) from None
         except StoreFault as fault:
             raise HalfFoldedError(f"{EVENTS}/{self.number}: {fault}") from fault
         records.extend(records_of(effects, self._source))
         if self._examples is not None:
             records.extend(self._examples.take_records())
         return records
+
+    def _emptied(self, fault: UnusableStateError) -> LostStateError:
+        """Empty a store with a state that is of no use: a process that begins anew folds the log from its beginning."""
+        self._store.clear(self.epoch)
+        return LostStateError(
+            f"{EVENTS}/{self.number}: a stored state cannot be used ({fault}): folded anew from the log"
+        )
 
     def commit(self) -> None:
         """Store the states with the watermark."""
@@ -208,7 +226,7 @@ class PatientPartition:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _read(self, batch: Sequence[LogItem], letters: list[Record], carried: set[str]) -> Iterator[Envelope]:
+    def _read(self, batch: Sequence[LogItem], letters: list[Record]) -> Iterator[Envelope]:
         for item in batch:
             if item.offset <= self._at:
                 continue
@@ -222,9 +240,6 @@ class PatientPartition:
             except UndecodableEnvelopeError as fault:
                 letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
             else:
-                if header(item.headers, CARRIED):
-                    # What its fold passes on was carried over with it, in its place.
-                    carried.add(envelope.envelope_id)
                 yield envelope
 
     def _check(self, envelope: Envelope) -> None:
@@ -235,7 +250,7 @@ class PatientPartition:
         if control.code_version != self._settings.code_version:
             event = CodeVersion(now, self._settings.code_version)
             # The minute stands in for the moment: an entry that must be made again is the same record.
-            name = content_id("code", self._settings.code_version, str(self.folded), str(now // TICK_MS))
+            name = content_id("code", self._settings.code_version, str(now // TICK_MS))
             yield Envelope(name, "", now, now, (event,), message_id="control", position=f"after {self.folded}")
         decided = self._decisions.lacking(control.sequence, now)
         yield from availability(control, self._versions, now, decided)

@@ -1,7 +1,7 @@
 """The doctor of Redis, asked again and again by a worker: what grows wrong while all is running.
 
-Owns how often. Must not know what is looked at. A stay that outgrows the log's retention, a Redis that fills up or is set
-to throw keys out: none of these stops anything on its day, so each is told in the log before it costs a patient.
+Owns how often. Must not know what is looked at. A stay that outgrows the log's retention, a Redis that fills up or is
+set to throw keys out: none of these stops anything on its day, so each is told in the log before it costs a patient.
 """
 
 from __future__ import annotations

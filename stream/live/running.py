@@ -29,6 +29,8 @@ from stream.logs import describe
 from stream.settings import SiteFile
 
 EXIT_STOPPED, EXIT_DIED = 0, 1
+DIED_GRACE_S = 2.0
+"""What a process that has died may take to leave in order: Faust's stop can hang, and its successor is waited for."""
 GC_GENERATIONS = (50_000, 20, 1_000)
 """A worker holds many records for long and makes few cycles: looking at all of them often would be most of its time."""
 TELLABLE = (BrokerError, RedisConnectionError, LayoutError, StoreFault, ForeignLogError, GapError, HalfFoldedError)
@@ -78,7 +80,7 @@ async def _run_until(
     running.cancel()
     waiting.cancel()
     with suppress(TimeoutError):
-        async with asyncio.timeout(grace_s):
+        async with asyncio.timeout(min(grace_s, DIED_GRACE_S) if died else grace_s):
             await worker.stop()
     log.info("stopped")
     return EXIT_DIED if died else EXIT_STOPPED

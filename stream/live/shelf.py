@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from alerts.book import UnreadableBookError
 from events import MILLIS_PER_HOUR, Millis
 from features.catalogue import Catalogue
+from features.encoding import CorruptStateError, UnknownStateVersionError
 from features.store import Entry, PartitionStore
 from stream.features_view import features_view
+from stream.live.stage import UnusableStateError
 from stream.pipeline import DISCHARGED_RETENTION_MS
-from stream.records import LIVE_RECORDS_MAX, UNHEARD_RETENTION_MS, PatientRecord, RecordShelf
+from stream.records import LIVE_RECORDS_MAX, UNHEARD_RETENTION_MS, PatientRecord, RecordShelf, UnreadableRecordError
 
 EXPIRY_MARGIN_MS = 7 * 24 * MILLIS_PER_HOUR
 """A discharged patient's state goes by itself this long after the fold would have dropped it: a safety net for what a
 partition that nobody works leaves behind, long enough for a worker that was away over a weekend."""
+
+UNUSABLE = (UnreadableRecordError, UnreadableBookError, CorruptStateError, UnknownStateVersionError, UnicodeDecodeError)
+"""What says that a stored record is of no use; the log remakes it."""
 
 
 class LiveShelf(RecordShelf):
@@ -41,7 +47,14 @@ class LiveShelf(RecordShelf):
         if not missing:
             return
         for patient, data in self._indexed.load(missing).items():
-            self._keep(patient, PatientRecord.decode(data, self._catalogue))
+            self._keep(patient, self._decode(data))
+
+    def _decode(self, data: bytes) -> PatientRecord:
+        """Decode a record; one that is of no use is no fault of the record of the log that is being folded."""
+        try:
+            return super()._decode(data)
+        except UNUSABLE as fault:
+            raise UnusableStateError(type(fault).__name__) from None
 
     def deadlines(self) -> list[tuple[Millis, str]]:
         """Give (deadline, patient) of every stored record, from the index."""
@@ -71,14 +84,6 @@ class LiveShelf(RecordShelf):
         self._changed.clear()
         self._aside.clear()
         return entries
-
-    def _keep(self, patient: str, record: PatientRecord) -> None:
-        self._live[patient] = record
-        while len(self._live) > self._live_max:
-            oldest, evicted = self._live.popitem(last=False)
-            if oldest in self._dirty:
-                self._dirty.discard(oldest)
-                self._set_aside(oldest, evicted)
 
     def _set_aside(self, patient: str, record: PatientRecord) -> None:
         """Keep a changed record that is no longer live until it is committed."""

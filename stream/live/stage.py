@@ -48,6 +48,10 @@ class HalfFoldedError(RuntimeError):
     """The store failed in the middle of a fold: what is in memory is of no use, and the process begins anew."""
 
 
+class UnusableStateError(StoreFault):
+    """A stored state is damaged or of another release's form: the partition is emptied and folded anew from its log."""
+
+
 class VersionAwaitedError(StoreFault):
     """A model version that a partition had is not at hand yet: the batch is tried again."""
 

@@ -121,6 +121,7 @@ class StageApp:
         """Partitions of which later records came than the next one, and since when."""
         self._behind: dict[TP, tuple[int, float]] = {}
         """Partitions with records to fold: where they stand, and since when there are some and they stand there."""
+        self._entering: dict[TP, asyncio.Task[None]] = {}
         self._faults: dict[str, str] = {}
         self.app = self._build()
         self._idle: asyncio.Task[None] | None = None
@@ -168,6 +169,8 @@ class StageApp:
         """Leave the group. What is in the middle of a batch is repeated by whoever comes next."""
         if self._idle is not None:
             self._idle.cancel()
+        for task in self._entering.values():
+            task.cancel()
         await self.app.stop()
 
     @property
@@ -187,6 +190,7 @@ class StageApp:
             partition = self._partitions.get(tp)
             if partition is None:
                 partition = self._partitions[tp] = self._make(tp.topic, tp.partition)
+                self._moved.pop(tp, None)
             if tp in self._lost or tp not in self._moved or not await self._insist("look", partition.still_ours):
                 try:
                     start = await self._insist("open", partial(partition.open, log))
@@ -268,18 +272,30 @@ class StageApp:
                 return
             began = time.perf_counter()
             try:
-                records = await self._insist("work", partial(partition.work, fresh))
+                records = await self._insist(f"work of {tp.topic}/{tp.partition}", partial(partition.work, fresh))
                 if records:
-                    await self._until_done("produce", partial(self._deliver, partition, records))
-                await self._insist("commit", partition.commit)
+                    await self._produce(tp, partition, records)
+                await self._insist(f"commit of {tp.topic}/{tp.partition}", partition.commit)
             except LostStateError:
                 raise  # The records before these must be read again: by a process that begins anew.
             except FencedError as fault:
                 self._lost_to(tp, fault)
                 return
-            self._moved[tp] = time.monotonic()
-            self._next[tp] = fresh[-1].offset + 1
+            if self._partitions.get(tp) is partition:  # else it was let go of meanwhile: nothing of it is ours to note
+                self._moved[tp] = time.monotonic()
+                self._next[tp] = fresh[-1].offset + 1
             self._observer.worked(self.settings.name, len(fresh), len(records), time.perf_counter() - began)
+
+    async def _produce(self, tp: TP, partition: StagePartition, records: Sequence[Record]) -> None:
+        """Write what came of a partition while it is ours: one who slept through a rebalance writes no more."""
+
+        async def write() -> None:
+            if where in self._faults and not await asyncio.to_thread(partition.still_ours):
+                raise FencedError(f"{tp.topic}/{tp.partition} was taken while it could not be written")
+            await self._deliver(partition, records)
+
+        where = f"produce of {tp.topic}/{tp.partition}"
+        await self._until_done(where, write)
 
     def _in_turn(self, tp: TP, items: Sequence[LogItem]) -> list[LogItem]:
         """Give those of a batch that are next to be folded; note where later ones came instead."""
@@ -295,17 +311,32 @@ class StageApp:
     async def _idle_forever(self) -> None:
         while True:
             await asyncio.sleep(IDLE_LOOK_S)
-            now = self._now()
             assigned = self._assigned()
             for tp, partition in list(self._partitions.items()):
                 if tp in self._lost:
                     if tp in assigned and time.monotonic() - self._lost[tp] > LOST_S_MAX:
                         raise FencedError(f"{tp.topic}/{tp.partition} was taken by nobody that the broker knows")
                     continue
-                async with self._lock(tp):
-                    records = await self._insist("idle", partial(partition.idle, now))
-                    if records:
-                        await self._until_done("produce", partial(self._deliver, partition, records))
+                task = self._entering.get(tp)
+                if task is not None and task.done():
+                    task.result()
+                if task is None or task.done():
+                    # Beside the others: one that cannot be written must not keep time and decisions from the rest.
+                    self._entering[tp] = asyncio.create_task(self._enter(tp, partition))
+
+    async def _enter(self, tp: TP, partition: StagePartition) -> None:
+        async with self._lock(tp):
+            if self._partitions.get(tp) is not partition or tp not in self._moved or tp in self._lost:
+                return
+            where = f"{tp.topic}/{tp.partition}"
+            records = await self._insist(f"idle of {where}", partial(partition.idle, self._now()))
+            if records:
+                try:
+                    await self._produce(tp, partition, records)
+                except LostStateError:
+                    raise
+                except FencedError as fault:
+                    self._lost_to(tp, fault)
 
     def _assigned(self) -> Collection[TP]:
         return self.app.consumer.assignment() if self.app.started else ()

@@ -45,6 +45,9 @@ class StateDelivery:
                 await outbox.transaction(states)
             except FencedProducerError as fault:
                 await self._drop(partition.number)
+                if await asyncio.to_thread(partition.still_ours):
+                    # One who thought it his came late, and has let go of it since: we go on under a new producer.
+                    raise NotSentError("unreachable", str(fault)) from None
                 raise FencedError(str(fault)) from None
             except NotSentError:
                 await self._drop(partition.number)
@@ -75,6 +78,11 @@ class StateDelivery:
         except BrokerError as fault:
             await outbox.stop()
             raise NotSentError("unreachable", str(fault)) from None
+        # Asked again: connecting takes time, in which another may have taken the partition and begun to write. One who
+        # takes it after this answer opens his producer after ours, and ours is shut out.
+        if not await asyncio.to_thread(partition.still_ours):
+            await outbox.stop()
+            raise FencedError(f"partition {partition.number} was taken")
         self._states[partition.number] = (partition.epoch, outbox)
         return outbox
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from alerts.gate import GateChange, GatePositions, encode_change
-from alerts.ward import CandidateError, WardFold, WardOutput
+from alerts.ward import CandidateError, UnreadableWardStateError, WardFold, WardOutput
 from connectors.kafka.record import Record
 from connectors.kafka.topics import topic_headers
 from events import Millis, content_id
@@ -37,7 +37,7 @@ class WardPartition:
         recorded: Callable[[int], Sequence[GateChange]] = lambda _partition: (),
         newest_told: Callable[[WardPartition], int] = lambda _partition: -1,
     ) -> None:
-        """`recorded` gives the changes that `gates.v1` holds of a partition, where the store may have lost them.
+        """`recorded` gives the changes that `gates.v1` holds of a partition now: the store may have lost them.
 
         `newest_told` gives the offset of the newest candidate of the partition that is on `alerts.v1`, and sees to it
         that no former owner tells another; -1 where there is none. It may raise a `StoreFault`.
@@ -69,7 +69,11 @@ class WardPartition:
         self.problems = (f"{CANDIDATES}/{self.number}: {lost}",) if lost else ()
         stored = dict(store.items())
         self._fold = WardFold()
-        self._fold.restore(stored.items())
+        try:
+            self._fold.restore(stored.items())
+        except UnreadableWardStateError:
+            store.clear(self.epoch)
+            return self.open(log)
         kept = GatePositions.decode(self.number, stored.get(GATE_KEY)).changes
         known = {(change.position, change.sequence): change for change in (*kept, *self._recorded(self.number))}
         self._gate = GatePositions(self.number, tuple(known.values()))

@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from alerts.gate import GateChange
 from connectors.kafka.admin import check
 from connectors.kafka.connection import client_options
+from connectors.kafka.faults import BrokerError, NotSentError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.partitioning import partition_for
 from connectors.redis.connection import connect
@@ -112,7 +113,6 @@ class Worker:
         self._history = LogHistory(site.kafka, secrets.kafka)
         self._ends = Ends(site.kafka, secrets.kafka, [topic for stage in self._stages for topic in SOURCES[stage]])
         self.apps: list[StageApp] = []
-        self._gates: dict[int, list[GateChange]] = {}
         self._parsed: list[Counter[str]] = []
         """What each partition of [parse] that was ever held here has counted."""
         self.starting = True
@@ -132,7 +132,6 @@ class Worker:
         await asyncio.to_thread(write_layout, self._client, self._site.redis.prefix, self._partitions)
         await self.versions.start()
         await self.decisions.start()
-        self._gates = await read_gates(self._site.kafka, self._secrets.kafka)
         for stage in self._stages:
             settings = self._stage_settings(stage)
             app = StageApp(
@@ -196,9 +195,15 @@ class Worker:
 
     def _make_ward(self, _topic: str, number: int) -> StagePartition:
         store = RedisPartitionStore(self._client, self._site.redis.prefix, "ward", number)
-        return WardPartition(
-            number, store, self.decisions.decisions, lambda at: self._gates.get(at, ()), self._newest_told
-        )
+        return WardPartition(number, store, self.decisions.decisions, self._recorded_gates, self._newest_told)
+
+    def _recorded_gates(self, number: int) -> list[GateChange]:
+        """Read where the gates stood, from a stage's thread, each time a partition is opened."""
+        asked = asyncio.run_coroutine_threadsafe(read_gates(self._site.kafka, self._secrets.kafka), self._loop)
+        try:
+            return asked.result(NEWEST_TOLD_S).get(number, [])
+        except BrokerError as fault:
+            raise NotSentError("unreachable", str(fault)) from None
 
     def _newest_told(self, partition: StagePartition) -> int:
         """Ask the event loop's side, from a stage's thread."""

@@ -72,6 +72,7 @@ class Cluster:
         self.ports: dict[str, int] = {}
         self._stages: dict[str, str] = {}
         self._commands: dict[str, str] = {}
+        self._told_to_stop: set[str] = set()
         self._own: dict[str, Mapping[str, str]] = {}
         self.sent = 0
         """Messages written to the ingest topics."""
@@ -111,6 +112,8 @@ ticks = false
         command: str = "worker",
     ) -> None:
         """Start a worker (or a learner), or start it again; with more in its environment, which a restart keeps."""
+        assert name not in self.processes or self.processes[name].poll() is not None, f"{name} runs already"
+        self._told_to_stop.discard(name)
         self._stages[name] = stages
         self._commands.setdefault(name, command)
         self._own[name] = self._own.get(name, {}) if environment is None else environment
@@ -145,14 +148,15 @@ ticks = false
         self.processes[name].send_signal(signal.SIGCONT)
 
     def terminate(self, name: str, timeout_s: float = 30.0) -> int:
-        """Stop a worker in order; give its exit code."""
+        """Stop a worker in order; give its exit code. It stays so until it is started again."""
+        self._told_to_stop.add(name)
         self.processes[name].terminate()
         return self.processes[name].wait(timeout_s)
 
     def supervise(self) -> None:
         """Start again what has ended by itself, as a supervisor does."""
         for name, process in list(self.processes.items()):
-            if process.poll() is not None:
+            if process.poll() is not None and name not in self._told_to_stop:
                 self.deaths += 1
                 self.start(name, self._stages[name], self._own[name])
 

@@ -1,11 +1,12 @@
-"""What we rest on inside Faust, on a real broker: an agent is handed bundles, whole, in order and within their bound."""
+"""What we rest on inside Faust, on a real broker: an agent is handed bundles, whole, in order, within their bound."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from connectors.kafka.admin import declare
@@ -14,11 +15,12 @@ from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from stream.live.stage import LogItem, LogRange, StagePartition
 from stream.live.stage_app import StageApp, StageSettings
+from tests.bench import PARTITIONS
 
 RECORDS = 1_000
+EACH = RECORDS // PARTITIONS
 BATCH = 64
 DONE_S = 60.0
-LOOK_S = 0.1
 
 
 class Recording:
@@ -27,8 +29,9 @@ class Recording:
     epoch = 1
     problems: tuple[str, ...] = ()
 
-    def __init__(self, number: int, start: int) -> None:
+    def __init__(self, number: int, start: int, heard: Callable[[], None]) -> None:
         self.number = number
+        self._heard = heard
         self.folded = start - 1
         self._at = start - 1
         self.batches: list[list[LogItem]] = []
@@ -50,6 +53,7 @@ class Recording:
     def commit(self) -> None:
         """Say how far."""
         self.folded = self._at
+        self._heard()
 
     def idle(self, now: int) -> list[Record]:  # noqa: ARG002 - a stage's signature
         """Give nothing."""
@@ -70,9 +74,16 @@ class Silent:
 async def folded(kafka: KafkaSettings, start: int) -> dict[int, Recording]:
     """Run a stage over events.v1 from a place in each partition until it has all; give its partitions."""
     partitions: dict[int, Recording] = {}
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        """Commits come in threads of their own."""
+        if len(partitions) == kafka.partitions and all(one.folded + 1 == EACH for one in partitions.values()):
+            loop.call_soon_threadsafe(done.set)
 
     def make(_topic: str, number: int) -> StagePartition:
-        partitions[number] = Recording(number, start)
+        partitions[number] = Recording(number, start, look)
         return partitions[number]
 
     async def deliver(_partition: StagePartition, _records: Sequence[Record]) -> None:
@@ -87,21 +98,19 @@ async def folded(kafka: KafkaSettings, start: int) -> dict[int, Recording]:
         BATCH,
         0.01,
         10.0,
+        30.0,
     )
     app = StageApp(settings, make, deliver, Silent(), lambda: 0)
     await app.start()
     try:
         async with asyncio.timeout(DONE_S):
-            while sum(len(batch) for one in partitions.values() for batch in one.batches) < RECORDS - start * len(
-                partitions
-            ) or not partitions:
-                await asyncio.sleep(LOOK_S)
+            await done.wait()
     finally:
         await app.stop()
     return partitions
 
 
-@pytest.fixture
+@pytest_asyncio.fixture
 async def written(kafka: KafkaSettings) -> KafkaSettings:
     """Give a broker with records on every partition of events.v1."""
     await declare(kafka)
@@ -118,13 +127,14 @@ async def written(kafka: KafkaSettings) -> KafkaSettings:
     return kafka
 
 
+@pytest.mark.asyncio
 async def test_an_agent_is_handed_every_record_in_order_in_bounded_batches(written: KafkaSettings) -> None:
     """Of each partition: every offset once, in order, never more than the bound, key, value and headers as written."""
     partitions = await folded(written, 0)
     assert sorted(partitions) == list(range(written.partitions))
     for number, one in partitions.items():
         items = [item for batch in one.batches for item in batch]
-        assert [item.offset for item in items] == list(range(RECORDS // written.partitions))
+        assert [item.offset for item in items] == list(range(EACH))
         assert all(0 < len(batch) <= BATCH for batch in one.batches)
         assert max(len(batch) for batch in one.batches) > 1
         for place, item in enumerate(items):
@@ -133,12 +143,14 @@ async def test_an_agent_is_handed_every_record_in_order_in_bounded_batches(writt
             assert item.record_time > 0
 
 
+@pytest.mark.asyncio
 async def test_reading_goes_on_where_the_partition_stands(written: KafkaSettings) -> None:
     """The first record is the one after those that the store has, wherever the group's offset stands."""
     partitions = await folded(written, 100)
     assert {one.batches[0][0].offset for one in partitions.values()} == {100}
 
 
+@pytest.mark.asyncio
 async def test_the_group_is_told_how_far_we_are(written: KafkaSettings) -> None:
     """For those who watch the group's lag: its offsets end behind the last record, although bundles leave gaps."""
     await folded(written, 0)
@@ -153,4 +165,4 @@ async def test_the_group_is_told_how_far_we_are(written: KafkaSettings) -> None:
         }
     finally:
         await consumer.stop()
-    assert committed == {RECORDS // written.partitions}
+    assert committed == {EACH}

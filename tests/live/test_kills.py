@@ -44,7 +44,7 @@ async def test_workers_killed_under_load_lose_nothing_and_contradict_nothing(
 ) -> None:
     """Every message is on events.v1 with one content; outputs are the replay's; states agree with alerts."""
     chance = random.Random(SEED)  # noqa: S311 - faults are drawn, not secrets
-    arrivals = hospital(beds=max(200, KILLS), hours=48)
+    arrivals = hospital(beds=10 * KILLS, hours=48)
     await cluster.declare()
     names = [f"w{number}" for number in range(WORKERS)]
     for name in names:

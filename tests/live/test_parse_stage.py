@@ -102,7 +102,8 @@ class Bench:
     def add(self, number, data, *, key=b"LAB|MAIN"):
         """Let a message arrive."""
         log = self.logs[number]
-        log.append(LogItem(len(log), key, data, (("ws_received", b"%d" % (AT + STEP_MS * len(log))),), AT))
+        at = AT + STEP_MS * len(log)
+        log.append(LogItem(len(log), key, data, (("ws_received", b"%d" % at),), at))
 
     def step(self, number, size, crash):
         """Work on a batch; at a crash, the worker is replaced after that step. Say whether there was anything."""

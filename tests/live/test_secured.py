@@ -22,7 +22,9 @@ import msgspec
 import pytest
 
 from connectors.kafka.admin import declare
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import read_topic
+from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from connectors.local.certificates import Authority
 from connectors.local.kafka import LocalKafka
@@ -34,7 +36,10 @@ from tests.live.gateways import send
 from tests.live.sick import sick_messages
 
 PREFIX = "ward-7."
-USERS = {name: f"{name}-secret" for name in ("admin", "worker", "gateway", "learner", "poor")}
+POOR = ("group", "output", "transactional", "described", "ingest", "examples")
+USERS = {
+    name: f"{name}-secret" for name in ("admin", "worker", "gateway", "learner", *(f"poor-{name}" for name in POOR))
+}
 REDIS_SECRET = "PASSWORD"  # noqa: S105 - the word that stands in the document
 WITHIN_S = 90.0
 LOOK_S = 0.25
@@ -75,6 +80,13 @@ class Secured:
             await grant(
                 self.admin, USERS["admin"], user, prefix + name, resources=(kind,), operation=operation
             )  # fmt: skip
+
+    async def bring_in(self, mrn: str) -> None:
+        """Write a sick patient's messages as a gateway does."""
+        outbox = Outbox(self.admin, client_id="test", password=USERS["admin"])
+        await outbox.start()
+        await outbox.send([Record("hl7v2.ingest.v1", b"feed", message) for message in sick_messages(mrn)])
+        await outbox.stop()
 
     def kafka(self, user: str, **changed: Any) -> KafkaSettings:
         """Give a user's [kafka]."""
@@ -290,25 +302,38 @@ async def test_a_redis_that_is_not_trusted_is_named(secured: Secured, start: Any
     await _told(process, "not trusted", "ca_file")
 
 
-MISSING = [
-    ("group", (GROUP, "wardstream.patient", READ), ("wardstream.patient",)),
-    ("output", (TOPIC, "scores.v1", WRITE), ("scores.v1", "write access")),
-    ("transactional-id", (TRANSACTIONAL_ID, "wardstream.states.", WRITE), ("TransactionalId", "transactional ids")),
-    ("declared", (TOPIC, "", DESCRIBE_CONFIGS), ("does not allow", "grant access")),
-]
+MISSING: dict[str, tuple[str, tuple[int, str, int], tuple[str, ...]]] = {
+    "group": ("worker", (GROUP, "wardstream.patient", READ), ("does not allow", "groups")),
+    "output": ("worker", (TOPIC, "scores.v1", WRITE), ("scores.v1", "write access")),
+    "transactional": (
+        "worker",
+        (TRANSACTIONAL_ID, "wardstream.states.", WRITE),
+        ("does not allow", "transactional ids"),
+    ),
+    "described": ("worker", (TOPIC, "", DESCRIBE_CONFIGS), ("does not allow", "grant access")),
+    "ingest": (
+        "gateway",
+        (TOPIC, "hl7v2.ingest.v1", WRITE),
+        ("hl7v2.ingest.v1", "grant our user 'poor-ingest' access"),
+    ),
+    "examples": ("learner", (TOPIC, "examples.v1", READ), ("examples.v1", "grant our user 'poor-examples' access")),
+}
+"""By user `poor-NAME`: whose rights it has but one, and what is told of that."""
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("right", "words"), [case[1:] for case in MISSING], ids=[case[0] for case in MISSING])
-async def test_a_right_that_a_worker_lacks_is_named(
-    secured: Secured, start: Any, right: tuple[int, str, int], words: tuple[str, ...]
-) -> None:
-    """Without one of the documented rights the worker says which, and what to do; given it, it goes on by itself."""
-    await secured.revoke_all("poor")
-    await secured.grant("poor", [each for each in documented_rights("worker") if each != right])
-    await _send_in(secured)
-    process = start("worker", secured.kafka("poor"), secured.of_redis("ward-worker", prefix="ws:" ), secrets("poor"))
-    await _told(process, *words)
+@pytest.mark.parametrize("name", MISSING)
+async def test_a_right_that_is_missing_is_named(secured: Secured, start: Any, name: str) -> None:
+    """Without one of the documented rights the process says which, and what to do."""
+    command, right, words = MISSING[name]
+    user = f"poor-{name}"
+    rights = documented_rights(command)
+    assert right in rights
+    await secured.grant(user, [each for each in rights if each != right])
+    await secured.bring_in(name)
+    process = start(command, secured.kafka(user), secured.of_redis("ward-worker"), secrets(user))
+    said = await _told(process, *words)
+    assert_no_secret(said)
 
 
 @pytest.mark.asyncio
