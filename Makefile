@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 1
 
-.PHONY: help setup demo run live live-down live-kills faults broker test lint types contracts clients kills soak bench hospital real-input model clean
+.PHONY: help setup demo run live live-down live-kills faults broker test lint types contracts clients kills soak bench bench-live hospital real-input model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ bench: clients ## speed against named peers in the same run, latency, recovery, 
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/replay.py
+
+bench-live: setup broker ## the live service end to end on its own Kafka and Redis, 1, 2 and 4 workers, beside a plain Faust app
+	$(BIN)/python benchmarks/live.py --layouts 2 1 4 split --peer 2
 
 hospital: setup ## the simulated hospital beside published figures, and its speed: writes docs/hospital.md
 	$(BIN)/python benchmarks/hospital.py

@@ -97,7 +97,7 @@ class Bench:
         """Send at a rate for a time, let all of it drain, and give the figures."""
         installation = self.installation
         since = {number: end for number, (_, end) in asyncio.run(log_range(installation.kafka, "alerts.v1")).items()}
-        scores = asyncio.run(installation.ends("scores.v1"))["scores.v1"]
+        outputs = asyncio.run(installation.ends("scores.v1", "deadletters.v1"))
         before, done_before = installation.used(), installation.done()
         generator = self.load(per_s, int(per_s * seconds))
         peak = self._watch(generator, done_before)
@@ -108,7 +108,7 @@ class Bench:
         took_s = ended - before.at
         sent = generated["sent"]
         latencies = asyncio.run(self._latencies(since))
-        scored = asyncio.run(installation.ends("scores.v1"))["scores.v1"] - scores
+        after = asyncio.run(installation.ends("scores.v1", "deadletters.v1"))
         return {
             "offered_per_s": per_s,
             "sent": sent,
@@ -116,7 +116,8 @@ class Bench:
             "per_s": sent / took_s,
             "behind_s": took_s - generated["seconds"],
             "steady_per_s": peak,
-            "scores": scored,
+            "scores": after["scores.v1"] - outputs["scores.v1"],
+            "dead_letters": after["deadletters.v1"] - outputs["deadletters.v1"],
             "floor_alerts": len(latencies),
             "p50_ms": quantile(latencies, 0.5),
             "p99_ms": quantile(latencies, 0.99),
@@ -200,12 +201,14 @@ def tell(layout: str, figures: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def conclude(results: list[dict[str, Any]]) -> None:
-    """Print what was aimed at beside what was reached."""
+def conclude(results: list[dict[str, Any]]) -> bool:
+    """Print what was aimed at beside what was reached; give whether every message came to a score."""
     ours = [one for one in results if "floor_alerts" in one]
+    lost = sum(max(one["sent"] - one["scores"], 0) + one["dead_letters"] for one in ours)
+    print(f"\n{sum(one['sent'] for one in ours):,} messages sent, {lost} without a score")
     steady = [one for one in ours if one["kind"] == "rate" and one["behind_s"] < BEHIND_S_MAX]
     best = max((one["per_s"] for one in steady), default=0.0)
-    print(f"\ntarget: {PER_S_TARGET:,} messages/s kept up with: {best:,.0f}: {_met(best >= 0.98 * PER_S_TARGET)}")
+    print(f"target: {PER_S_TARGET:,} messages/s kept up with: {best:,.0f}: {_met(best >= 0.98 * PER_S_TARGET)}")
     halves = [one["p99_ms"] for one in ours if one["kind"] == "half"]
     if halves:
         met = _met(max(halves) < P99_MS_TARGET)
@@ -218,6 +221,7 @@ def conclude(results: list[dict[str, Any]]) -> None:
             f"target: {PEER_RATIO_TARGET:.0f} times the peer: {max(flat):,.0f}/s flat out, the peer {peers[0]:,.0f}/s: "
             f"{ratio:.1f}: {_met(ratio >= PEER_RATIO_TARGET)} (the peer does less: see its docstring)"
         )
+    return not lost
 
 
 def _met(reached: bool) -> str:  # noqa: FBT001 - one word of the report
@@ -286,11 +290,11 @@ def main() -> int:
                 print(f"\nthe peer, {chosen.peer} workers: {figures['per_s']:,.0f}/s; {figures['cpu_us_a_message']}")
         finally:
             installation.stop()
-    conclude(results)
+    sound = conclude(results)
     if chosen.json:
         told = {"cores": os.cpu_count(), "prepared": prepared, "runs": results}
         chosen.json.write_text(json.dumps(told, indent=2) + "\n")
-    return 0
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 
 from connectors.kafka.connection import client_options, unseen
 from connectors.kafka.faults import BrokerError, UnreachableError, WrongTopicError
@@ -87,6 +87,25 @@ async def check(settings: KafkaSettings, password: str = "") -> list[Change]:
     changes = await inspect(settings, password)
     _refuse_wrong(changes)
     return changes
+
+
+async def check_groups(settings: KafkaSettings, password: str, groups: Iterable[str]) -> None:
+    """See that we may join these groups, named whole; raises `UnreachableError` saying what to grant.
+
+    A consumer that may not is told so by the broker, and waits without a word.
+    """
+    async with open_admin(settings, password) as client:
+        for name in groups:
+            try:
+                # One at a time: aiokafka reads an answer of several groups wrongly.
+                answers = await client.describe_consumer_groups([name])
+            except GroupAuthorizationFailedError:
+                raise
+            except KafkaError:
+                continue  # A broker that has no coordinator yet gets one for whoever joins first.
+            found = [group for answer in answers for group in answer.to_object()["groups"]]
+            if any(group["error_code"] == GroupAuthorizationFailedError.errno for group in found):
+                raise GroupAuthorizationFailedError(name)
 
 
 async def partition_counts(settings: KafkaSettings, password: str = "") -> dict[str, int]:

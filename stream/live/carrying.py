@@ -33,6 +33,7 @@ from stream.live.outputs import EVENTS
 from stream.live.parsing import INGEST_TOPICS
 from stream.live.versions import MODELS
 from stream.live.ward_stage import ALERT_STATES, ALERTS
+from stream.records import UnreadableRecordError, read_stored
 from stream.repeats import CHUNK_KEY
 from stream.settings import SiteFile
 
@@ -85,7 +86,7 @@ async def carry(
         tell(f"carried: {decided} decisions, {versions} model versions, {identities} identity links")
         for number in range(new.site.kafka.partitions):
             await outbox.send([_record(envelope, number) for envelope in prelude])
-        patients = await _carry_patients(old, outbox, source, Snapshot(at, alerts, partitions), tell)
+        patients = await _carry_patients(old, outbox, source, Snapshot(alerts, partitions), tell)
     finally:
         await outbox.stop()
     events = sum(len(told) for told in alerts.values())
@@ -104,14 +105,25 @@ async def _decisions(old: End) -> Decisions:
 
 
 def _controls(site: SiteFile, client: Client, partitions: int) -> tuple[Millis, list[StoredControl]]:
-    """Give the highest clock of the old partitions, and what is in force in each that ever held a record; blocks."""
+    """Give when anybody was last heard of, and what is in force in each old partition that held a record; blocks."""
     found: list[StoredControl] = []
+    newest: Millis = 0
     for number in range(partitions):
-        store = RedisPartitionStore(client, site.redis.prefix, PATIENT_STAGE, number)
-        stored = store.load([CONTROL_KEY])
+        stored = RedisPartitionStore(client, site.redis.prefix, PATIENT_STAGE, number).load([CONTROL_KEY])
         if CONTROL_KEY in stored:
             found.append(read_control(stored[CONTROL_KEY]))
-    return max((one.clock for one in found), default=0), found
+        newest = max(newest, *(_heard(data) for _, data in _states(site, client, number)), 0)
+    return newest, found
+
+
+def _heard(data: bytes) -> Millis:
+    """Say when a patient was last heard of; a state that cannot be read must not be carried."""
+    try:
+        return read_stored(data).heard
+    except UnreadableRecordError as fault:
+        raise RepartitionRefusedError(
+            f"a state in Redis is of no use ({fault}): start the old workers, which fold it anew, and begin again"
+        ) from None
 
 
 def prelude_of(decisions: Decisions, controls: Sequence[StoredControl], at: Millis) -> list[Envelope]:
@@ -239,18 +251,18 @@ async def _open_alerts(end: End) -> Told:
 class Snapshot:
     """Makes the first record that each patient has in the new log."""
 
-    def __init__(self, at: Millis, alerts: Told, partitions: int) -> None:
-        """`at` is when the old log ended, by its own clock; `alerts` are taken out as their patients come."""
-        self.at = at
+    def __init__(self, alerts: Told, partitions: int) -> None:
+        """`alerts` are taken out as their patients come."""
         self.alerts = alerts
         self.partitions = partitions
         """Of the old installation."""
 
     def envelope(self, patient: str, record: bytes, position: str) -> Envelope:
         """Give a patient's record with what was told of him; raises `RepartitionRefusedError` where it is too large."""
-        event = Carried(self.at, record, tuple(self.alerts.pop(patient, ())))
+        heard = _heard(record)
+        event = Carried(heard, record, tuple(self.alerts.pop(patient, ())))
         name = content_id("carried", patient, sha256(record).hexdigest())
-        made = Envelope(name, patient, self.at, self.at, (event,), message_id="carried", position=position)
+        made = Envelope(name, patient, heard, heard, (event,), message_id="carried", position=position)
         if len(encode_envelope(made)) > ENVELOPE_BYTES_MAX:
             raise RepartitionRefusedError(
                 f"{position}: a patient's record is larger than a record of {EVENTS} may be; tell us"

@@ -11,9 +11,11 @@ let go of: whoever owns it folds them.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import faust
@@ -133,6 +135,7 @@ class StageApp:
             broker=[f"kafka://{address.strip()}" for address in settings.brokers.split(",")],
             broker_credentials=settings.credentials,
             store="memory://",
+            datadir=str(Path(tempfile.gettempdir()) / "wardstream-faust"),  # it makes folders, and keeps nothing there
             web_enabled=False,
             topic_disable_leader=True,
             topic_allow_declare=False,
@@ -167,10 +170,9 @@ class StageApp:
 
     async def stop(self) -> None:
         """Leave the group. What is in the middle of a batch is repeated by whoever comes next."""
-        if self._idle is not None:
-            self._idle.cancel()
-        for task in self._entering.values():
-            task.cancel()
+        for task in (self._idle, *self._entering.values()):
+            if task is not None:
+                task.cancel()
         await self.app.stop()
 
     @property
@@ -333,8 +335,6 @@ class StageApp:
             if records:
                 try:
                     await self._produce(tp, partition, records)
-                except LostStateError:
-                    raise
                 except FencedError as fault:
                     self._lost_to(tp, fault)
 

@@ -17,7 +17,7 @@ import faust
 from structlog.typing import FilteringBoundLogger
 
 from alerts.gate import GateChange
-from connectors.kafka.admin import check
+from connectors.kafka.admin import check, check_groups
 from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, NotSentError
 from connectors.kafka.outbox import Outbox
@@ -128,6 +128,8 @@ class Worker:
     async def start(self) -> None:
         """Connect, catch up with what people decided, join the groups. Raises `BrokerError`, saying what to do."""
         await check(self._site.kafka, self._secrets.kafka)
+        groups = [self._stage_settings(stage).group for stage in self._stages]
+        await check_groups(self._site.kafka, self._secrets.kafka, groups)
         await self._outbox.start()
         await asyncio.to_thread(write_layout, self._client, self._site.redis.prefix, self._partitions)
         await self.versions.start()

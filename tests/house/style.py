@@ -36,6 +36,7 @@ CORE = (
     "stream/fold.py",
     "stream/identity.py",
     "stream/identity_links.py",
+    "stream/carried.py",
     "stream/joining.py",
     "stream/merging.py",
     "stream/parts.py",

