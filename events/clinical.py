@@ -178,7 +178,7 @@ class Carried(msgspec.Struct, frozen=True, omit_defaults=True, tag="carried", gc
     record: bytes
     """A stored patient record (`stream.records`)."""
     alerts: tuple[str, ...] = ()
-    """What was told of his open alerts, in order: alert events as JSON, told again so that this log's wards know them."""
+    """What was told of his open alerts, in order: alert events as JSON, told again for the wards of this log."""
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", gc=False):
