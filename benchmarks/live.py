@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -273,6 +274,8 @@ def run_layout(bench: Bench, layout: str, rates: list[float]) -> list[dict[str, 
 def main() -> int:
     """Prepare, run, report."""
     chosen = parse_arguments()
+    # A run that is told to stop ends its broker, its Redis and its workers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=chosen.folder) as made:
         bench = Bench(Path(made), chosen)
