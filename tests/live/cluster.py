@@ -264,7 +264,7 @@ ticks = false
         `patience_s`, as a sender repeats what was not acknowledged.
         """
         records = [ingest_record(arrival) for arrival in arrivals]
-        outbox = Outbox(self.kafka, client_id="test-gateway", answer_s=5.0)
+        outbox = Outbox(self.kafka, client_id="test-gateway", answer_s=30.0)
         await outbox.start()
         began = time.monotonic()
         try:
