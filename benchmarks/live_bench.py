@@ -20,6 +20,7 @@ from typing import Any
 from connectors.kafka.admin import declare
 from connectors.kafka.reading import log_range
 from connectors.local.kafka import LocalKafka
+from connectors.local.processes import Child
 from connectors.local.redis import LocalRedis
 from connectors.redis.connection import connect
 
@@ -30,6 +31,18 @@ LOOK_S = 0.25
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 INGEST = "hl7v2.ingest.v1"
 HEAP_MIB = 1_024
+AFTERWARDS = """
+import shutil, signal, sys
+from pathlib import Path
+from connectors.local.processes import read_mark, send
+sys.stdin.read()
+for path in Path(sys.argv[1]).rglob("*.pid"):
+    mark = read_mark(path)
+    if mark is not None:
+        send(mark, signal.SIGKILL)
+shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+"""Waits until the benchmark has ended, and ends the processes that it left: one that was killed has stopped nothing."""
 
 
 @dataclass
@@ -56,15 +69,19 @@ class Installation:
         prefix = f"b-{secrets.token_hex(3)}"
         self.kafka = self.broker.settings(prefix=f"{prefix}.", partitions=partitions)
         self.redis = self.redis_server.settings(prefix=prefix)
-        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.workers: dict[str, Child] = {}
         self._live = dict(live)
         self._profiled = profiled
+        self._watcher: subprocess.Popen[bytes] | None = None
         self.config = folder / "wardstream.toml"
 
     # -- life -------------------------------------------------------------------------------------------------------
 
     def start_servers(self) -> None:
-        """Start the broker and Redis, and declare the topics."""
+        """Start the broker and Redis, and declare the topics. They end with us, in whatever way we do."""
+        self._watcher = subprocess.Popen(  # noqa: S603 - the program below
+            [sys.executable, "-c", AFTERWARDS, str(self.folder)], stdin=subprocess.PIPE, start_new_session=True
+        )
         self.broker.start()
         self.redis_server.start()
         self.configure({})
@@ -104,14 +121,13 @@ prefix = "{self.redis.prefix}"
         for name, stages in stages_of.items():
             program = [str(ROOT / "benchmarks" / "live_profile.py")] if self._profiled else ["-m", "stream.cli"]
             words = [*program, "worker", "--config", str(self.config), "--name", name, "--stages", stages]
-            with (self.folder / f"{name}.log").open("wb") as log:
-                self.workers[name] = subprocess.Popen(  # noqa: S603 - our own command line
-                    [sys.executable, *words], cwd=ROOT, stdout=log, stderr=log
-                )
+            child = self.workers[name] = Child(name, self.folder)
+            child.log.unlink(missing_ok=True)
+            child.start([sys.executable, *words], cwd=ROOT, environment=os.environ)
         deadline = time.monotonic() + WORKER_START_S
         for name in stages_of:
             while b'"started"' not in self.log_of(name):
-                if self.workers[name].poll() is not None or time.monotonic() > deadline:
+                if not self.workers[name].running or time.monotonic() > deadline:
                     raise RuntimeError(f"worker {name} did not start: {self.log_of(name)[-2_000:].decode()}")
                 time.sleep(LOOK_S)
 
@@ -119,18 +135,15 @@ prefix = "{self.redis.prefix}"
         """Give what a worker wrote."""
         return (self.folder / f"{name}.log").read_bytes()
 
+    def dead(self) -> dict[str, str]:
+        """Give the last words of workers that have ended by themselves."""
+        return {name: child.tail() for name, child in self.workers.items() if not child.running}
+
     def stop_workers(self) -> None:
         """Stop the workers in order; one that does not stop is killed."""
-        for process in self.workers.values():
-            process.terminate()
-        for name, process in self.workers.items():
-            try:
-                code = process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                code = process.wait()
-            if code:
-                print(f"worker {name} ended with {code}: {self.log_of(name)[-1_500:].decode()}", file=sys.stderr)
+        for name, child in self.workers.items():
+            if not child.stop(STOP_S):
+                print(f"worker {name} did not stop in {STOP_S:.0f} s: {child.tail()}", file=sys.stderr)
         self.workers.clear()
 
     def stop(self) -> None:
@@ -138,14 +151,15 @@ prefix = "{self.redis.prefix}"
         self.stop_workers()
         self.redis_server.stop()
         self.broker.stop()
+        if self._watcher is not None:
+            self._watcher.communicate()
 
     # -- what the kernel says ---------------------------------------------------------------------------------------
 
     def _pids(self) -> dict[str, int]:
-        servers = {"broker": self.broker.child.mark, "redis": self.redis_server.child.mark}
-        return {name: mark.pid for name, mark in servers.items() if mark is not None} | {
-            name: process.pid for name, process in self.workers.items()
-        }
+        children = {"broker": self.broker.child, "redis": self.redis_server.child, **self.workers}
+        marks = {name: child.mark for name, child in children.items()}
+        return {name: mark.pid for name, mark in marks.items() if mark is not None}
 
     def used(self) -> Used:
         """Give the CPU time that each process has used so far."""
@@ -182,10 +196,9 @@ prefix = "{self.redis.prefix}"
             ends = asyncio.run(self.ends(INGEST, "events.v1", "candidates.v1"))
             if tuple(done.values()) == tuple(ends.values()):
                 return at
-            dead = [name for name, process in self.workers.items() if process.poll() is not None]
+            dead = self.dead()
             if dead or time.monotonic() > deadline:
-                tails = {name: self.log_of(name)[-1_500:].decode() for name in dead}
-                raise RuntimeError(f"not drained: {done} of {ends}; {tails}")
+                raise RuntimeError(f"not drained: {done} of {ends}; {dead}")
             time.sleep(LOOK_S)
 
 
