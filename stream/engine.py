@@ -30,7 +30,7 @@ from connectors.decoded import Decoded, Refusal
 from connectors.intake import NotStoredError, NotStoredReason, Receipt
 from connectors.sources.arrival import Arrival
 from events import Envelope, Millis
-from stream.fold import TICK_MS
+from stream.fold import tick_is_due
 from stream.parse import DeadLetter, Duplicate, Parsed
 from stream.service import EmbeddedService
 
@@ -312,8 +312,7 @@ class Engine:
         if self._service.lag():
             return
         now = self._now()
-        deadline = self._service.host.pipeline.due(now)
-        if deadline is not None and -(-deadline // TICK_MS) * TICK_MS <= now:
+        if tick_is_due(self._service.host.pipeline, now):
             with self._commit_wake:
                 self._ticks.append(now)
                 self._commit_wake.notify()

@@ -6,7 +6,7 @@ one record stops nobody else. Must not know where records come from or effects g
 
 from __future__ import annotations
 
-from events import MILLIS_PER_MINUTE, Envelope, Tick, content_id
+from events import MILLIS_PER_MINUTE, Envelope, Millis, Tick, content_id
 from features.store import StoreFault
 from stream.effects import Effect, Unfoldable
 from stream.pipeline import Pipeline
@@ -42,10 +42,20 @@ def fire_timers(pipeline: Pipeline, envelope: Envelope, effects: list[Effect]) -
     They are a function of the log alone, so they need no record of their own: the same records fire them again.
     """
     while (deadline := pipeline.due(envelope.received_time)) is not None:
-        at = -(-max(deadline, 0) // TICK_MS) * TICK_MS
+        at = _whole_tick(max(deadline, 0))
         if at > envelope.received_time:
             break
         effects.extend(step(pipeline, tick(at)))
+
+
+def tick_is_due(pipeline: Pipeline, now: Millis) -> bool:
+    """Say whether the log needs a tick: a timer's whole minute has come, and no record came to fire it."""
+    deadline = pipeline.due(now)
+    return deadline is not None and _whole_tick(deadline) <= now
+
+
+def _whole_tick(deadline: Millis) -> Millis:
+    return -(-deadline // TICK_MS) * TICK_MS
 
 
 def tick(at: int) -> Envelope:

@@ -30,6 +30,14 @@ class MissingVersionError(RuntimeError):
     """The log calls a model version available that is not at hand here: the operator's; the text says what to do."""
 
 
+def read_envelope(value: bytes | None, partition: int, partitions: int) -> Envelope:
+    """Decode a record of a partition; raises `UndecodableEnvelopeError`, also where it belongs on another one."""
+    envelope = decode_envelope(value or b"")
+    if envelope.patient and partition_for(envelope.patient.encode(), partitions) != partition:
+        raise UndecodableEnvelopeError("the patient's key belongs on another partition (was their count changed?)")
+    return envelope
+
+
 class PartitionFold:
     """The fold of one partition. With a `release` it is a what-if: that one stands in the place of recorded ones.
 
@@ -58,9 +66,7 @@ class PartitionFold:
 
     def read(self, value: bytes | None) -> Envelope | None:
         """Decode a record of this partition; None for one that came before. Raises `UndecodableEnvelopeError`."""
-        envelope = decode_envelope(value or b"")
-        if envelope.patient and partition_for(envelope.patient.encode(), self._partitions) != self._partition:
-            raise UndecodableEnvelopeError("the patient's key belongs on another partition (was their count changed?)")
+        envelope = read_envelope(value, self._partition, self._partitions)
         return envelope if self._recent.add(envelope.envelope_id) else None
 
     def fold(self, envelope: Envelope) -> list[Effect]:

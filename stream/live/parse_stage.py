@@ -48,7 +48,7 @@ from stream.identity import Pseudonyms
 from stream.live.letters import letter_record
 from stream.live.parsing import IngestRecord, read_item
 from stream.live.resolving import Resolution
-from stream.live.stage import GapError, LogItem, LogRange, first_offset, lost_records
+from stream.live.stage import LogItem, LogRange, first_offset, following, lost_records
 from stream.parse import DeadLetter, Parser, spread
 from stream.settings import Settings
 
@@ -102,8 +102,8 @@ class ParsePartition:
         self._pseudonyms = pseudonyms
         self._history = history
         self._source = f"/wardstream/{topic}/{partition}"
+        self._start = 0
         self._at = -1
-        self._first = True
         self._noted: Noted = {}
         self._unsure = False
         """Whether a claim may have been written without our knowing: its answer was lost."""
@@ -121,7 +121,7 @@ class ParsePartition:
         start = first_offset(watermark, log)
         lost = lost_records(watermark, log)
         self.problems = (f"{self._topic}/{self.number}: {lost}",) if lost and watermark >= 0 else ()
-        self.folded, self._at, self._first, self._unsure = watermark, start - 1, True, False
+        self.folded, self._start, self._at, self._unsure = watermark, start, start - 1, False
         self._recalled, self._recalled_ids = {}, {}
         if self._place.since is not None and self._history is not None:
             self._recover(self._history, max(self._place.since - CLOCKS_APART_MS, 0), watermark)
@@ -144,7 +144,7 @@ class ParsePartition:
         records: list[Record] = []
         for portion in self._portions(batch):
             records.extend(self._work(portion))
-            at, self._first = portion[-1].offset, False
+            at = portion[-1].offset
         self._at = at
         return records
 
@@ -164,13 +164,7 @@ class ParsePartition:
         """Part a batch so that no claim's note is too large; what is done already is left out."""
         portion: list[LogItem] = []
         size = 0
-        at, first = self._at, self._first
-        for item in batch:
-            if item.offset <= at:
-                continue
-            if item.offset != at + 1 and not first:
-                raise GapError(f"{self._topic}/{self.number}: {item.offset} came after {at}")
-            at, first = item.offset, False
+        for item in following(batch, self._at, self._start, f"{self._topic}/{self.number}"):
             size += len(item.value or b"")
             if portion and size > PORTION_BYTES_MAX:
                 yield portion

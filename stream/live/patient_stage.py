@@ -12,13 +12,13 @@ import msgspec
 
 from connectors.kafka.record import Record
 from connectors.kafka.topics import topic_headers
-from events import CodeVersion, Envelope, Millis, content_id, decode_envelope, encode_envelope
+from events import CodeVersion, Envelope, Millis, content_id, encode_envelope
 from events.encoding import UndecodableEnvelopeError
-from features.store import Entry, FencedError, LostStateError, PartitionStore, StoreFault
+from features.store import Entry, LostStateError, PartitionStore, StoreFault
 from models.version import ModelVersion
 from stream.control import Control, ForeignStateError, read_control
 from stream.effects import Effect
-from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick
+from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick, tick_is_due
 from stream.live.decisions import Decisions, availability, is_decision
 from stream.live.examples import ExampleRecorder
 from stream.live.letters import unreadable_record
@@ -26,15 +26,17 @@ from stream.live.outputs import EVENTS, records_of
 from stream.live.shelf import LiveShelf
 from stream.live.stage import (
     ForeignLogError,
-    GapError,
     HalfFoldedError,
     LogItem,
     LogRange,
     UnusableStateError,
     VersionAwaitedError,
     first_offset,
+    following,
+    holds,
     lost_records,
 )
+from stream.partition_fold import read_envelope
 from stream.pipeline import Pipeline
 from stream.records import LIVE_RECORDS_MAX
 from stream.repeats import RecentRecords, chunk_keys
@@ -69,7 +71,6 @@ class PatientPartition:
         *,
         versions: Mapping[str, ModelVersion],
         decisions: Decisions,
-        partition_of: Callable[[str], int],
         now: Callable[[], Millis],
         journal: str,
     ) -> None:
@@ -80,13 +81,13 @@ class PatientPartition:
         self._settings = settings
         self._versions = versions
         self._decisions = decisions
-        self._partition_of = partition_of
         self._now = now
         self._journal = journal
-        self._source = f"/wardstream/{EVENTS}/{partition}"
+        self._named = f"{EVENTS}/{partition}"
+        self._source = f"/wardstream/{self._named}"
+        self._start = 0
         self._at = -1
         """The last record worked on; `folded` follows when it is committed."""
-        self._first = True
         self.epoch = 0
         self.decided = 0
         """The newest decision that this partition has applied."""
@@ -105,7 +106,7 @@ class PatientPartition:
         watermark = store.watermark()
         start = first_offset(watermark, log)
         lost = lost_records(watermark, log)
-        self.problems = (f"{EVENTS}/{self.number}: {lost}",) if lost else ()
+        self.problems = (f"{self._named}: {lost}",) if lost else ()
         stored = store.load([CONTROL_KEY, *chunk_keys()])
         control = Control(self._versions, self._journal)
         if CONTROL_KEY in stored:
@@ -117,31 +118,25 @@ class PatientPartition:
             try:
                 control.restore(stored[CONTROL_KEY])
             except ForeignStateError as fault:
-                raise ForeignLogError(
-                    f"{EVENTS}/{self.number}: {fault}: [redis] prefix is another installation's"
-                ) from None
+                raise ForeignLogError(f"{self._named}: {fault}: [redis] prefix is another installation's") from None
         self._recent = RecentRecords()
         self._recent.restore(stored)
         self._examples = ExampleRecorder(self._source) if self._settings.learn else None
         self._shelf = LiveShelf(store, control.catalogue, self._now, self._settings.live_records_max)
         self.pipeline = Pipeline(self._shelf, control, self._examples)
-        self.folded, self._at, self._first = watermark, start - 1, True
+        self.folded, self._start, self._at = watermark, start, start - 1
         self._owed.clear()
         self._entries, self.decided = None, control.sequence
         return start
 
     def still_ours(self) -> bool:
         """Ask the store."""
-        try:
-            self._store.load([CONTROL_KEY])
-        except FencedError:
-            return False
-        return True
+        return holds(self._store, CONTROL_KEY)
 
     def work(self, batch: Sequence[LogItem]) -> list[Record]:
         """Fold a batch."""
         self._await_version()
-        at, first = self._at, self._first
+        at = self._at
         records: list[Record] = []
         envelopes = list(self._read(batch, records))
         try:
@@ -149,7 +144,7 @@ class PatientPartition:
         except UnusableStateError as fault:
             raise self._emptied(fault) from None
         except StoreFault:
-            self._at, self._first = at, first  # Nothing is folded yet: the batch may be tried again.
+            self._at = at  # Nothing is folded yet: the batch may be tried again.
             raise
         effects: list[Effect] = []
         try:
@@ -160,7 +155,7 @@ class PatientPartition:
         except UnusableStateError as fault:
             raise self._emptied(fault) from None
         except StoreFault as fault:
-            raise HalfFoldedError(f"{EVENTS}/{self.number}: {fault}") from fault
+            raise HalfFoldedError(f"{self._named}: {fault}") from fault
         records.extend(records_of(effects, self._source))
         if self._examples is not None:
             records.extend(self._examples.take_records())
@@ -169,9 +164,7 @@ class PatientPartition:
     def _emptied(self, fault: UnusableStateError) -> LostStateError:
         """Empty a store with a state that is of no use: a process that begins anew folds the log from its beginning."""
         self._store.clear(self.epoch)
-        return LostStateError(
-            f"{EVENTS}/{self.number}: a stored state cannot be used ({fault}): folded anew from the log"
-        )
+        return LostStateError(f"{self._named}: a stored state cannot be used ({fault}): folded anew from the log")
 
     def commit(self) -> None:
         """Store the states with the watermark."""
@@ -218,7 +211,7 @@ class PatientPartition:
             return
         now = self._now()
         self._lacks_since = now if self._lacks_since is None else self._lacks_since
-        text = f"{EVENTS}/{self.number}: version {control.lacks} is not at hand"
+        text = f"{self._named}: version {control.lacks} is not at hand"
         if now - self._lacks_since < VERSION_AWAITED_S * 1000:
             raise VersionAwaitedError(text)
         # NEWS2 must be told. A replay of this stretch has the version and scores otherwise: an alarm, not a detail.
@@ -227,24 +220,14 @@ class PatientPartition:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _read(self, batch: Sequence[LogItem], letters: list[Record]) -> Iterator[Envelope]:
-        for item in batch:
-            if item.offset <= self._at:
-                continue
-            if item.offset != self._at + 1 and not self._first:
-                raise GapError(f"{EVENTS}/{self.number}: {item.offset} came after {self._at}")
-            self._first = False
+        for item in following(batch, self._at, self._start, self._named):
             self._at = item.offset
             try:
-                envelope = decode_envelope(item.value or b"")
-                self._check(envelope)
+                envelope = read_envelope(item.value, self.number, self._settings.partitions)
             except UndecodableEnvelopeError as fault:
                 letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
             else:
                 yield envelope
-
-    def _check(self, envelope: Envelope) -> None:
-        if envelope.patient and self._partition_of(envelope.patient) != self.number:
-            raise UndecodableEnvelopeError("the patient's key belongs on another partition (was their count changed?)")
 
     def _lacking(self, control: Control, now: Millis) -> Iterator[Envelope]:
         if control.code_version != self._settings.code_version:
@@ -255,6 +238,5 @@ class PatientPartition:
         decided = self._decisions.lacking(control.sequence, now)
         yield from availability(control, self._versions, now, decided)
         yield from decided
-        deadline = self.pipeline.due(now) if self._settings.ticks else None
-        if deadline is not None and -(-deadline // TICK_MS) * TICK_MS <= now:
+        if self._settings.ticks and tick_is_due(self.pipeline, now):
             yield tick(now // TICK_MS * TICK_MS)

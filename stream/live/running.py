@@ -44,7 +44,7 @@ async def run_worker(
     gc.set_threshold(*GC_GENERATIONS)
     metrics = WorkerMetrics(log, code_version)
     try:
-        worker = Worker(site, stages, secrets, code_version=code_version, observer=metrics, log=log)
+        worker = Worker(site, stages, secrets, code_version=code_version, observer=metrics)
     except (RedisConnectionError, BrokerError) as fault:
         log.error("cannot_start", text=str(fault))  # noqa: TRY400 - no bug: the text says what to do
         return EXIT_DIED

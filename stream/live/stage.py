@@ -10,12 +10,12 @@ the repeat gives the same bytes. Everything here may block: the host calls it in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from connectors.kafka.record import Record
 from events import Millis
-from features.store import StoreFault
+from features.store import FencedError, PartitionStore, StoreFault
 
 
 class LogItem(NamedTuple):
@@ -132,6 +132,37 @@ def in_turn(items: Sequence[LogItem], at: int) -> list[LogItem]:
         if item.offset == at + len(found):
             found.append(item)
     return found
+
+
+def following(items: Sequence[LogItem], at: int, start: int, place: str) -> Iterator[LogItem]:
+    """Give the items past `at`, each the next one; what is worked on already is left out.
+
+    Raises `GapError`, with the partition's `place`, where one does not follow; but for the first since the partition
+    was opened at `start`.
+
+    >>> def batch(*offsets): return [LogItem(offset, None, None, (), 0) for offset in offsets]
+    >>> [item.offset for item in following(batch(3, 4, 5), 3, 3, "events.v1/0")]
+    [4, 5]
+    >>> list(following(batch(5), 3, 3, "events.v1/0"))
+    Traceback (most recent call last):
+    stream.live.stage.GapError: events.v1/0: 5 came after 3
+    """
+    for item in items:
+        if item.offset <= at:
+            continue
+        if item.offset != at + 1 and at >= start:
+            raise GapError(f"{place}: {item.offset} came after {at}")
+        at = item.offset
+        yield item
+
+
+def holds(store: PartitionStore, key: str) -> bool:
+    """Whether the partition is still ours by its store, which stands where we left it; asked by reading `key`."""
+    try:
+        store.load([key])
+    except FencedError:
+        return False
+    return True
 
 
 def lost_records(watermark: int, log: LogRange) -> str:

@@ -14,11 +14,11 @@ from alerts.ward import CandidateError, UnreadableWardStateError, WardFold, Ward
 from connectors.kafka.record import Record
 from connectors.kafka.topics import topic_headers
 from events import Millis, content_id
-from features.store import Entry, FencedError, PartitionStore
+from features.store import Entry, PartitionStore
 from stream.live.decisions import Decisions
 from stream.live.letters import unreadable_record
 from stream.live.outputs import CANDIDATES
-from stream.live.stage import GapError, LogItem, LogRange, first_offset, lost_records
+from stream.live.stage import LogItem, LogRange, first_offset, following, holds, lost_records
 
 ALERTS = "alerts.v1"
 ALERT_STATES = "alerts.state.v1"
@@ -51,10 +51,11 @@ class WardPartition:
         self._newest_told = newest_told
         self._told_through: int | None = None
         """The newest candidate that may be told already, by us or a former owner; None until it is asked for."""
-        self._source = f"/wardstream/{CANDIDATES}/{partition}"
+        self._named = f"{CANDIDATES}/{partition}"
+        self._source = f"/wardstream/{self._named}"
         self.epoch = 0
+        self._start = 0
         self._at = -1
-        self._first = True
         self._entries: dict[str, Entry | None] | None = None
         self._unpublished: list[GateChange] = []
         self._unrecorded = False
@@ -66,7 +67,7 @@ class WardPartition:
         watermark = store.watermark()
         start = first_offset(watermark, log)
         lost = lost_records(watermark, log)
-        self.problems = (f"{CANDIDATES}/{self.number}: {lost}",) if lost else ()
+        self.problems = (f"{self._named}: {lost}",) if lost else ()
         stored = dict(store.items())
         self._fold = WardFold()
         try:
@@ -78,28 +79,22 @@ class WardPartition:
         known = {(change.position, change.sequence): change for change in (*kept, *self._recorded(self.number))}
         self._gate = GatePositions(self.number, tuple(known.values()))
         self._unpublished = list(kept)  # Published anew: the ids are the same, and one may not have got there.
-        self.folded, self._at, self._first = watermark, start - 1, True
+        self.folded, self._start, self._at = watermark, start, start - 1
         self._entries, self._unrecorded, self._told_through = None, False, None
         return start
 
     def still_ours(self) -> bool:
         """Ask the store."""
-        try:
-            self._store.load([GATE_KEY])
-        except FencedError:
-            return False
-        return True
+        return holds(self._store, GATE_KEY)
 
     def work(self, batch: Sequence[LogItem]) -> list[Record]:
         """Fold a batch, under the gate as it stands at each record."""
-        fresh = [item for item in batch if item.offset > self._at]
+        fresh = list(following(batch, self._at, self._start, self._named))
         if fresh:
             self._move_gate()
         records = [_gate_record(change) for change in self._unpublished]
         for item in fresh:
-            if item.offset != self._at + 1 and not self._first:
-                raise GapError(f"{CANDIDATES}/{self.number}: {item.offset} came after {self._at}")
-            self._first, self._at = False, item.offset
+            self._at = item.offset
             self._fold.gate(self._gate.closed_at(item.offset))
             try:
                 outputs = self._fold.take((item.key or b"").decode("utf-8", "replace"), item.value or b"")

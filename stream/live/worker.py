@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
-from structlog.typing import FilteringBoundLogger
 
 from alerts.gate import GateChange
 from connectors.kafka.admin import check, check_groups
 from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, NotSentError
 from connectors.kafka.outbox import Outbox
-from connectors.kafka.partitioning import partition_for
 from connectors.redis.connection import connect
 from connectors.redis.identity_store import RedisIdentityStore
 from connectors.redis.layout import write_layout
@@ -46,24 +44,23 @@ from stream.settings import SiteFile
 INGEST = ("hl7v2.ingest.v1", "fhir.ingest.v1", "ack.ingest.v1")
 SOURCES: dict[Stage, tuple[str, ...]] = {"parse": INGEST, "patient": (EVENTS,), "ward": (CANDIDATES,)}
 """What each stage reads."""
+ASKED_S = 60.0
+"""How long a stage's thread waits for the event loop's answer; outbox and reader give up long before."""
+
+Answer = TypeVar("Answer")
 
 
 def _credentials(site: SiteFile, password: str) -> Any:
     """Give Faust's form of what aiokafka is given elsewhere; None for a plaintext broker."""
     kafka = site.kafka
-    options = client_options(kafka, password)
-    context = options.get("ssl_context")
     if kafka.security == "plaintext":
         return None
+    context = client_options(kafka, password).get("ssl_context")
     if kafka.security == "ssl":
         return faust.SSLCredentials(context=context)
     return faust.SASLCredentials(
         username=kafka.username, password=password, mechanism=kafka.sasl_mechanism, ssl_context=context
     )
-
-
-NEWEST_TOLD_S = 60.0
-"""The outbox and the reader give up long before."""
 
 
 class Secrets:
@@ -94,14 +91,12 @@ class Worker:
         *,
         code_version: str,
         observer: StageObserver,
-        log: FilteringBoundLogger,
     ) -> None:
         self._site = site
         self._stages = tuple(stages)
         self._secrets = secrets
         self._code_version = code_version
         self._observer = observer
-        self._log = log
         self._clock = ServiceClock(0)
         self._client = connect(site.redis, secrets.redis)
         self._name = site.live.name or socket.gethostname()
@@ -128,14 +123,15 @@ class Worker:
     async def start(self) -> None:
         """Connect, catch up with what people decided, join the groups. Raises `BrokerError`, saying what to do."""
         await check(self._site.kafka, self._secrets.kafka)
-        groups = [self._stage_settings(stage).group for stage in self._stages]
+        credentials = _credentials(self._site, self._secrets.kafka)
+        settings_of = {stage: self._stage_settings(stage, credentials) for stage in self._stages}
+        groups = [settings.group for settings in settings_of.values()]
         await check_groups(self._site.kafka, self._secrets.kafka, groups)
         await self._outbox.start()
         await asyncio.to_thread(write_layout, self._client, self._site.redis.prefix, self._partitions)
         await self.versions.start()
         await self.decisions.start()
-        for stage in self._stages:
-            settings = self._stage_settings(stage)
+        for stage, settings in settings_of.items():
             app = StageApp(
                 settings, self._maker(stage), self._deliver(stage), self._observer, self._clock.now, self._ends.of
             )
@@ -148,7 +144,7 @@ class Worker:
     def _partitions(self) -> int:
         return self._outbox.partitions(EVENTS)
 
-    def _stage_settings(self, stage: Stage) -> StageSettings:
+    def _stage_settings(self, stage: Stage, credentials: Any) -> StageSettings:
         kafka, live = self._site.kafka, self._site.live
         return StageSettings(
             stage,
@@ -160,7 +156,7 @@ class Worker:
             live.linger_s,
             live.session_timeout_s,
             live.progress_s_max,
-            _credentials(self._site, self._secrets.kafka),
+            credentials,
         )
 
     def _deliver(self, stage: Stage) -> Deliver:
@@ -181,16 +177,19 @@ class Worker:
         return partition
 
     def _make_patient(self, _topic: str, number: int) -> StagePartition:
-        count, live = self._partitions, self._site.live
+        live = self._site.live
         return PatientPartition(
             number,
             RedisPartitionStore(self._client, self._site.redis.prefix, "patient", number),
             PatientSettings(
-                count, self._code_version, live_records_max=live.live_records_max, ticks=live.ticks, learn=live.learn
+                self._partitions,
+                self._code_version,
+                live_records_max=live.live_records_max,
+                ticks=live.ticks,
+                learn=live.learn,
             ),
             versions=self.versions,
             decisions=self.decisions.decisions,
-            partition_of=lambda key: partition_for(key.encode(), count),
             now=self._clock.now,
             journal=f"{self._site.kafka.prefix}{EVENTS}/{number}",
         )
@@ -201,16 +200,18 @@ class Worker:
 
     def _recorded_gates(self, number: int) -> list[GateChange]:
         """Read where the gates stood, from a stage's thread, each time a partition is opened."""
-        asked = asyncio.run_coroutine_threadsafe(read_gates(self._site.kafka, self._secrets.kafka), self._loop)
         try:
-            return asked.result(NEWEST_TOLD_S).get(number, [])
+            return self._asked(read_gates(self._site.kafka, self._secrets.kafka)).get(number, [])
         except BrokerError as fault:
             raise NotSentError("unreachable", str(fault)) from None
 
     def _newest_told(self, partition: StagePartition) -> int:
-        """Ask the event loop's side, from a stage's thread."""
-        asked = asyncio.run_coroutine_threadsafe(self._states.newest_told(partition), self._loop)
-        return asked.result(NEWEST_TOLD_S)
+        """Read what of a partition is told, from a stage's thread."""
+        return self._asked(self._states.newest_told(partition))
+
+    def _asked(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """Have the event loop answer a stage's thread."""
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASKED_S)
 
     async def run(self) -> None:
         """Return when a stage has died, with its fault raised."""

@@ -194,7 +194,6 @@ class HandHost:
                 stage,
                 versions=versions or {},
                 decisions=self.decisions,
-                partition_of=lambda patient: partition_for(patient.encode(), settings.partitions),
                 now=lambda: self.now,
                 journal="parity",
             )

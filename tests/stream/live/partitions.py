@@ -126,7 +126,6 @@ def patient_partition(
         PatientSettings(1, "c", **{"learn": False, **options}),
         versions={},
         decisions=Decisions(),
-        partition_of=lambda _key: number,
         now=now,
         journal="j",
     )

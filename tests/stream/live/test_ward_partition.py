@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import pytest
-import structlog
 
 from alerts.gate import decode_change
 from alerts.ward import FOLD_KEY
@@ -163,8 +162,7 @@ async def test_a_worker_reads_the_gates_when_it_opens_a_partition(
     """Redis put back to before the gate closed: the worker that lives on reads from `gates.v1` where it closed."""
     await declare(kafka)
     site = SiteFile(kafka=kafka, redis=redis_settings, live=LiveSettings(stages=("ward",), name="w"))
-    log = structlog.get_logger()
-    worker = Worker(site, ("ward",), Secrets(), code_version="c", observer=Unheard(), log=log)
+    worker = Worker(site, ("ward",), Secrets(), code_version="c", observer=Unheard())
     await worker._outbox.start()
     decisions, told, client = worker.decisions.decisions, [], connect(redis_settings)
     stage = worker._make_ward("candidates.v1", 0)
