@@ -45,10 +45,21 @@ def decode_envelope(data: bytes) -> Envelope:
     except RecursionError:
         raise UndecodableEnvelopeError("nested too deep") from None
     except msgspec.ValidationError as error:
-        # msgspec quotes the value before the path: only the path is ours to repeat.
-        raise UndecodableEnvelopeError(f"wrong type or value at {str(error).rpartition(' - at ')[2]}") from None
+        raise UndecodableEnvelopeError(misfit(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UndecodableEnvelopeError("no JSON") from None
+
+
+def misfit(error: msgspec.ValidationError) -> str:
+    """Say where a document does not fit its type, and nothing of it: msgspec quotes the value before the path.
+
+    >>> try:
+    ...     msgspec.json.decode(b'{"envelope_id": 7}', type=Envelope)
+    ... except msgspec.ValidationError as error:
+    ...     misfit(error)
+    'wrong type or value at `$.envelope_id`'
+    """
+    return f"wrong type or value at {str(error).rpartition(' - at ')[2]}"
 
 
 def envelope_digest(envelope: Envelope) -> str:

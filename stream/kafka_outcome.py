@@ -15,11 +15,10 @@ from alerts.contract import NO_WARD
 from alerts.lifecycle import TERMINAL, State
 from alerts.ward import state_key
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import ALERT_STATES, ALERTS, SCORES, SUPPRESSED
 from stream.digest import DivergedOutputError
 from stream.kafka_log import KafkaLog
 from stream.output_set import NAMED_MAX, OutputSet
-
-SCORES, SUPPRESSED, ALERTS, STATE = "scores.v1", "suppressed.v1", "alerts.v1", "alerts.state.v1"
 
 
 class _ScoreName(msgspec.Struct):
@@ -73,7 +72,7 @@ def check_state(settings: KafkaSettings, password: str = "") -> list[str]:
     with KafkaLog(settings, password) as log:
         told = {partition: extent for partition, extent in log.extents(ALERTS).items() if extent.begin}
         alerts = _alerts(log)
-        states = {record.key.decode(): record.value for record in log.read_all(STATE)}
+        states = {record.key.decode(): record.value for record in log.read_all(ALERT_STATES)}
     lines = _gaps(alerts, complete=not told)
     return lines + _contradictions(alerts, states, complete=not told)
 

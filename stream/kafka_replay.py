@@ -23,6 +23,7 @@ from alerts.gate import GateChange, decode_change
 from alerts.ward import CandidateError, WardOutput, routes
 from connectors.decoded import RefusalReason
 from connectors.kafka.reading import KafkaRecord
+from connectors.kafka.topics import CANDIDATES, EVENTS, GATES
 from events import CodeVersion, Envelope, Millis
 from events.encoding import UndecodableEnvelopeError
 from models.version import ModelVersion
@@ -38,7 +39,6 @@ from stream.replay import ReplayResult, summarise
 from stream.tally import Tally
 from stream.ward_replay import RecordedWards, WhatIfWards
 
-EVENTS, CANDIDATES, GATES = "events.v1", "candidates.v1", "gates.v1"
 PROGRESS_RECORDS = 500
 """Records between two words of progress."""
 RELEASES_NAMED_MAX = 1_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topics import TOPICS
+from connectors.kafka.topics import EVENTS, TOPICS
 from connectors.sources import Arrival, SourceError
 from connectors.sources.arrival import BYTES_IN_MEMORY, RECORDS_IN_MEMORY, Format
 from connectors.sources.sorting import sort_arrivals
@@ -19,7 +19,6 @@ from stream.live.stage import LogItem
 from stream.settings import Settings
 
 SCHEME = "kafka:"
-EVENTS = "events.v1"
 MESSAGES: dict[str, Format] = {HL7: "hl7v2", FHIR: "fhir"}
 REPLAYED = (EVENTS, *MESSAGES)
 """The topics that a replay reads: the log itself, and the messages before it."""

@@ -5,7 +5,7 @@ Owns the table and what it comes to as settings of a broker. Must not know a cli
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -61,6 +61,20 @@ class Declaration(msgspec.Struct, frozen=True):
     config: dict[str, str]
 
 
+EVENTS: Final = "events.v1"
+CANDIDATES: Final = "candidates.v1"
+GATES: Final = "gates.v1"
+ALERTS: Final = "alerts.v1"
+SCORES: Final = "scores.v1"
+SUPPRESSED: Final = "suppressed.v1"
+DEAD_LETTERS: Final = "deadletters.v1"
+EXAMPLES: Final = "examples.v1"
+IDENTITIES: Final = "identities.v1"
+MODELS: Final = "models.v1"
+CONTROL: Final = "control.v1"
+ALERT_STATES: Final = "alerts.state.v1"
+"""The topics that our code names; each is declared below."""
+
 _TABLE = (
     Topic(
         "hl7v2.ingest.v1", "HL7 v2 messages as they were taken, before anything is decided", "sender or feed",
@@ -74,39 +88,39 @@ _TABLE = (
         "ack.ingest.v1", "acknowledgements and feedback of ward systems", "sender or feed",
         "events", "acknowledgement.v1.json",
     ),
-    Topic("events.v1", "the log: one envelope a message and patient", "patient key", "events", "events.v1.json"),
+    Topic(EVENTS, "the log: one envelope a message and patient", "patient key", "events", "events.v1.json"),
     Topic(
-        "deadletters.v1", "messages that could not be used: the reason, the place, the bytes", "feed",
+        DEAD_LETTERS, "messages that could not be used: the reason, the place, the bytes", "feed",
         "outputs", "deadletters.v1.json",
     ),
-    Topic("scores.v1", "every score with its verdicts", "patient key", "outputs", "scores.v1.json"),
+    Topic(SCORES, "every score with its verdicts", "patient key", "outputs", "scores.v1.json"),
     Topic(
-        "suppressed.v1", "model alerts that were withheld, and by which filter", "patient key",
+        SUPPRESSED, "model alerts that were withheld, and by which filter", "patient key",
         "outputs", "suppressed.v1.json",
     ),
-    Topic("candidates.v1", "alert events before the ward's own stage", "ward", "outputs", "alert.v1.json"),
-    Topic("alerts.v1", "alert events as the ward is told them", "ward", "outputs", "alert.v1.json"),
+    Topic(CANDIDATES, "alert events before the ward's own stage", "ward", "outputs", "alert.v1.json"),
+    Topic(ALERTS, "alert events as the ward is told them", "ward", "outputs", "alert.v1.json"),
     Topic(
-        "alerts.state.v1", "the newest event of each open alert; a tombstone ends it", "ward|alert_id",
+        ALERT_STATES, "the newest event of each open alert; a tombstone ends it", "ward|alert_id",
         "forever", "alert.v1.json", cleanup="compact",
     ),
     Topic(
-        "examples.v1", "scores to be learned from, in the learner's one order", "patient key",
+        EXAMPLES, "scores to be learned from, in the learner's one order", "patient key",
         "events", "examples.v1.json", single=True,
     ),
     Topic(
-        "models.v1", "signed model versions", "content hash",
+        MODELS, "signed model versions", "content hash",
         "forever", "models.v1.json", cleanup="compact", single=True,
     ),
     Topic(
-        "control.v1", "what people decided, in order", "kind of decision", "forever", "control.v1.json", single=True
+        CONTROL, "what people decided, in order", "kind of decision", "forever", "control.v1.json", single=True
     ),
     Topic(
-        "gates.v1", "where on a partition of candidates.v1 the delivery gate closed or opened", "partition",
+        GATES, "where on a partition of candidates.v1 the delivery gate closed or opened", "partition",
         "forever", "gates.v1.json", single=True,
     ),
     Topic(
-        "identities.v1", "the identity map's own log: which identifier is which patient key",
+        IDENTITIES, "the identity map's own log: which identifier is which patient key",
         "SHA-256 of authority and value", "forever", "identities.v1.json", cleanup="compact",
     ),
 )  # fmt: skip

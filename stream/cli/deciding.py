@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from connectors.kafka.settings import PASSWORD_VARIABLE
+from connectors.kafka.topics import CONTROL, MODELS
 from events import Millis
 from stream.cli.options import read_site
 from stream.settings import SiteFile
@@ -72,7 +73,7 @@ def present() -> Millis:
 def read_decisions(site: SiteFile) -> Decisions:
     """Read every decision there is; raises `BrokerError`."""
     from connectors.kafka.reading import read_topic
-    from stream.live.decisions import CONTROL, Decisions
+    from stream.live.decisions import Decisions
 
     async def read() -> Decisions:
         decisions = Decisions()
@@ -87,7 +88,7 @@ def read_decisions(site: SiteFile) -> Decisions:
 def read_versions(site: SiteFile) -> LiveVersions:
     """Read every version that a worker of this site would load; raises `BrokerError`. What is refused is warned of."""
     from connectors.kafka.reading import read_topic
-    from stream.live.versions import MODELS, LiveVersions
+    from stream.live.versions import LiveVersions
     from stream.versions import load_versions
 
     async def read() -> LiveVersions:
@@ -120,7 +121,7 @@ def send(site: SiteFile, record: Record) -> int:
 def decide(site: SiteFile, decision: Decision, config_path: Path) -> int:
     """Write a decision, say that it stands and how to see that it took effect; give its sequence."""
     from connectors.kafka.record import Record
-    from stream.live.decisions import CONTROL, decision_key, encode_decision
+    from stream.live.decisions import decision_key, encode_decision
 
     sequence = send(site, Record(CONTROL, decision_key(decision), encode_decision(decision))) + 1
     click.echo(f"Decision {sequence or 'of unknown number'} stands on {site.kafka.prefix}{CONTROL}.")

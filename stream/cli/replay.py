@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
+from connectors.kafka.topics import EVENTS
 from connectors.sources import Arrival, Source, SourceSettings, group_arrivals, open_source
 from connectors.sqlite.journal import JOURNAL_FILE, SqliteJournal
 from connectors.sqlite.locks import COMPACTION_LOCK_FILE, share
@@ -37,7 +38,6 @@ from stream.replay import Replay, start_at_beginning
 from stream.settings import Settings, SiteFile
 
 KAFKA = "kafka:"
-EVENTS = "events.v1"
 
 HELP = """Replay SOURCE… through the same core as live, and write what it says.
 

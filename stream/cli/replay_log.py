@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from connectors.kafka.faults import BrokerError
+from connectors.kafka.topics import MODELS
 from events import Millis
 from models.version import ModelVersion
 from stream.cli import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED_IN_PART
@@ -20,7 +21,7 @@ from stream.cli.options import warn
 from stream.cli.progress import show_progress
 from stream.kafka_log import KafkaLog
 from stream.kafka_replay import EventsReplay
-from stream.live.versions import MODELS, LiveVersions
+from stream.live.versions import LiveVersions
 from stream.output_set import NAMED_MAX
 from stream.release import Release
 from stream.settings import SiteFile, configuration_hash

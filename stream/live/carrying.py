@@ -18,7 +18,7 @@ from alerts.lifecycle import TERMINAL
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import KafkaRecord, read_topic
 from connectors.kafka.record import Record
-from connectors.kafka.topics import topic_headers
+from connectors.kafka.topics import ALERT_STATES, ALERTS, CONTROL, EVENTS, EXAMPLES, IDENTITIES, MODELS, topic_headers
 from connectors.redis.carrying import carry_parse
 from connectors.redis.identity_store import RedisIdentityStore
 from connectors.redis.layout import PATIENT_STAGE, Client
@@ -27,17 +27,12 @@ from events import Availability, Carried, CodeVersion, Envelope, Event, Millis, 
 from events.encoding import ENVELOPE_BYTES_MAX
 from stream.control import Control, StoredControl, read_control
 from stream.fold import CONTROL_KEY
-from stream.live.decisions import CONTROL, Decisions
-from stream.live.examples import EXAMPLES
-from stream.live.outputs import EVENTS
+from stream.live.decisions import Decisions
 from stream.live.parsing import INGEST_TOPICS
-from stream.live.versions import MODELS
-from stream.live.ward_stage import ALERT_STATES, ALERTS
 from stream.records import UnreadableRecordError, read_stored
 from stream.repeats import CHUNK_KEY
 from stream.settings import SiteFile
 
-IDENTITIES = "identities.v1"
 BATCH_RECORDS = 500
 
 

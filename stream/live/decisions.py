@@ -18,12 +18,13 @@ import structlog
 
 from connectors.kafka.reading import KafkaRecord
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import CONTROL
 from events import Availability, Configuration, Envelope, KillSwitch, Millis, Promotion, content_id
+from events.encoding import misfit
 from models.version import ModelVersion
 from stream.control import DECISIONS, Control, usable
 from stream.live.tails import Tail
 
-CONTROL = "control.v1"
 DECISION_BYTES_MAX = 1024 * 1024
 """A configuration of 256 KiB, escaped as JSON, and its frame."""
 DECISIONS_KEPT_MAX = 1_000
@@ -85,7 +86,7 @@ def decode_decision(data: bytes | None) -> Decision:
     try:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise UnreadableDecisionError(f"wrong type or value at {str(error).rpartition(' - at ')[2]}") from None
+        raise UnreadableDecisionError(misfit(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UnreadableDecisionError("no JSON") from None
 

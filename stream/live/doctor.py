@@ -21,11 +21,11 @@ from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, ConnectionSettingsError, UnreachableError
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
+from connectors.kafka.topics import CONTROL, EVENTS, MODELS
 from events import Millis, Promotion
 from models.version import ModelVersion
-from stream.live.decisions import CONTROL, UnreadableDecisionError, decode_decision
-from stream.live.outputs import EVENTS
-from stream.live.versions import MODELS, LiveVersions
+from stream.live.decisions import UnreadableDecisionError, decode_decision
+from stream.live.versions import LiveVersions
 from stream.live_settings import STAGES, LiveSettings
 from stream.records import UNHEARD_RETENTION_MS
 

@@ -12,11 +12,11 @@ import msgspec
 
 from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
-from connectors.kafka.topics import TOPICS
+from connectors.kafka.topics import EXAMPLES, TOPICS
 from events import Correction, Demographics, Envelope, Event, Millis, Observation, content_id
+from events.encoding import misfit
 from stream.live.canary import FEED as CANARY
 
-EXAMPLES = "examples.v1"
 EXAMPLE_BYTES_MAX = 1024 * 1024
 """A vector is some 2 KB, an envelope without its observations less; a longer record is none of ours."""
 
@@ -99,7 +99,7 @@ def decode_example(data: bytes) -> ExampleRecord:
     except RecursionError:
         raise UndecodableExampleError("nested too deep") from None
     except msgspec.ValidationError as error:
-        raise UndecodableExampleError(f"wrong type or value at {str(error).rpartition(' - at ')[2]}") from None
+        raise UndecodableExampleError(misfit(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UndecodableExampleError("no JSON") from None
 

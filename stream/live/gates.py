@@ -11,9 +11,8 @@ from alerts.gate import GateChange, decode_change
 from connectors.kafka.headers import header
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import ALERTS, GATES
 
-GATES = "gates.v1"
-ALERTS = "alerts.v1"
 LOOK_BACK_RECORDS = 64
 """First look at so many offsets before the end: a transaction's own marks take some of them."""
 

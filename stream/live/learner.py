@@ -25,11 +25,12 @@ from connectors.http.ports import Condition
 from connectors.kafka.faults import BrokerError
 from connectors.kafka.reading import KafkaRecord, log_range
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import EXAMPLES
 from models.evaluation import Figures
 from models.training import TooFewExamplesError, finish
 from models.version import Lineage, ModelVersion
 from stream.learning import LearnerFold, OutcomeDefinition
-from stream.live.examples import EXAMPLES, Scored, UndecodableExampleError, decode_example
+from stream.live.examples import Scored, UndecodableExampleError, decode_example
 from stream.live.health import HealthServer
 from stream.live.tails import Tail
 from stream.live_settings import LiveSettings

@@ -14,12 +14,11 @@ import msgspec
 from connectors.decoded import Refusal
 from connectors.kafka.headers import cloud_headers, received_time
 from connectors.kafka.record import Record
-from connectors.kafka.topics import TOPICS
+from connectors.kafka.topics import DEAD_LETTERS, TOPICS
 from events import Millis, content_id, to_iso
 from stream.live.stage import LogItem
 from stream.parse import DeadLetter
 
-DEAD_LETTERS = "deadletters.v1"
 SOURCE = "/wardstream/letters"
 KEY_BYTES_MAX = 128
 """As much of a feed's name as is a key: names have some tens of characters, and a sender chooses them."""

@@ -7,20 +7,13 @@ live and replay put out the same.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from alerts.contract import AlertEvent
 from alerts.ward import routes
 from connectors.kafka.record import Headers, Record
-from connectors.kafka.topics import topic_headers
+from connectors.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SCORES, SUPPRESSED, topic_headers
 from events import encode_envelope
 from stream.effects import Effect, Forward, Score, Suppression, Unfoldable, effect_id, encode_effect
-
-SCORES: Final = "scores.v1"
-SUPPRESSED: Final = "suppressed.v1"
-CANDIDATES: Final = "candidates.v1"
-DEAD_LETTERS: Final = "deadletters.v1"
-EVENTS: Final = "events.v1"
 
 
 def records_of(effects: Iterable[Effect], source: str) -> list[Record]:

@@ -21,7 +21,7 @@ from tenacity.wait import wait_random
 from connectors.decoded import RefusalReason
 from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
-from connectors.kafka.topics import TOPICS
+from connectors.kafka.topics import EVENTS, IDENTITIES, TOPICS
 from connectors.redis.identity_store import (
     CLAIMS_TRIED_MAX,
     ChangedError,
@@ -52,7 +52,6 @@ from stream.live.stage import LogItem, LogRange, first_offset, following, lost_r
 from stream.parse import DeadLetter, Parser, spread
 from stream.settings import Settings
 
-EVENTS, IDENTITIES = "events.v1", "identities.v1"
 PORTION_BYTES_MAX = 4 * 1024 * 1024
 """Of ingest records claimed together: their note lies in Redis until they are committed. An ordinary batch of 500 is
 a quarter of it; one longer record is a portion of its own."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from connectors.kafka.record import Record
-from connectors.kafka.topics import topic_headers
+from connectors.kafka.topics import EVENTS, topic_headers
 from events import CodeVersion, Envelope, Millis, content_id, encode_envelope
 from events.encoding import UndecodableEnvelopeError
 from features.store import Entry, LostStateError, PartitionStore, StoreFault
@@ -22,7 +22,7 @@ from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick, tick_is_due
 from stream.live.decisions import Decisions, availability, is_decision
 from stream.live.examples import ExampleRecorder
 from stream.live.letters import unreadable_record
-from stream.live.outputs import EVENTS, records_of
+from stream.live.outputs import records_of
 from stream.live.shelf import LiveShelf
 from stream.live.stage import (
     ForeignLogError,

@@ -18,6 +18,7 @@ from connectors.http.ports import Condition, NumberedAlert
 from connectors.kafka.faults import BrokerError
 from connectors.kafka.reading import KafkaRecord, log_range, read_topic
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import ALERT_STATES, ALERTS, EVENTS, SCORES, SUPPRESSED
 from connectors.redis.connection import RedisConnectionError, connect
 from connectors.redis.settings import RedisSettings
 from events import MILLIS_PER_HOUR, MILLIS_PER_SECOND, Millis
@@ -33,13 +34,6 @@ from stream.metrics import IntakeMetrics
 from stream.newest_alert import NewestAlert
 from stream.settings import Settings
 
-ALERTS, ALERT_STATES, SCORES, SUPPRESSED, EVENTS = (
-    "alerts.v1",
-    "alerts.state.v1",
-    "scores.v1",
-    "suppressed.v1",
-    "events.v1",
-)
 SCORES_MS = 12 * MILLIS_PER_HOUR
 """How far back scores are read at the start: NEWS2's longest interval between two charts (RCP 2017)."""
 SCORES_MAX = 50_000

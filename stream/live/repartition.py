@@ -15,17 +15,13 @@ from collections.abc import Callable
 
 from connectors.kafka.admin import check, open_admin
 from connectors.kafka.reading import log_range
+from connectors.kafka.topics import ALERTS, CANDIDATES, CONTROL, EVENTS, EXAMPLES, IDENTITIES, MODELS, SCORES
 from connectors.redis.carrying import parsed_through
 from connectors.redis.connection import connect
 from connectors.redis.layout import Client, layout_key, read_layout
 from connectors.redis.partition_store import RedisPartitionStore
-from stream.live.carrying import IDENTITIES, CarriedOver, End, RepartitionRefusedError, carry
-from stream.live.decisions import CONTROL
-from stream.live.examples import EXAMPLES
-from stream.live.outputs import CANDIDATES, EVENTS, SCORES
+from stream.live.carrying import CarriedOver, End, RepartitionRefusedError, carry
 from stream.live.parsing import INGEST_TOPICS
-from stream.live.versions import MODELS
-from stream.live.ward_stage import ALERTS
 from stream.live_settings import STAGES
 from stream.settings import SiteFile
 

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from connectors.kafka.faults import BrokerError, FencedProducerError, NotSentError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
+from connectors.kafka.topics import ALERT_STATES, ALERTS
 from features.store import FencedError
 from stream.live.stage import StagePartition
-from stream.live.ward_stage import ALERT_STATES, ALERTS
 
 
 class StateDelivery:

@@ -19,12 +19,12 @@ from connectors.kafka.headers import header
 from connectors.kafka.reading import KafkaRecord
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import MODELS
 from connectors.signing import Signature, SignatureError, verify
 from models.version import ModelVersion, VersionError, VersionMismatchError, dump, load
 from stream.live.tails import Tail
 from stream.versions import load_versions
 
-MODELS = "models.v1"
 SIGNATURE_HEADER = "ws_signature"
 KEY_ID_HEADER = "ws_key_id"
 VERSIONS_MAX = 1_000

@@ -12,17 +12,13 @@ from collections.abc import Callable, Sequence
 from alerts.gate import GateChange, GatePositions, encode_change
 from alerts.ward import CandidateError, UnreadableWardStateError, WardFold, WardOutput
 from connectors.kafka.record import Record
-from connectors.kafka.topics import topic_headers
+from connectors.kafka.topics import ALERT_STATES, ALERTS, CANDIDATES, GATES, topic_headers
 from events import Millis, content_id
 from features.store import Entry, PartitionStore
 from stream.live.decisions import Decisions
 from stream.live.letters import unreadable_record
-from stream.live.outputs import CANDIDATES
 from stream.live.stage import LogItem, LogRange, first_offset, following, holds, lost_records
 
-ALERTS = "alerts.v1"
-ALERT_STATES = "alerts.state.v1"
-GATES = "gates.v1"
 GATE_KEY = "~gate"
 
 

@@ -20,6 +20,7 @@ from connectors.kafka.admin import check, check_groups
 from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, NotSentError
 from connectors.kafka.outbox import Outbox
+from connectors.kafka.topics import CANDIDATES, EVENTS
 from connectors.redis.connection import connect
 from connectors.redis.identity_store import RedisIdentityStore
 from connectors.redis.layout import write_layout
@@ -30,7 +31,6 @@ from stream.live.decisions import DecisionTail
 from stream.live.ends import Ends
 from stream.live.gates import newest_told, read_gates
 from stream.live.log_history import LogHistory
-from stream.live.outputs import CANDIDATES, EVENTS
 from stream.live.parse_stage import ParsePartition
 from stream.live.patient_stage import PatientPartition, PatientSettings
 from stream.live.stage import StagePartition

@@ -21,6 +21,7 @@ from connectors.kafka.partitioning import partition_for
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import CANDIDATES, EVENTS
 from events import Envelope, Millis, content_id, encode_envelope
 from features.store import MemoryStateStore, PartitionStore
 from models.version import ModelVersion
@@ -29,7 +30,6 @@ from stream.effects import Effect, Forward, effect_id, effect_kind, encode_effec
 from stream.fold import TICK_MS, tick
 from stream.identity import IdentityMap, Pseudonyms
 from stream.live.decisions import Decisions, encode_decision
-from stream.live.outputs import CANDIDATES, EVENTS
 from stream.live.patient_stage import PatientPartition, PatientSettings
 from stream.live.stage import LogItem, LogRange, StagePartition
 from stream.live.ward_stage import WardPartition

@@ -22,6 +22,7 @@ from connectors.kafka.connection import client_options
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
+from connectors.kafka.topics import CONTROL
 from connectors.local.certificates import Authority
 from connectors.local.kafka import LocalKafka
 from connectors.local.ports import free_ports
@@ -36,7 +37,7 @@ from features import Catalogue
 from models.version import ModelVersion, dump
 from stream.catalogues import catalogue_for
 from stream.cli import main
-from stream.live.decisions import CONTROL, Decision, encode_decision
+from stream.live.decisions import Decision, encode_decision
 from stream.live.doctor import Finding, KafkaDoctor
 from stream.live.redis_doctor import RedisDoctor
 from stream.live.versions import version_record

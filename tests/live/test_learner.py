@@ -23,6 +23,7 @@ from connectors.kafka.admin import declare
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import EXAMPLES
 from connectors.local.processes import await_that
 from connectors.signing import generate_key
 from events import Demographics, Discharge, Envelope, Outcome, content_id
@@ -31,7 +32,6 @@ from stream.cli.options import code_version
 from stream.kafka_log import KafkaLog
 from stream.learning import LearnerFold, OutcomeDefinition
 from stream.live.examples import (
-    EXAMPLES,
     ExampleRecorder,
     Happened,
     Scored,

@@ -24,13 +24,14 @@ from connectors.hospital import Hospital, as_hl7
 from connectors.kafka.reading import read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import CONTROL
 from connectors.redis.settings import RedisSettings
 from connectors.sources.arrival import Arrival
 from events import CodeVersion, Configuration, Location, Promotion, decode_envelope
 from stream.cli.options import code_version
 from stream.kafka_log import KafkaLog
 from stream.kafka_outcome import check_state, read_outputs
-from stream.live.decisions import CONTROL, Decision, encode_decision
+from stream.live.decisions import Decision, encode_decision
 from stream.output_set import OutputSet
 from stream.settings import Settings, configuration_hash, configuration_text
 from stream.simulation import arrivals_of

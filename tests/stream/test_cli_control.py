@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from connectors.kafka.admin import declare
 from connectors.kafka.reading import read_topic
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import CONTROL
 from connectors.redis.connection import connect
 from connectors.redis.layout import write_layout
 from connectors.redis.partition_store import RedisPartitionStore
@@ -24,7 +25,7 @@ from events import Availability
 from models.version import dump
 from stream.control import Control
 from stream.fold import CONTROL_KEY
-from stream.live.decisions import CONTROL, Decisions
+from stream.live.decisions import Decisions
 from stream.versions import load_versions
 
 Cli = Callable[..., Any]

@@ -13,11 +13,11 @@ from connectors.kafka.admin import declare
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import CONTROL
 from events import Availability, Configuration, Envelope, KillSwitch, Promotion, decode_envelope, encode_envelope
 from stream.control import Control
 from stream.live import decisions as decisions_module
 from stream.live.decisions import (
-    CONTROL,
     Decision,
     Decisions,
     DecisionTail,

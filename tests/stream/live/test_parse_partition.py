@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from connectors.kafka.topics import EVENTS, IDENTITIES
 from connectors.redis.connection import connect
 from connectors.redis.identity_store import RedisIdentityStore
 from connectors.redis.settings import RedisSettings
 from stream.identity import Pseudonyms
-from stream.live.parse_stage import EVENTS, IDENTITIES, ParsePartition
+from stream.live.parse_stage import ParsePartition
 from stream.live.parsing import HL7
 from stream.live.stage import LogItem, LogRange
 from stream.settings import Settings

@@ -13,6 +13,7 @@ from connectors.kafka.faults import NotSentError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import read_topic
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import ALERT_STATES
 from connectors.redis.connection import connect
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
@@ -20,7 +21,7 @@ from features.store import FencedError
 from stream.live.decisions import Decisions
 from stream.live.stage import LogItem
 from stream.live.state_delivery import StateDelivery
-from stream.live.ward_stage import ALERT_STATES, WardPartition
+from stream.live.ward_stage import WardPartition
 from tests.alerts.test_ward import candidate
 from tests.stream.live.partitions import LOG, UNTIL_S
 

@@ -12,10 +12,11 @@ from connectors.kafka.admin import declare
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import MODELS
 from connectors.signing import generate_key, key_id, sign
 from models.version import ModelVersion, dump
 from stream.live import versions as versions_module
-from stream.live.versions import MODELS, LiveVersions, VersionTail, version_record
+from stream.live.versions import LiveVersions, VersionTail, version_record
 from stream.versions import load_versions
 
 UNTIL_S = 20.0

@@ -14,6 +14,7 @@ from connectors.kafka.admin import declare
 from connectors.kafka.headers import header
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import ALERTS, GATES
 from connectors.redis.connection import connect
 from connectors.redis.layout import PartitionKeys
 from connectors.redis.partition_store import RedisPartitionStore
@@ -22,7 +23,7 @@ from events import KillSwitch
 from stream.live.decisions import Decision, Decisions, encode_decision
 from stream.live.stage import LogItem
 from stream.live.stage_app import StageObserver
-from stream.live.ward_stage import ALERTS, GATES, WardPartition
+from stream.live.ward_stage import WardPartition
 from stream.live.worker import Secrets, Worker
 from stream.live_settings import LiveSettings
 from stream.settings import SiteFile
