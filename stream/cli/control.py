@@ -16,13 +16,13 @@ from rich.table import Table
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.deciding import (
     decide,
-    present,
     read_decisions,
-    read_live_site,
     reason_option,
     site_option,
     who_option,
 )
+from stream.cli.options import read_site
+from stream.clock import wall_ms
 
 if TYPE_CHECKING:
     from stream.live.decisions import Decided, Decisions
@@ -86,11 +86,11 @@ def kill_switch(position: Literal["engage", "release"], reason: str, who: str, c
     from events import KillSwitch
     from stream.live.decisions import Decision
 
-    site = read_live_site(config_path)
+    site = read_site(config_path)
     engaged = position == "engage"
     said = "The model's voice is cut" if engaged else "The model has its voice back"
     click.echo(f"{said}; NEWS2's alerts are not touched by this.")
-    decide(site, Decision(KillSwitch(present(), engaged, reason), who, reason), config_path)
+    decide(site, Decision(KillSwitch(wall_ms(), engaged, reason), who, reason), config_path)
     return EXIT_DONE
 
 
@@ -112,11 +112,11 @@ def configure(file: Path, config_path: Path | None, who: str, reason: str) -> in
     from stream.settings import configuration_hash, configuration_text
 
     where = config_path or file
-    site, settings = read_live_site(where), read_live_site(file).settings
+    site, settings = read_site(where), read_site(file).settings
     catalogue_for(settings)
     name = configuration_hash(settings)
     click.echo(f"Putting configuration {name} in force, for every patient.")
-    decide(site, Decision(Configuration(present(), name, configuration_text(settings)), who, reason), where)
+    decide(site, Decision(Configuration(wall_ms(), name, configuration_text(settings)), who, reason), where)
     return EXIT_DONE
 
 
@@ -129,7 +129,7 @@ def status(config_path: Path) -> int:
     from features.store import StoreFault
     from stream.control import ForeignStateError
 
-    site = read_live_site(config_path)
+    site = read_site(config_path)
     decisions = read_decisions(site)
     console = Console()
     console.print(_decided_table(decisions))

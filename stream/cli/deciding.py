@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ import click
 
 from connectors.kafka.settings import PASSWORD_VARIABLE
 from connectors.kafka.topics import CONTROL, MODELS
-from events import Millis
-from stream.cli.options import read_site
 from stream.settings import SiteFile
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from stream.live.versions import LiveVersions
 
 WHO_DEFAULT = "operator"
-_WHO = re.compile(r"^[A-Za-z0-9_.:@/-]{1,64}$")
 
 site_option = click.option(
     "--config",
@@ -38,7 +34,9 @@ site_option = click.option(
 
 
 def _check_who(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    if not _WHO.match(text):
+    from stream.live.decisions import WHO_PATTERN
+
+    if not re.match(WHO_PATTERN, text):
         raise click.BadParameter("a role or an account, such as duty-manager: no blanks, and never a person's name")
     return text
 
@@ -55,19 +53,9 @@ who_option = click.option(
 reason_option = click.option("--reason", default="", help="Why, in words; kept with the decision. No patient in it.")
 
 
-def read_live_site(path: Path) -> SiteFile:
-    """Read a site's configuration; raises `ConfigurationError`."""
-    return read_site(path)
-
-
 def password() -> str:
     """Give Kafka's password from the environment, or nothing."""
     return os.environ.get(PASSWORD_VARIABLE, "")
-
-
-def present() -> Millis:
-    """Give this machine's time."""
-    return round(time.time() * 1_000)
 
 
 def read_decisions(site: SiteFile) -> Decisions:

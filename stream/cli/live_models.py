@@ -16,15 +16,15 @@ from rich.table import Table
 from stream.cli import EXIT_DONE
 from stream.cli.deciding import (
     decide,
-    present,
     read_decisions,
-    read_live_site,
     read_versions,
     reason_option,
     send,
     site_option,
     who_option,
 )
+from stream.cli.options import read_site
+from stream.clock import wall_ms
 from stream.settings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def publish(file: Path, config_path: Path, key_path: Path | None) -> int:
     from models.version import load
     from stream.live.versions import version_record
 
-    site = read_live_site(config_path)
+    site = read_site(config_path)
     name, content = _read_version(file)
     signature = _read_signature(file, name) if key_path is None else sign(_read_key(key_path), content)
     try:
@@ -166,12 +166,12 @@ def promote(version: str, config_path: Path, who: str, reason: str, *, shadow: b
     from stream.live.decisions import Decision
     from stream.versions import choose_version
 
-    site = read_live_site(config_path)
+    site = read_site(config_path)
     versions = read_versions(site)
     chosen = choose_version(version, dict(versions))
     if chosen and versions[chosen].schema_hash != SCHEMA_HASH:
         raise ConfigurationError(f"version {chosen} takes other inputs than this release computes: train it anew")
-    decision = Decision(Promotion(present(), chosen, bool(chosen) and not shadow), who, reason)
+    decision = Decision(Promotion(wall_ms(), chosen, bool(chosen) and not shadow), who, reason)
     voice = "in shadow: recorded, and told to nobody" if shadow else "in force: wards are told what it says"
     click.echo(f"Promoting {chosen}, {voice}." if chosen else "Promoting NEWS2 alone.")
     decide(site, decision, config_path)
@@ -189,7 +189,7 @@ def rollback(config_path: Path, who: str, reason: str) -> int:
     from events import Promotion
     from stream.live.decisions import Decision
 
-    site = read_live_site(config_path)
+    site = read_site(config_path)
     standing = read_decisions(site).standing_promotions()
     if not standing:
         raise ConfigurationError("nothing is promoted, so there is nothing to roll back: scoring is NEWS2 alone")
@@ -198,7 +198,7 @@ def rollback(config_path: Path, who: str, reason: str) -> int:
     present_one = standing[-1].decision.event
     assert isinstance(present_one, Promotion), "standing promotions are promotions"
     click.echo(f"Rolling back from {_named(present_one.version, present_one.enabled)} to {_named(version, enabled)}.")
-    decide(site, Decision(Promotion(present(), version, enabled), who, reason, standing[-1].sequence), config_path)
+    decide(site, Decision(Promotion(wall_ms(), version, enabled), who, reason, standing[-1].sequence), config_path)
     return EXIT_DONE
 
 
@@ -206,7 +206,7 @@ def live_table(config_path: Path) -> Table:
     """Give the versions that a worker of this site would load, and which is in force."""
     from events import Promotion
 
-    site = read_live_site(config_path)
+    site = read_site(config_path)
     versions, standing = read_versions(site), read_decisions(site).standing_promotions()
     event = standing[-1].decision.event if standing else None
     table = Table()
