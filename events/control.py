@@ -1,7 +1,8 @@
 """Control events: what people and the service itself decided, entered in the log like everything else.
 
-Owns acknowledgement, feedback, promotion, configuration, kill switch, availability, code version and tick. Must not
-know how any of them is signed, sent or applied. All are idempotent: the same one twice changes nothing.
+Owns acknowledgement, feedback, review, a patient's limit, promotion, standing, configuration, kill switch,
+availability, code version and tick. Must not know how any of them is signed, sent or applied. All are idempotent: the
+same one twice changes nothing.
 
 In the live service a promotion, a configuration and the kill switch carry their `sequence`: their place in the order in
 which people decided (1, 2, 3 ...). It is 0 where there is one log and the order is its own.
@@ -25,12 +26,50 @@ class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True, tag="ackn
 
 
 class Feedback(msgspec.Struct, frozen=True, omit_defaults=True, tag="feedback", gc=False):
-    """What a clinician thought of an alert; a signal of its own for learning, never an outcome."""
+    """What a clinician thought of an alert; a signal of its own for learning, never an outcome.
+
+    `disagree` is "seen but disagree": the alert is answered and stays. `dismissed` answers it with a coded `reason`.
+    """
 
     event_time: Millis
     alert_id: str
     verdict: Literal["agree", "disagree", "dismissed"]
     reason: str = ""
+    actor: str = ""
+    """A role or a pseudonym, never a name."""
+
+
+class Review(msgspec.Struct, frozen=True, omit_defaults=True, tag="review", gc=False):
+    """A clinician decided on a score that was deferred to review: `tell` lets the patient's model scores be told."""
+
+    event_time: Millis
+    score_id: str
+    decision: Literal["tell", "withhold"]
+    actor: str = ""
+    reason: str = ""
+
+
+LimitKind = Literal["thresholds", "scale_2", "end_of_life", "not_for_escalation", "pregnancy"]
+
+
+class Limit(msgspec.Struct, frozen=True, omit_defaults=True, tag="limit", gc=False):
+    """What a clinician set for one patient until `expires_at`: the same `limit_id` replaces it, `withdrawn` ends it."""
+
+    event_time: Millis
+    limit_id: str
+    kind: LimitKind
+    expires_at: Millis
+    actor: str = ""
+    """A role or a pseudonym, never a name."""
+    reason: str = ""
+    """A code: `known_baseline`, `comfort_care`, ..."""
+    notify_at: int = 0
+    """Of `thresholds`: the NEWS2 total from which the ward is told."""
+    interrupt_at: int = 0
+    """Of `thresholds`: the total that interrupts."""
+    tell_red: bool = True
+    """Of `thresholds`: whether a single red parameter is told."""
+    withdrawn: bool = False
 
 
 class Promotion(msgspec.Struct, frozen=True, omit_defaults=True, tag="promotion", gc=False):
@@ -39,6 +78,17 @@ class Promotion(msgspec.Struct, frozen=True, omit_defaults=True, tag="promotion"
     event_time: Millis
     version: str
     enabled: bool
+    sequence: int = 0
+
+
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True, tag="standing", gc=False):
+    """A monitor (drift, calibration, subgroups) or a person holds back a version, or lifts that. Never the floor."""
+
+    event_time: Millis
+    version: str
+    standing: Literal["good", "held", "demoted"]
+    """`held`: computed and published, not told. `demoted`: NEWS2 alone."""
+    reason: str = ""
     sequence: int = 0
 
 
@@ -81,4 +131,16 @@ class Tick(msgspec.Struct, frozen=True, omit_defaults=True, tag="tick", gc=False
     event_time: Millis
 
 
-ControlEvent = Acknowledgement | Feedback | Promotion | Configuration | KillSwitch | Availability | CodeVersion | Tick
+ControlEvent = (
+    Acknowledgement
+    | Feedback
+    | Review
+    | Limit
+    | Promotion
+    | Standing
+    | Configuration
+    | KillSwitch
+    | Availability
+    | CodeVersion
+    | Tick
+)
