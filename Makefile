@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 1
 
-.PHONY: help setup demo run live live-down live-kills faults broker test lint types contracts clients kills soak bench bench-live hospital real-input model clean
+.PHONY: help setup demo run live live-down live-kills faults broker burden test lint types contracts clients kills soak bench bench-live hospital real-input model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ bench-live: setup broker ## the live service end to end on its own Kafka and Red
 
 hospital: setup ## the simulated hospital beside published figures, and its speed: writes docs/hospital.md
 	$(BIN)/python benchmarks/hospital.py
+
+burden: setup ## alerts a patient-day, warning and PPV on ICU data and the simulated hospital: writes docs/burden.md
+	$(BIN)/python benchmarks/burden.py
 
 real-input: setup ## replay every shared source and write docs/real-input.md
 	$(BIN)/python benchmarks/real_input.py

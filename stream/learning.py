@@ -42,6 +42,22 @@ class OutcomeDefinition(msgspec.Struct, frozen=True):
     """A transfer to one of these is an outcome; an admission straight to one is not."""
 
 
+def outcome_of(event: Event, definition: OutcomeDefinition) -> Outcome | None:
+    """Give what an event says of the outcome, by the definition; a ward told in passing is no transfer.
+
+    >>> outcome_of(Discharge(0, deceased=True), OutcomeDefinition()).kind
+    'death'
+    """
+    if type(event) is Outcome:
+        return event
+    if type(event) is Transfer and not event.incidental:
+        critical = event.location.ward in definition.critical_care_wards
+        return Outcome(event.event_time, "critical_care") if critical else None
+    if isinstance(event, Discharge | Demographics) and event.deceased:
+        return Outcome(event.event_time, "death")
+    return None
+
+
 class LearnerFold:
     """Hears scores and events in log order; predicts at the score, learns when its outcome is known.
 
@@ -98,20 +114,9 @@ class LearnerFold:
             joiner.discharged(patient, event.event_time, received)
         elif type(event) is Acknowledgement:
             joiner.acted(patient, event.event_time)
-        outcome = self._outcome_of(event)
+        outcome = outcome_of(event, self._definition)
         if outcome is not None:
             joiner.outcome(patient, outcome, received)
-
-    def _outcome_of(self, event: Event) -> Outcome | None:
-        """Give what an event says of the outcome, by the definition; a ward told in passing is no transfer."""
-        if type(event) is Outcome:
-            return event
-        if type(event) is Transfer and not event.incidental:
-            critical = event.location.ward in self._definition.critical_care_wards
-            return Outcome(event.event_time, "critical_care") if critical else None
-        if isinstance(event, Discharge | Demographics) and event.deceased:
-            return Outcome(event.event_time, "death")
-        return None
 
     def finish(self) -> None:
         """Let the horizon of the last score pass."""
