@@ -4,15 +4,15 @@ Owns the figures: alerts a patient-day, deteriorations told in advance and by ho
 Must not know where tellings or outcomes come from, nor what any rule rests on: a rule is the list of what it told. So
 the service, NEWS2 alone and a model without filters are measured by one and the same yardstick.
 
-- A deterioration is *told in advance* if anything was told of its patient within the horizon before it (Churpek's and
-  the eCART studies' convention), not counting what came at or after it. The lead is from the earliest of those.
+- A deterioration is *told in advance* if an alert of its patient stood at any time within the horizon before it: raised
+  and told then, or told earlier and not yet ended (the convention of the studies that ask whether a score was above its
+  level within the window). The lead is from when that alert was told, at most the horizon.
 - An alert is *true* if its patient deteriorated within the horizon after it was raised (PPV counts alerts, not
   patients). What is raised at or after a patient's deterioration is counted as burden and left out of PPV.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import quantiles
@@ -28,13 +28,16 @@ QUARTILES_MIN = 2
 
 
 class Telling(msgspec.Struct, frozen=True, gc=False):
-    """One thing told aloud of one patient. `first`: an alert was raised; else it was told again (worse, unanswered)."""
+    """One alert as a ward heard it: when it was first told aloud, and until when it stood."""
 
     patient: str
     at: Millis
     kind: str
     """What it is counted by, such as `news2_floor interrupt`."""
-    first: bool = True
+    until: Millis
+    """When it ended; the end of the record where it did not."""
+    times: int = 1
+    """How often something was told of it aloud: once, and each time it grew worse, persisted or went unanswered."""
     episode: str = ""
 
 
@@ -64,25 +67,27 @@ def measure_burden(
     """Measure a rule by what it told. `onsets` gives each patient's deteriorations.
 
     >>> hour = 3_600_000
-    >>> told = [Telling("a", 5 * hour, "floor"), Telling("b", 5 * hour, "floor")]
+    >>> told = [Telling("a", 5 * hour, "floor", 5 * hour), Telling("b", 5 * hour, "floor", 5 * hour)]
     >>> burden = measure_burden(told, {"a": [8 * hour], "c": [8 * hour]}, patient_days=4.0)
     >>> burden.sensitivity, burden.ppv, burden.alerts_per_patient_day
     (0.5, 0.5, 0.5)
     """
-    spoken = list(tellings)
-    times: dict[str, list[Millis]] = {}
-    for one in spoken:
-        times.setdefault(one.patient, []).append(one.at)
-    for of_patient in times.values():
-        of_patient.sort()
-    leads = [lead for patient in sorted(onsets) for lead in _leads(times.get(patient, []), onsets[patient], horizon_ms)]
-    alerts = [one for one in spoken if one.first]
+    alerts = sorted(tellings, key=lambda one: (one.patient, one.at))
+    by_patient: dict[str, list[Telling]] = {}
+    for one in alerts:
+        by_patient.setdefault(one.patient, []).append(one)
+    leads = [
+        lead
+        for patient in sorted(onsets)
+        for onset in onsets[patient]
+        if (lead := _lead(by_patient.get(patient, ()), onset, horizon_ms)) is not None
+    ]
     judged = [true for one in alerts if (true := _is_true(one.at, onsets.get(one.patient, ()), horizon_ms)) is not None]
     episodes = {one.episode for one in alerts if one.episode}
     deteriorations = sum(len(of_patient) for of_patient in onsets.values())
     return Burden(
         alerts=len(alerts),
-        told=len(spoken),
+        told=sum(one.times for one in alerts),
         alerts_per_patient_day=len(alerts) / patient_days if patient_days else None,
         by_kind=dict(sorted(Counter(one.kind for one in alerts).items())),
         deteriorations=deteriorations,
@@ -94,14 +99,10 @@ def measure_burden(
     )
 
 
-def _leads(told: list[Millis], onsets: Sequence[Millis], horizon_ms: Millis) -> list[Millis]:
-    """Give how long before each deterioration it was first told, of those that were told in advance."""
-    leads = []
-    for onset in onsets:
-        first = bisect_left(told, onset - horizon_ms)
-        if first < len(told) and told[first] < onset:
-            leads.append(onset - told[first])
-    return leads
+def _lead(told: Sequence[Telling], onset: Millis, horizon_ms: Millis) -> Millis | None:
+    """Give how long before a deterioration it was told, at most the horizon; None where nothing stood then."""
+    stood = [one.at for one in told if one.at < onset and one.until >= onset - horizon_ms]
+    return onset - max(min(stood), onset - horizon_ms) if stood else None
 
 
 def _is_true(at: Millis, onsets: Sequence[Millis], horizon_ms: Millis) -> bool | None:
@@ -125,8 +126,10 @@ class RuleAlone:
     `hold_at` is the level below which it has fallen (hysteresis); the same as `raise_at` for a rule that has none.
 
     >>> rule = RuleAlone("news2 5", raise_at=5)
-    >>> [len(rule.scored("a", at, score)) for at, score in enumerate((4, 5, 7, 4, 6))]
-    [0, 1, 0, 0, 1]
+    >>> for at, score in enumerate((4, 5, 7, 4, 6)):
+    ...     rule.scored("a", at, score)
+    >>> [(one.at, one.until) for one in rule.tellings()]
+    [(1, 3), (4, 4)]
     """
 
     def __init__(self, kind: str, raise_at: float, hold_at: float | None = None) -> None:
@@ -134,17 +137,26 @@ class RuleAlone:
         self.kind = kind
         self._raise_at = raise_at
         self._hold_at = raise_at if hold_at is None else hold_at
-        self._above: set[str] = set()
+        self._above: dict[str, Millis] = {}
+        self._newest: dict[str, Millis] = {}
+        self._ended: list[Telling] = []
 
-    def scored(self, patient: str, at: Millis, score: float | None) -> list[Telling]:
-        """Hear a score; give what the rule tells of it. No score changes nothing."""
+    def scored(self, patient: str, at: Millis, score: float | None) -> None:
+        """Hear a score. No score changes nothing."""
         if score is None:
-            return []
-        if patient in self._above:
-            if score < self._hold_at:
-                self._above.discard(patient)
-            return []
-        if score < self._raise_at:
-            return []
-        self._above.add(patient)
-        return [Telling(patient, at, self.kind, episode=f"{patient}/{at}")]
+            return
+        since = self._above.get(patient)
+        if since is None and score >= self._raise_at:
+            self._above[patient] = at
+        elif since is not None and score < self._hold_at:
+            self._ended.append(self._telling(patient, since, at))
+            del self._above[patient]
+        self._newest[patient] = at
+
+    def tellings(self) -> list[Telling]:
+        """Give what was told; what still stands, stands until its patient's last score."""
+        standing = [self._telling(name, since, self._newest[name]) for name, since in sorted(self._above.items())]
+        return self._ended + standing
+
+    def _telling(self, patient: str, since: Millis, until: Millis) -> Telling:
+        return Telling(patient, since, self.kind, until, episode=f"{patient}/{since}")

@@ -18,6 +18,8 @@ from events import Millis, from_iso
 
 EMERGENCY, URGENT = 7, 5
 """NEWS2 totals of the RCP's emergency and urgent responses."""
+ENDS = ("resolved", "retracted", "expired")
+NOT_ENDED = -1
 RELEASE_SHARE = 0.7
 """Hysteresis of the unfiltered model: the service's own (`models.training.RELEASE_SHARE`)."""
 
@@ -45,17 +47,24 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def told_by_service(folder: Path, trigger: str | None = None) -> list[Telling]:
-    """Give what the wards were told aloud."""
-    told = []
+    """Give the alerts that the wards were told aloud."""
+    found: dict[str, Telling] = {}
+    newest = 0
     for line in lines(folder / "alerts.ndjson"):
-        if line["disposition"] != "told" or line["state"] not in ("raised", "updated", "escalated"):
-            continue
         if trigger is not None and line["trigger"] != trigger:
             continue
-        kind = f"{line['trigger']} {line['priority']}"
-        first = line["state"] == "raised"
-        told.append(Telling(line["patient"], from_iso(line["received_time"]), kind, first, line["episode_id"]))
-    return told
+        alert, at = line["alert_id"], from_iso(line["received_time"])
+        newest = max(newest, at)
+        known = found.get(alert)
+        loud = line["disposition"] == "told" and line["state"] in ("raised", "updated", "escalated")
+        if known is None and loud:
+            kind = f"{line['trigger']} {line['priority']}"
+            found[alert] = Telling(line["patient"], at, kind, NOT_ENDED, 1, line["episode_id"])
+        elif known is not None:
+            over = line["state"] in ENDS
+            until, times = at if over else known.until, known.times + loud
+            found[alert] = msgspec.structs.replace(known, until=until, times=times)
+    return [one if one.until != NOT_ENDED else msgspec.structs.replace(one, until=newest) for one in found.values()]
 
 
 def repeated(folder: Path) -> int:
@@ -76,7 +85,7 @@ def repeated(folder: Path) -> int:
         if line["state"] == "raised":
             faults += key in open_now
             open_now[key] = alert
-        elif line["state"] in ("resolved", "retracted", "expired"):
+        elif line["state"] in ENDS:
             open_now.pop(key, None)
     return faults
 
@@ -93,7 +102,7 @@ class Emergencies:
             if line["trigger"] != "news2_floor":
                 continue
             patient = line["patient"]
-            over = line["state"] in ("resolved", "retracted", "expired")
+            over = line["state"] in ENDS
             loud = line["disposition"] == "told" and line["priority"] == "interrupt"
             heard[patient] = not over and (loud or heard.get(patient, False))
             self._floor.setdefault(patient, []).append((from_iso(line["received_time"]), heard[patient]))
@@ -115,12 +124,6 @@ def measure(folder: Path, onsets: Mapping[str, list[Millis]], patient_days: floa
         "NEWS2 7 or more alone": RuleAlone("news2 7", EMERGENCY),
         "the model without filters": RuleAlone("model", raise_at, raise_at * RELEASE_SHARE),
     }
-    told: dict[str, list[Telling]] = {
-        "the service (floor and model)": told_by_service(folder),
-        "its floor alone": told_by_service(folder, "news2_floor"),
-        "its model channel alone": told_by_service(folder, "model"),
-        **{name: [] for name in rules},
-    }
     emergencies = Emergencies(folder)
     ended: Counter[str] = Counter()
     scores = 0
@@ -132,8 +135,14 @@ def measure(folder: Path, onsets: Mapping[str, list[Millis]], patient_days: floa
         last = verdicts[-1]
         if last["verdict"] in ("abstain", "defer"):
             ended[f"{last['filter']}: {last['reason']}"] += 1
-        for name, rule in rules.items():
-            told[name] += rule.scored(patient, at, line["probability"] if name.startswith("the model") else total)
+        for rule in rules.values():
+            rule.scored(patient, at, line["probability"] if rule.kind == "model" else total)
+    told = {
+        "the service (floor and model)": told_by_service(folder),
+        "its floor alone": told_by_service(folder, "news2_floor"),
+        "its model channel alone": told_by_service(folder, "model"),
+        **{name: rule.tellings() for name, rule in rules.items()},
+    }
     return Run(
         burdens={name: measure_burden(spoken, onsets, patient_days) for name, spoken in told.items()},
         withheld={name: count / scores for name, count in sorted(ended.items())},
