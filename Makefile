@@ -86,8 +86,9 @@ real-input: setup ## replay every shared source and write docs/real-input.md
 	$(BIN)/python benchmarks/real_input.py
 
 model: setup ## train the version that ships, anew, from its seed
-	rm -f models/shipped/*
-	$(BIN)/wardstream models train --out models/shipped
+	rm -rf build/model
+	$(BIN)/wardstream models train --out build/model
+	rm -f models/shipped/* && mv build/model/* models/shipped/
 
 clean: ## remove what setup and the tests made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

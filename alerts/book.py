@@ -12,17 +12,19 @@ any of the others that changed what is known.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
+from alerts.channel import Answer
 from alerts.contract import AlertEvent, place
 from alerts.floor_channel import FloorChannel, Recomputed
 from alerts.grounds import changed_ids
 from alerts.model_channel import ModelChannel
-from alerts.open_alert import Subject
+from alerts.open_alert import OpenAlert, Subject
+from alerts.review import ReviewDesk
 from alerts.scored import ScoredContext
-from events import Acknowledgement, Location, Millis
+from events import Acknowledgement, Feedback, Location, Millis
 from features.intake import Intake
 from guardrails.candidate import Told
 from guardrails.floor import rank_of
@@ -30,8 +32,12 @@ from guardrails.limits import ClinicianLimit
 from guardrails.verdict import Verdict
 from models.news2 import News2
 
-BOOK_SCHEMA_VERSION = 2
-"""First byte of the stored form; another one means migrate or refold."""
+BOOK_SCHEMA_VERSION, BEFORE_LIMITS = 3, 2
+"""First byte of the stored form; another one means refold. Release 0.1 wrote 2, which is 3 without the fields that
+came since, each the last of its struct. A book that needs none of them is still written so, byte for byte: an upgrade
+refolds nobody, nor does going back from one, and what a log holds of a record comes out of its replay again."""
+SUBJECT_FIELDS, ALERT_FIELDS = 4, 29
+"""How many fields a `Subject` and an `OpenAlert` had then."""
 
 
 class UnreadableBookError(ValueError):
@@ -44,6 +50,7 @@ class AlertBook(msgspec.Struct, array_like=True):
     subject: Subject = msgspec.field(default_factory=Subject)
     floor: FloorChannel = msgspec.field(default_factory=FloorChannel)
     model: ModelChannel = msgspec.field(default_factory=ModelChannel)
+    review: ReviewDesk = msgspec.field(default_factory=ReviewDesk)
 
     @property
     def idle(self) -> bool:
@@ -61,10 +68,11 @@ class AlertBook(msgspec.Struct, array_like=True):
     @property
     def next_deadline(self) -> Millis | None:
         """The first moment at which time alone changes something: an answer due, an expiry, an input that ages out."""
-        floor, model = self.floor.open, self.model.open
+        floor, model, escalate_from = self.floor.open, self.model.open, self.subject.escalate_from
         if floor is None:
-            return None if model is None else model.next_deadline
-        return floor.next_deadline if model is None else min(floor.next_deadline, model.next_deadline)
+            return None if model is None else model.next_deadline(escalate_from)
+        first = floor.next_deadline(escalate_from)
+        return first if model is None else min(first, model.next_deadline(escalate_from))
 
     @property
     def told(self) -> Told | None:
@@ -114,7 +122,8 @@ class AlertBook(msgspec.Struct, array_like=True):
             subject.configuration_hash, subject.encounter = scored.configuration_hash, scored.encounter
         subject.patient = scored.patient
         limit = None if scored.limit is None else scored.limit.in_force(scored.at)
-        subject.limit_reason = "" if limit is None else limit.reason
+        subject.limit_reason = scored.limit_reason or ("" if limit is None else limit.reason)
+        subject.escalate_from = scored.escalate_from
         events: list[AlertEvent] = []
         expired: list[AlertEvent] = []
         if not self.idle:
@@ -136,11 +145,30 @@ class AlertBook(msgspec.Struct, array_like=True):
             *self.model.tick(self.subject, at, kill_switch=kill_switch),
         ]
 
+    def why_unanswerable(self, alert_id: str) -> Literal["", "unknown_alert", "already_answered"]:
+        """Say why nobody can answer an alert: it is none of the open ones, or was answered. Empty where one can.
+
+        >>> AlertBook().why_unanswerable("a")
+        'unknown_alert'
+        """
+        for channel in (self.floor, self.model):
+            if channel.open is not None and channel.open.alert_id == alert_id:
+                return "already_answered" if channel.open.acknowledged else ""
+        return "unknown_alert"
+
     def acknowledge(self, event: Acknowledgement, at: Millis, *, kill_switch: bool = False) -> list[AlertEvent]:
         """Let somebody take the named alert. An unknown, ended or already taken one changes nothing: no events."""
+        return self._answer(event.alert_id, at, Answer("acknowledged", event.actor), kill_switch=kill_switch)
+
+    def judge(self, event: Feedback, at: Millis, *, kill_switch: bool = False) -> list[AlertEvent]:
+        """Let somebody say what he thinks of the named alert: an answer like any other, which ends nothing."""
+        answer = Answer(_ANSWERS[event.verdict], event.actor, event.reason)
+        return self._answer(event.alert_id, at, answer, kill_switch=kill_switch)
+
+    def _answer(self, alert_id: str, at: Millis, answer: Answer, *, kill_switch: bool) -> list[AlertEvent]:
         for channel in (self.floor, self.model):
-            if channel.open is not None and channel.open.alert_id == event.alert_id:
-                return channel.acknowledge(self.subject, at, event.actor, kill_switch=kill_switch)
+            if channel.open is not None and channel.open.alert_id == alert_id:
+                return channel.answer(self.subject, at, answer, kill_switch=kill_switch)
         return []
 
     def correct_floor(
@@ -216,12 +244,15 @@ class AlertBook(msgspec.Struct, array_like=True):
         >>> AlertBook.decode(AlertBook().encode()) == AlertBook()
         True
         """
+        before = _as_before(self)
+        if before is not None:
+            return bytes((BEFORE_LIMITS,)) + _encoder.encode(before)
         return bytes((BOOK_SCHEMA_VERSION,)) + _encoder.encode(self)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read what `encode` wrote; raises `UnreadableBookError`, whose text holds nothing of the data."""
-        if not data or data[0] != BOOK_SCHEMA_VERSION:
+        if not data or data[0] not in (BEFORE_LIMITS, BOOK_SCHEMA_VERSION):
             raise UnreadableBookError(f"schema version {data[0] if data else 'none'}, not {BOOK_SCHEMA_VERSION}")
         try:
             return msgspec.msgpack.decode(data[1:], type=cls)
@@ -229,4 +260,28 @@ class AlertBook(msgspec.Struct, array_like=True):
             raise UnreadableBookError(type(error).__name__) from None
 
 
+_AFTER_ALERT = msgspec.structs.astuple(OpenAlert("model", "", "", 0, "board", ("", "", "", ""), 0, 0))[ALERT_FIELDS:]
+_NO_REVIEW = ReviewDesk()
+
+
+def _as_before(book: AlertBook) -> tuple[Any, ...] | None:
+    """Give a book as schema 2 had it; None where a field that came since says something."""
+    subject = msgspec.structs.astuple(book.subject)
+    if subject[SUBJECT_FIELDS:] != (0,) or book.review != _NO_REVIEW:
+        return None
+    channels: list[tuple[Any, ...]] = []
+    for channel in (book.floor, book.model):
+        alert = None if channel.open is None else msgspec.structs.astuple(channel.open)
+        if alert is not None and alert[ALERT_FIELDS:] != _AFTER_ALERT:
+            return None
+        _, *rest = msgspec.structs.astuple(channel)
+        channels.append((alert and alert[:ALERT_FIELDS], *rest))
+    return subject[:SUBJECT_FIELDS], *channels
+
+
+_ANSWERS: dict[str, Literal["acknowledged", "dismissed", "disagreed"]] = {
+    "agree": "acknowledged",
+    "dismissed": "dismissed",
+    "disagree": "disagreed",
+}
 _encoder = msgspec.msgpack.Encoder()

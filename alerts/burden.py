@@ -21,6 +21,8 @@ import msgspec
 
 from events import MILLIS_PER_HOUR, Millis
 
+MILLIS_PER_DAY = 24 * MILLIS_PER_HOUR
+
 HORIZON_MS = 12 * MILLIS_PER_HOUR
 """The default outcome window (clinical.md, "Outcomes")."""
 QUARTILES_MIN = 2
@@ -48,6 +50,8 @@ class Burden(msgspec.Struct, frozen=True):
     told: int
     """Alerts, and what was told of them again."""
     alerts_per_patient_day: float | None
+    standing_share: float | None
+    """Of the patients' time, how much an alert stood: one that always stands warns of everything and says nothing."""
     by_kind: dict[str, int]
     deteriorations: int
     told_in_advance: int
@@ -89,6 +93,9 @@ def measure_burden(
         alerts=len(alerts),
         told=sum(one.times for one in alerts),
         alerts_per_patient_day=len(alerts) / patient_days if patient_days else None,
+        standing_share=sum(one.until - one.at for one in alerts) / (patient_days * MILLIS_PER_DAY)
+        if patient_days
+        else None,
         by_kind=dict(sorted(Counter(one.kind for one in alerts).items())),
         deteriorations=deteriorations,
         told_in_advance=len(leads),

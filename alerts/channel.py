@@ -1,10 +1,12 @@
 """What the floor's and the model's alerts have in common: one may be open, it can be answered, and it ends.
 
-Owns acknowledgement, escalation, expiry, retraction and transfer of one channel's open alert. Must not know scores:
+Owns answers, escalation, expiry, retraction and transfer of one channel's open alert. Must not know scores:
 what raises and resolves is each channel's own.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +14,17 @@ from alerts.contract import AlertEvent, Disposition, Reason
 from alerts.lifecycle import State
 from alerts.open_alert import Episode, OpenAlert, Saying, Subject, say
 from events import Millis
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What somebody said to an alert: took it, dismissed it with a `code`, or saw it and disagrees."""
+
+    reason: Literal["acknowledged", "dismissed", "disagreed"] = "acknowledged"
+    actor: str = ""
+    """A role or a pseudonym, never a name."""
+    code: str = ""
+    """The coded reason."""
+
 
 WARD = 1
 """Where the ward stands in a place (`alerts.contract.place`)."""
@@ -57,7 +70,7 @@ class Channel(msgspec.Struct, array_like=True):
             return []
         if at >= alert.expires_at:
             return self.expire(subject, at, kill_switch=kill_switch)
-        if alert.escalate_at is None or at < alert.escalate_at:
+        if alert.escalate_at is None or at < max(alert.escalate_at, subject.escalate_from):
             return []
         alert.escalate_at = None
         loudness = self.loudness(kill_switch=kill_switch)
@@ -69,15 +82,19 @@ class Channel(msgspec.Struct, array_like=True):
             return []
         return self.ended(subject, at, "expired", "no_fresh_evidence", kill_switch=kill_switch)
 
-    def acknowledge(self, subject: Subject, at: Millis, actor: str, *, kill_switch: bool) -> list[AlertEvent]:
-        """Let somebody take the open alert; taking it twice says nothing."""
+    def answer(self, subject: Subject, at: Millis, answer: Answer, *, kill_switch: bool) -> list[AlertEvent]:
+        """Let somebody answer the open alert; an answer to what is answered says nothing.
+
+        None ends it: a dismissed alert stands, waits for nobody, and is untaken by the next rise like any other.
+        """
         alert = self.open
         if alert is None or alert.acknowledged:
             return []
         alert.acknowledged = True
         alert.escalate_at = None
         loudness = self.loudness(kill_switch=kill_switch)
-        return [say(alert, subject, at, Saying("acknowledged", "acknowledged", loudness, actor=actor))]
+        saying = Saying("acknowledged", answer.reason, loudness, actor=answer.actor, answer_code=answer.code)
+        return [say(alert, subject, at, saying)]
 
     def transfer(
         self, subject: Subject, at: Millis, place: tuple[str, str, str, str], *, kill_switch: bool

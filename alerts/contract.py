@@ -24,8 +24,9 @@ CONTRACT_VERSION = "1"
 """Raised when a field changes its meaning or goes; a new optional field does not raise it."""
 
 Trigger = Literal["news2_floor", "model"]
-Disposition = Literal["told", "held", "shadow", "board"]
-"""Told to the ward; held by the kill switch; computed by a version in shadow; shown on the board, paging nobody."""
+Disposition = Literal["told", "held", "shadow", "board", "waiting"]
+"""Told to the ward; held by the kill switch; computed by a version in shadow; shown on the board, paging nobody; and
+waiting for room in the ward's budget, shown on the board meanwhile."""
 Reason = Literal[
     "band_rise",
     "new_red",
@@ -48,6 +49,8 @@ Reason = Literal[
     "not_applicable",
     "transferred",
     "acknowledged",
+    "dismissed",
+    "disagreed",
     "unanswered",
     "no_fresh_evidence",
 ]
@@ -149,10 +152,17 @@ class AlertEvent(msgspec.Struct, frozen=True):
     model_version: str
     configuration_hash: str
     actor: str = ""
-    """Who acknowledged: a role or a pseudonym, never a name."""
+    """Who answered: a role or a pseudonym, never a name."""
     limit_reason: str = ""
-    """The code of a clinician's limit in force for this patient, or empty."""
+    """The codes of the clinicians' limits in force for this patient, with commas between, or empty."""
     contract: str = CONTRACT_VERSION
+    answer_code: str = ""
+    """The coded reason of whoever dismissed the alert or disagreed; the JSON has it only where one was given."""
+    waiting_place: int | None = None
+    """Of an event that waits: its place on its ward when it went out, 1 is next; the JSON has it only there."""
+    waited_ms: int | None = None
+    """Of an event that is told after its alert has waited: for how long. Such an event has an id of its own, and the
+    alert and `seq` of the one that waited; the JSON has it only there."""
     former_ward: str | None = None
     """Of an event that moves the alert to another ward: the one it leaves, empty where that was not known. It says who
     must hear of it and is no part of the content: the JSON, and so every digest, is without it."""
@@ -163,6 +173,8 @@ NO_WARD = "-"
 over all partitions."""
 TIME_FIELDS = ("observed_time", "received_time", "expires_at")
 EVIDENCE_TIME_FIELDS = ("event_time",)
+ABSENT_FIELDS = ("waiting_place", "waited_ms")
+"""Left out of the JSON where they say nothing: an event that never waits has the bytes it always had."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -186,11 +198,16 @@ def name_event(alert_id: str, seq: int) -> str:
 
 
 def to_json(event: AlertEvent) -> bytes:
-    """Encode canonically: keys sorted, every field present but `former_ward`, times as ISO 8601, floats in shortest
-    round-trip form.
+    """Encode canonically: keys sorted, every field present but `former_ward`, an empty `answer_code` and what of
+    `ABSENT_FIELDS` is not known, times as ISO 8601, floats in shortest round-trip form.
     """
     document = msgspec.to_builtins(event)
     del document["former_ward"]
+    for field in ABSENT_FIELDS:
+        if document[field] is None:
+            del document[field]
+    if not event.answer_code:
+        del document["answer_code"]
     for field in TIME_FIELDS:
         document[field] = to_iso(document[field])
     for item in document["evidence"]:

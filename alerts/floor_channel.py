@@ -65,7 +65,7 @@ class FloorChannel(Channel, array_like=True):
         self.memory = NO_MEMORY
 
     def loudness(self, *, kill_switch: bool) -> Disposition:
-        """Say it aloud, unless all that was said was the board's."""
+        """Say it aloud, unless all that was said was the board's: who was told of an alert is told of its end."""
         del kill_switch
         return "told" if self.open is None or self.open.was_told else "board"
 
@@ -96,7 +96,8 @@ class FloorChannel(Channel, array_like=True):
         became_episode = self.memory.watch and not finding.memory.watch and finding.memory.rank > 0
         self.memory = finding.memory
         self._renew(alert, scored, finding)
-        if not finding.change:
+        heard_now = self._is_heard_now(alert)
+        if not finding.change and not heard_now:
             return []
         if finding.change in ("resolved", "inputs_usable"):
             loudness = self.loudness(kill_switch=False)
@@ -105,20 +106,28 @@ class FloorChannel(Channel, array_like=True):
         if became_episode:
             # From here on it is held against the score that had a rank, not against the artefact before it.
             alert.raised_at, alert.grounds = scored.at, alert.resting
-        disposition = self._disposition(alert, finding)
-        if finding.change in ("band_rise", "new_red") or (finding.memory.watch and disposition == "told"):
+        disposition = "told" if heard_now else self._disposition(alert, finding)
+        is_news = finding.change in ("band_rise", "new_red") and disposition == "told"
+        if is_news or heard_now or (finding.memory.watch and disposition == "told"):
             # New danger in a taken alert is untaken: the clock of its answer starts again.
-            alert.acknowledged = False
-            alert.escalate_at = scored.at + _answer_within(alert, scored)
+            alert.untake(scored.at, _answer_within(alert, scored))
+        priority = finding.priority if finding.priority != "board" else alert.priority
         saying = Saying(
             "updated",
-            _REASONS[finding.change],
+            _REASONS[finding.change] if finding.change else "now_audible",
             disposition,
-            finding.priority if disposition == "told" else "board",
+            priority if disposition == "told" else "board",
             parameters=finding.parameters,
             evidence=scored.evidence(),
         )
         return [say(alert, subject, scored.at, saying)]
+
+    def _is_heard_now(self, alert: OpenAlert) -> bool:
+        """Whether a limit that kept something from the ward is over, and what it kept still stands."""
+        if alert.quiet or not alert.unheard:
+            return False
+        alert.unheard = False
+        return self.memory.rank > 0 or self.memory.watch == WATCH_WARD
 
     def correct(
         self, subject: Subject, at: Millis, scores: Recomputed, limit: ClinicianLimit | None
@@ -150,7 +159,8 @@ class FloorChannel(Channel, array_like=True):
             return []
         alert.priority = "interrupt" if self.memory.rank == RANK_HIGH else "notify"
         alert.news2 = msgspec.structs.astuple(scores.now)
-        return [say(alert, subject, at, Saying("updated", "correction"))]
+        loudness: Disposition = "board" if alert.quiet else self.loudness(kill_switch=False)
+        return [say(alert, subject, at, Saying("updated", "correction", loudness))]
 
     def _replaced(self, alert: OpenAlert, grounds: Grounds, scores: Recomputed) -> dict[str, int | None]:
         """Give the points now of the parameters whose present reading was changed, None where it left none.
@@ -193,7 +203,7 @@ class FloorChannel(Channel, array_like=True):
         alert.grounds = alert.resting
         disposition = self._disposition(alert, finding)
         if disposition == "told":
-            alert.escalate_at = scored.at + _answer_within(alert, scored)
+            alert.untake(scored.at, _answer_within(alert, scored))
         saying = Saying(
             "raised",
             _REASONS[finding.change],
@@ -208,6 +218,9 @@ class FloorChannel(Channel, array_like=True):
         """Tell all but the board's; that most inputs are in doubt is told aloud once an episode."""
         if finding.priority == "board":
             return "board"
+        if alert.quiet:
+            alert.unheard = True
+            return "board"
         if finding.memory.watch:
             if alert.watch_told:
                 return "board"
@@ -220,6 +233,10 @@ class FloorChannel(Channel, array_like=True):
         alert.news2 = msgspec.structs.astuple(scored.news2)
         alert.place = place(scored.location)
         alert.priority = _standing_priority(finding.memory)
+        alert.quiet = scored.board_only
+        if scored.limit is not None and not finding.memory.watch and finding.memory.rank == 0:
+            # By the limit there is nothing to answer; what rises again is told, and asks anew.
+            alert.escalate_at = None
         observed_time = scored.observed_time()
         is_newer, alert.observed_time = observed_time > alert.observed_time, observed_time
         if is_newer or finding.age_ms:

@@ -11,6 +11,10 @@ exactly once. While it is open its news is `updated`; someone may take it (`ackn
 - `retracted`: it should never have been said; the ground was corrected, withdrawn, merged away or its stay cancelled.
 - `expired`: nobody can say any more; evidence dried up, or the patient left.
 
+A dismissal and a disagreement are answers: they enter `acknowledged` and end nothing. A handover to another ward is
+`updated`, for the alert goes on. An alert escalates once for each thing told of it: a rise starts the clock again, time
+alone does not.
+
 A new emergency within an acknowledged or escalated alert is `updated`, and from there may be acknowledged or escalated
 again: taking the old news is not taking the new. The dead stay dead: what stands after a death is a new alert, of the
 same episode if it follows soon. A state that is entered twice in a row is `updated` only; acknowledging twice changes

@@ -147,8 +147,7 @@ class ModelChannel(Channel, array_like=True):
             # Nobody can answer what nobody heard.
             alert.escalate_at = None
         elif anew:
-            alert.acknowledged = False
-            alert.escalate_at = scored.at + scored.settings.escalate_notify_ms
+            alert.untake(scored.at, scored.settings.escalate_notify_ms)
 
     def _below(self, alert: OpenAlert, scored: ScoredContext, subject: Subject) -> list[AlertEvent]:
         """Count a calm scoring on newer readings; resolve once calm has lasted."""
@@ -182,6 +181,9 @@ class ModelChannel(Channel, array_like=True):
             return []
         self._renew(alert, scored)
         alert.probability, alert.indeterminate, alert.contributions = None, True, ()
+        if last is None or last.filter != "uncertainty":
+            # An interval is told where it is the reason; of a patient unlike all others it says nothing.
+            alert.probability_low = alert.probability_high = None
         loudness = self.loudness(kill_switch=scored.kill_switch)
         return [say(alert, subject, scored.at, Saying("updated", "abstained", loudness, verdicts=scored.verdicts))]
 
@@ -196,6 +198,7 @@ class ModelChannel(Channel, array_like=True):
         alert.indeterminate = False
         if prediction is not None:
             alert.probability = prediction.probability
+            alert.probability_low, alert.probability_high = prediction.low, prediction.high
             alert.contributions = prediction.contributions[:CONTRIBUTIONS_KEPT_MAX]
             alert.model_version = prediction.version
 

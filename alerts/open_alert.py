@@ -42,6 +42,8 @@ class Subject(msgspec.Struct, array_like=True):
     encounter: str = ""
     configuration_hash: str = ""
     limit_reason: str = ""
+    escalate_from: Millis = 0
+    """Nothing escalates before then: a clinician's limit. Of schema 3, as is all that stands last in these structs."""
 
 
 class Episode(msgspec.Struct, array_like=True, frozen=True):
@@ -95,16 +97,28 @@ class OpenAlert(msgspec.Struct, array_like=True):
     horizon_h: int | None = None
     contributions: tuple[tuple[str, float], ...] = ()
     model_version: str = ""
+    quiet: bool = False
+    """Whether a clinician's limit keeps it on the board."""
+    unheard: bool = False
+    """Whether such a limit kept from the ward what it would have been told."""
+    probability_low: float | None = None
+    probability_high: float | None = None
+    """The interval around the probability; where that is indeterminate, why it is."""
 
-    @property
-    def next_deadline(self) -> Millis:
-        """The first moment at which time alone changes something."""
+    def next_deadline(self, escalate_from: Millis) -> Millis:
+        """Give the first moment at which time alone changes something; nothing escalates before `escalate_from`."""
         deadline = self.expires_at
-        if self.escalate_at is not None and self.escalate_at < deadline:
-            deadline = self.escalate_at
+        if self.escalate_at is not None and max(self.escalate_at, escalate_from) < deadline:
+            deadline = max(self.escalate_at, escalate_from)
         if self.review_at is not None and self.review_at < deadline:
             deadline = self.review_at
         return deadline
+
+    def untake(self, at: Millis, within: Millis) -> None:
+        """Ask for an answer to new danger, within a time. What was due before stays due: to worsen is no answer."""
+        due = at + within
+        self.escalate_at = due if self.escalate_at is None else min(self.escalate_at, due)
+        self.acknowledged = False
 
 
 def begin(trigger: Trigger, past: Episode | None, scored: ScoredContext) -> tuple[str, str, int]:
@@ -128,6 +142,7 @@ class Saying(msgspec.Struct, frozen=True):
     verdicts: tuple[Verdict, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     actor: str = ""
+    answer_code: str = ""
     former_ward: str | None = None
 
 
@@ -163,8 +178,8 @@ def say(alert: OpenAlert, subject: Subject, at: Millis, saying: Saying) -> Alert
         age_ms=max(0, at - alert.evidence_time),
         news2=None if alert.news2 is None else News2Summary(*alert.news2),
         probability=alert.probability,
-        probability_low=None,
-        probability_high=None,
+        probability_low=alert.probability_low,
+        probability_high=alert.probability_high,
         indeterminate=alert.indeterminate,
         horizon_h=alert.horizon_h,
         contributions=tuple(Contribution(feature, value) for feature, value in alert.contributions),
@@ -172,6 +187,7 @@ def say(alert: OpenAlert, subject: Subject, at: Millis, saying: Saying) -> Alert
         verdicts=saying.verdicts,
         evidence=saying.evidence,
         actor=saying.actor,
+        answer_code=saying.answer_code,
         model_version=alert.model_version,
         configuration_hash=subject.configuration_hash,
         limit_reason=subject.limit_reason,

@@ -57,6 +57,12 @@ class ScoredContext(msgspec.Struct, frozen=True):
     """Whether the patient was discharged and nothing in this envelope is true of a time after that: nobody is there."""
     further_evidence: Callable[[], tuple[Evidence, ...]] | None = None
     """Gives what else the model's alert rests on (laboratory values), if the caller can say."""
+    board_only: bool = False
+    """Whether a clinician's limit keeps what the floor finds on the board."""
+    escalate_from: Millis = 0
+    """Nothing escalates before then: a clinician's limit."""
+    limit_reason: str = ""
+    """The codes of all limits in force; those of `limit` alone where it is empty."""
 
     def evidence(self) -> tuple[Evidence, ...]:
         """Cite what NEWS2 rests on."""

@@ -174,8 +174,9 @@ HEAD = """# Alert burden, measured
 Written by `make burden`; do not edit. All rules are measured by one yardstick (`alerts/burden.py`): what was told
 aloud, to whom, until when it stood, and what then happened. A deterioration is *told in advance* if an alert of its
 patient stood at any time within 12 h before it; *PPV* is the share of alerts that a deterioration follows within 12 h;
-*told* counts an alert and each time it was told again. NEWS2 alone and the model without filters speak as their score
-reaches the level, and again after it fell below.
+*told* counts an alert and each time it was told again: nobody answers in a replay, so everything is told again and
+escalated as on a ward that never does; *standing* is the share of the patients' time in which an alert stood. NEWS2 alone
+and the model without filters speak as their score reaches the level, and again after it fell below.
 """
 COLUMNS = (
     "rule",
@@ -200,6 +201,7 @@ def table(burdens: Mapping[str, Burden]) -> list[str]:
             f"{one.alerts:,}",
             "" if one.alerts_per_patient_day is None else f"{one.alerts_per_patient_day:.3f}",
             f"{one.told:,}",
+            "" if one.standing_share is None else f"{one.standing_share:.0%}",
             f"{one.told_in_advance} of {one.deteriorations}{share}",
             lead,
             "" if one.ppv is None else f"{one.ppv:.1%}",
@@ -240,7 +242,8 @@ def together(runs: list[Run]) -> list[str]:
         lines.append(
             f"**Aim** (model channel alone, at the sensitivity of NEWS2 5 or more, at most half its alerts): "
             f"{model.sensitivity:.1%} beside {news2.sensitivity:.1%} with {ratio:.2f} of its alerts: "
-            f"{'reached' if reached else 'not reached'}."
+            f"{'reached' if reached else 'not reached'}. By what is told in all, again and again, it is "
+            f"{model.told / news2.told:.2f}."
         )
     return lines
 
@@ -266,7 +269,7 @@ def main() -> int:
         run, threshold = of_icu(data, chosen.every)
         runs["icu"] = run
         page += [
-            f"## ICU data: PhysioNet 2019, hospital A, each {chosen.every}th stay; sepsis",
+            f"## ICU data: PhysioNet 2019, hospital A, {'all stays' if chosen.every == 1 else f'each {chosen.every}th stay'}; sepsis",
             "",
             f"The version is trained on the earlier {TRAINED_SHARE:.0%} of the stays; its threshold, {threshold:.4f}, "
             "is where it warned of more deteriorations there than NEWS2 5 or more did, by a standard error.",

@@ -281,6 +281,8 @@ def main() -> int:
     # A run that is told to stop ends its broker, its Redis and its workers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results: list[dict[str, Any]] = []
+    if chosen.folder is not None:
+        chosen.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as made:
         bench = Bench(Path(made), chosen)
         installation = bench.installation

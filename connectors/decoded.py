@@ -1,7 +1,7 @@
 """What a codec hands on: a decoded message whose people are still the sender's identifiers, or a refusal.
 
-Owns the two result types shared by the HL7 v2 and FHIR codecs, and the named reasons of refusal. Must not know patient
-keys: resolving an identifier to a patient is the pipeline's [parse] step.
+Owns the two result types shared by the HL7 v2 and FHIR codecs, and the named reasons of refusal. Must not know how an
+identifier is resolved to a patient key: that is the pipeline's [parse] step.
 """
 
 from __future__ import annotations
@@ -34,6 +34,14 @@ class RefusalReason(StrEnum):
     INVALID_TIME = "invalid_time"
     FUTURE_TIME = "future_time"
     TOO_MANY_EVENTS = "too_many_events"
+    UNAUTHORISED = "unauthorised"
+    """Of an act, as the ones below: nobody we know stands behind it."""
+    FORGED = "forged"
+    """Its signature is another's, or of other content."""
+    NOT_ENTITLED = "not_entitled"
+    """We know who it is, and he may not do this, or not there."""
+    LATE = "late"
+    """It comes too long after it was decided."""
 
 
 class Identifier(msgspec.Struct, frozen=True):
@@ -90,6 +98,8 @@ class Decoded(msgspec.Struct, frozen=True):
     """Counted oddities survived by a declared rule (`obx2_empty`, `local_time_ambiguous`), not reasons to refuse."""
     parted: tuple[Identifier, ...] = ()
     """The identifiers of somebody who is not `subject`, though a merge said so (A37's second PID, A45's PID)."""
+    patient: str = ""
+    """The patient key, where the message names that itself: an act answers an alert, which has it."""
 
     @property
     def part_hashes(self) -> tuple[bytes, ...]:

@@ -1,4 +1,4 @@
-"""Signatures of model versions: Ed25519 (RFC 8032), by keys that a site makes itself.
+"""Signatures of model versions and of acts: Ed25519 (RFC 8032), by keys that a site makes itself.
 
 Owns keys, signing and checking. Must not know what is signed beyond its bytes, where a signature travels, or who holds
 a key. A private key is a PEM file without a pass phrase and belongs on the machine of who signs, never on a worker's;
@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 DOMAIN = b"wardstream model version 1\n"
-"""Stands before what is signed: a signature on anything else can never pass for one on a version."""
+"""Stands before what is signed: a signature on anything else can never pass for one on a version. What else is signed
+has a domain of its own (`connectors.acts.door`)."""
 KEY_ID_DIGITS = 16
 """Of the SHA-256 of the raw public key: tells the keys of one site apart. It is no secret and proves nothing."""
 PUBLIC_KEY_BYTES = 32
@@ -82,7 +83,7 @@ def key_id(public: str) -> str:
     return sha256(bytes.fromhex(public)).hexdigest()[:KEY_ID_DIGITS]
 
 
-def sign(private_pem: bytes, content: bytes) -> Signature:
+def sign(private_pem: bytes, content: bytes, *, domain: bytes = DOMAIN) -> Signature:
     """Sign content; raises `SigningKeyError`.
 
     >>> pair = generate_key()
@@ -90,10 +91,10 @@ def sign(private_pem: bytes, content: bytes) -> Signature:
     True
     """
     key = _private(private_pem)
-    return Signature(key_id(_public(key)), key.sign(DOMAIN + content).hex())
+    return Signature(key_id(_public(key)), key.sign(domain + content).hex())
 
 
-def verify(trusted: Iterable[str], content: bytes, signature: Signature | None) -> str:
+def verify(trusted: Iterable[str], content: bytes, signature: Signature | None, *, domain: bytes = DOMAIN) -> str:
     """Give the id of the trusted key that signed this content; raises `SignatureError`.
 
     `trusted` are public keys in hexadecimal. Every one of them that has the signature's key id is tried.
@@ -109,7 +110,7 @@ def verify(trusted: Iterable[str], content: bytes, signature: Signature | None) 
         raise SignatureError("wrong_signature", "its signature is no hexadecimal") from None
     for public in known:
         try:
-            Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(raw, DOMAIN + content)
+            Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(raw, domain + content)
         except InvalidSignature:
             continue
         return signature.key_id

@@ -129,6 +129,8 @@ class Tick(msgspec.Struct, frozen=True, omit_defaults=True, tag="tick", gc=False
     """Time passed. Timers fire on ticks, so that replay fires them where live did."""
 
     event_time: Millis
+    behind: bool = False
+    """Until now records may have waited before the log, or nobody listened: nobody's silence is told by it."""
 
 
 ControlEvent = (

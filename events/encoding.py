@@ -13,7 +13,12 @@ import msgspec
 from events.envelope import Envelope
 
 ENVELOPE_BYTES_MAX = 4 * 1024 * 1024
-"""A longer record is refused: no ward message that we accept (1 MiB at the most) grows past this."""
+"""The longest that is made of a message: no ward message that we accept (1 MiB at the most) grows past this."""
+PASSED_ON_BYTES = 16 * 1024
+"""What a record of that length may have grown by when it comes to its last reader: each time it is passed on from a
+retired key its count is written and a key of 32 letters added, `stream.merging.HOPS_MAX` times at the most."""
+READ_BYTES_MAX = ENVELOPE_BYTES_MAX + PASSED_ON_BYTES
+"""A longer record is refused. A reader takes more than the first hand may write, or what is passed on would be lost."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(Envelope)
@@ -38,8 +43,8 @@ def decode_envelope(data: bytes) -> Envelope:
 
     The error's text never holds the data itself.
     """
-    if len(data) > ENVELOPE_BYTES_MAX:
-        raise UndecodableEnvelopeError(f"{len(data)} bytes, more than {ENVELOPE_BYTES_MAX}")
+    if len(data) > READ_BYTES_MAX:
+        raise UndecodableEnvelopeError(f"{len(data)} bytes, more than {READ_BYTES_MAX}")
     try:
         return _decoder.decode(data)
     except RecursionError:

@@ -30,7 +30,10 @@ from events.control import (
     Configuration,
     Feedback,
     KillSwitch,
+    Limit,
     Promotion,
+    Review,
+    Standing,
     Tick,
 )
 from events.times import Millis
@@ -51,7 +54,10 @@ Event = (
     | Outcome
     | Acknowledgement
     | Feedback
+    | Review
+    | Limit
     | Promotion
+    | Standing
     | Configuration
     | KillSwitch
     | Availability

@@ -27,7 +27,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     """One scored moment of one patient, as the chain sees it. Times are milliseconds, ages are years.
 
     `prediction` is None where no model version is loaded. `admitted` is what the feed said last; `discharged_time` is
-    None unless a discharge was seen. `model_alert_open` and `told` come from the patient's alert book.
+    None unless a discharge was seen. `model_alert_open`, `told` and `reviewed_until` are of the patient's alert book.
     """
 
     at: Millis
@@ -45,3 +45,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     deceased: bool = False
     model_alert_open: bool = False
     told: Told | None = None
+    reviewed_until: Millis | None = None
+    """A clinician reviewed a deferred score of this patient: until then, being unlike keeps nothing back."""
+    pregnant: bool = False
+    """By a clinician's limit in force, as the next."""
+    end_of_life: bool = False

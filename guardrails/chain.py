@@ -2,8 +2,6 @@
 
 Owns the order and the reading of its verdicts. Must not know any alert. Adding a filter is a file and a line here. The
 chain speaks for the model's scores only; the NEWS2 floor (`guardrails.floor`) never comes through it.
-
-Places 4 and 5 of the design (out of distribution, uncertainty) stand between scope and version status once built.
 """
 
 from __future__ import annotations
@@ -13,16 +11,18 @@ from typing import Literal, Protocol
 from guardrails.candidate import Candidate
 from guardrails.delivery import Delivery
 from guardrails.freshness import Freshness
+from guardrails.out_of_distribution import OutOfDistribution
 from guardrails.plausibility import Plausibility
 from guardrails.refractory import Refractory
 from guardrails.scope import Scope
 from guardrails.threshold import Threshold
+from guardrails.uncertainty import Uncertainty
 from guardrails.verdict import Verdict
 from guardrails.version_status import VersionStatus
 
 
 class Filter(Protocol):
-    """One filter: a name, the reasons it may give, and one pure method."""
+    """One filter: a name, the reasons it may give, how it judges, what of it is configured, and one pure method."""
 
     @property
     def name(self) -> str:
@@ -32,6 +32,14 @@ class Filter(Protocol):
     def REASONS(self) -> tuple[str, ...]:  # noqa: N802 - a constant of each filter's class, read through the protocol
         """Every reason it may ever give."""
 
+    @property
+    def METHOD(self) -> tuple[str, str]:  # noqa: N802 - as `REASONS`
+        """How it judges, and the source of that."""
+
+    @property
+    def KEYS(self) -> tuple[str, ...]:  # noqa: N802 - as `REASONS`
+        """The keys of `GuardrailSettings` that it reads."""
+
     def check(self, candidate: Candidate) -> Verdict:
         """Judge one candidate."""
 
@@ -40,6 +48,8 @@ CHAIN: tuple[Filter, ...] = (
     Plausibility(),
     Freshness(),
     Scope(),
+    OutOfDistribution(),
+    Uncertainty(),
     VersionStatus(),
     Threshold(),
     Refractory(),
@@ -47,7 +57,8 @@ CHAIN: tuple[Filter, ...] = (
 )
 
 Decision = Literal["tell", "shadow", "hold", "same_episode", "below_threshold", "withheld"]
-"""What the verdicts come to: told; published in shadow; held by the kill switch; already known; too low; not said."""
+"""What the verdicts come to: told; published in shadow; held by the kill switch or as the version is held; already
+known; too low; not said."""
 
 _CHECKS = tuple(one.check for one in CHAIN)
 
@@ -99,10 +110,8 @@ def decision(verdicts: tuple[Verdict, ...]) -> Decision:
         return _SUPPRESSED.get(last.filter, "withheld")
     if not last.proceeds:
         return "withheld"
-    for verdict in verdicts:
-        if verdict.reason == "shadow":
-            return "shadow"
-    return "tell"
+    reasons = [verdict.reason for verdict in verdicts]
+    return "hold" if "held" in reasons else "shadow" if "shadow" in reasons else "tell"
 
 
 def raises(verdicts: tuple[Verdict, ...]) -> bool:

@@ -2,12 +2,19 @@
 
 Owns the settings of the model's filters and their validation. Must not know where the text lies. Nothing here reaches
 the NEWS2 floor: its limits are constants of `guardrails.floor`, changed only by a clinician's own recorded limit.
+
+A threshold is declared by itself (`raise_at`, `clear_at`) or by what it follows from (`cost_of_miss`,
+`cost_of_false_alarm`): for everybody, for a ward, for a version, or for a ward under a version. The most particular
+declaration counts, a ward's before a version's, for what a miss costs is the ward's to say. Each is whole, so that
+nothing is inherited into a contradiction, and none says both.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,6 +27,19 @@ RISE_STEP_DEFAULT = 0.1
 MIN_FRESH_DEFAULT = 4
 """Of the seven NEWS2 parameters: with fewer, most of what the model was fitted on would be imputed."""
 NEWS2_PARAMETERS = 7
+CLEAR_SHARE = 0.7
+"""Where costs are declared, an alert is let go below this share of the threshold: as the model cards recommend it."""
+
+LEVEL_DECIMALS = 6
+"""A level that follows from costs is as fine as the probability it is held against (models/scorer.py)."""
+
+Standing = Literal["good", "held", "demoted"]
+"""How a version stands: it may speak; it is computed and published and not told; NEWS2 alone."""
+STANDINGS: tuple[Standing, ...] = ("good", "held", "demoted")
+"""From the best to the worst."""
+
+VERSION_ID = re.compile(r"[0-9a-f]{12}")
+"""As models/version.py makes it of the content's hash."""
 
 
 class ConfigurationError(ValueError):
@@ -31,15 +51,28 @@ class ConfigurationError(ValueError):
 
 
 class WardThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A ward's own thresholds: both stated, so that neither is inherited into contradiction."""
+    """Thresholds of a ward's own: both levels, or both costs that they follow from."""
 
-    raise_at: float
-    clear_at: float
+    raise_at: float | None = None
+    clear_at: float | None = None
+    cost_of_miss: float | None = None
+    cost_of_false_alarm: float | None = None
+
+
+class VersionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds under one model version: its own thresholds, its wards' under it, and how it stands."""
+
+    raise_at: float | None = None
+    clear_at: float | None = None
+    cost_of_miss: float | None = None
+    cost_of_false_alarm: float | None = None
+    wards: dict[str, WardThresholds] = {}
+    standing: Standing = "good"
+    """Worse than good, it holds the version back, whatever the log says; better than the log's, it changes nothing."""
 
 
 class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the operator declares. `raise_at` and `clear_at` are probabilities and have no default: they follow from a
-    declared cost of a miss and of a false alarm, and belong to a version.
+    """What the operator declares. Thresholds have no default: levels (probabilities) or costs, either for everybody.
 
     Raises `ConfigurationError` naming the key.
 
@@ -49,8 +82,8 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     guardrails.configuration.ConfigurationError: clear_at: 0.6 is above raise_at 0.5; it would clear as it is raised
     """
 
-    raise_at: float
-    clear_at: float
+    raise_at: float | None = None
+    clear_at: float | None = None
     refractory_ms: int = REFRACTORY_MS_DEFAULT
     rise_step: float = RISE_STEP_DEFAULT
     min_fresh: int = MIN_FRESH_DEFAULT
@@ -60,12 +93,25 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     kill_switch: bool = False
     """True cuts the model's voice; the NEWS2 floor speaks on."""
     wards: dict[str, WardThresholds] = {}
+    cost_of_miss: float | None = None
+    """What a missed deterioration costs, in any unit; instead of `raise_at` and `clear_at`."""
+    cost_of_false_alarm: float | None = None
+    """What a false alarm costs, in the same unit."""
+    versions: dict[str, VersionSettings] = {}
+    """By a version's id, as `wardstream models list` has it."""
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
-        _check_thresholds("", self.raise_at, self.clear_at)
+        _check_levels("", self, needed=True)
         for ward in sorted(self.wards):
-            _check_thresholds(f"wards.{ward}.", self.wards[ward].raise_at, self.wards[ward].clear_at)
+            _check_levels(f"wards.{ward}.", self.wards[ward], needed=True)
+        for name in sorted(self.versions):
+            version = self.versions[name]
+            if not VERSION_ID.fullmatch(name):
+                raise ConfigurationError(f"versions.{name}", "is no version's id: 12 hexadecimal digits")
+            _check_levels(f"versions.{name}.", version, needed=False)
+            for ward in sorted(version.wards):
+                _check_levels(f"versions.{name}.wards.{ward}.", version.wards[ward], needed=True)
         if self.refractory_ms < 0:
             raise ConfigurationError("refractory_ms", f"{self.refractory_ms} is negative")
         if not 0.0 < self.rise_step <= 1.0:
@@ -73,14 +119,47 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if not 0 <= self.min_fresh <= NEWS2_PARAMETERS:
             raise ConfigurationError("min_fresh", f"{self.min_fresh} is not within 0 and {NEWS2_PARAMETERS}")
 
-    def thresholds_of(self, ward: str) -> tuple[float, float]:
-        """Give the probabilities at which a ward's alert is raised and let go: its own, else everybody's.
+    def thresholds_of(self, ward: str, version: str = "") -> tuple[float, float]:
+        """Give the probabilities at which a ward's alert is raised and let go under a version.
 
         >>> GuardrailSettings(raise_at=0.5, clear_at=0.4).thresholds_of("W1")
         (0.5, 0.4)
+        >>> GuardrailSettings(cost_of_miss=9.0, cost_of_false_alarm=1.0).thresholds_of("W1")
+        (0.1, 0.07)
         """
-        thresholds = self.wards.get(ward, self) if self.wards else self
-        return thresholds.raise_at, thresholds.clear_at
+        own = self.versions.get(version) if self.versions else None
+        if own is not None and ward in own.wards:
+            return _levels(own.wards[ward])
+        if self.wards and ward in self.wards:
+            return _levels(self.wards[ward])
+        return _levels(self if own is None or _declares_nothing(own) else own)
+
+    def standing_of(self, version: str) -> Standing:
+        """Say how a version stands.
+
+        >>> GuardrailSettings(raise_at=0.5, clear_at=0.4).standing_of("4f1c02aa91be")
+        'good'
+        """
+        own = self.versions.get(version) if self.versions else None
+        return "good" if own is None else own.standing
+
+    def silences(self, version: str) -> bool:
+        """Whether nothing that this version says is told: the kill switch, or the version is held."""
+        return self.kill_switch or self.standing_of(version) == "held"
+
+    def with_standing(self, version: str, standing: Standing) -> GuardrailSettings:
+        """Give the settings with a version standing so; what it stood worse by stays.
+
+        >>> GuardrailSettings(raise_at=0.5, clear_at=0.4).with_standing("4f1c02aa91be", "held").silences("4f1c02aa91be")
+        True
+        """
+        before = self.versions.get(version, VersionSettings())
+        worst = max(before.standing, standing, key=STANDINGS.index)
+        if worst == before.standing:
+            return self
+        return msgspec.structs.replace(
+            self, versions={**self.versions, version: msgspec.structs.replace(before, standing=worst)}
+        )
 
     def with_kill_switch(self, *, engaged: bool) -> GuardrailSettings:
         """Give the settings with the model's voice cut or given back.
@@ -99,14 +178,60 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         return msgspec.structs.replace(self, shadow=shadow)
 
 
-def _check_thresholds(prefix: str, raise_at: float, clear_at: float) -> None:
-    for key, value in (("raise_at", raise_at), ("clear_at", clear_at)):
-        if not 0.0 < value <= 1.0:
+_Levels = WardThresholds | VersionSettings | GuardrailSettings
+
+
+def threshold_of(cost_of_miss: float, cost_of_false_alarm: float) -> float:
+    """Give the probability at which telling costs as much as staying silent, for a calibrated model.
+
+    Silence costs p * cost_of_miss, telling (1 - p) * cost_of_false_alarm (Elkan 2001).
+
+    >>> threshold_of(24.0, 1.0)
+    0.04
+    """
+    return cost_of_false_alarm / (cost_of_false_alarm + cost_of_miss)
+
+
+def _levels(declared: _Levels) -> tuple[float, float]:
+    if declared.raise_at is not None and declared.clear_at is not None:
+        return declared.raise_at, declared.clear_at
+    assert declared.cost_of_miss is not None, "checked when it was declared"
+    assert declared.cost_of_false_alarm is not None, "checked when it was declared"
+    raise_at = threshold_of(declared.cost_of_miss, declared.cost_of_false_alarm)
+    return round(raise_at, LEVEL_DECIMALS), round(raise_at * CLEAR_SHARE, LEVEL_DECIMALS)
+
+
+def _declares_nothing(declared: _Levels) -> bool:
+    return declared.raise_at is None and declared.cost_of_miss is None
+
+
+def _check_levels(prefix: str, declared: _Levels, *, needed: bool) -> None:
+    """Refuse a declaration that is missing, half, double or contradictory, by the key at fault."""
+    levels = {"raise_at": declared.raise_at, "clear_at": declared.clear_at}
+    costs = {"cost_of_miss": declared.cost_of_miss, "cost_of_false_alarm": declared.cost_of_false_alarm}
+    given = [key for key, value in (levels | costs).items() if value is not None]
+    if not given:
+        if needed:
+            raise ConfigurationError(f"{prefix}raise_at", "is missing (with clear_at; or declare the two costs)")
+        return
+    kind, other = (levels, costs) if given[0] in levels else (costs, levels)
+    for key, value in other.items():
+        if value is not None:
+            raise ConfigurationError(prefix + key, f"stands beside {given[0]}: declare levels or costs, not both")
+    for key, value in kind.items():
+        if value is None:
+            raise ConfigurationError(prefix + key, "is missing")
+        if kind is costs and not 0.0 < value < math.inf:
+            raise ConfigurationError(prefix + key, f"{value} is no cost above 0")
+        if kind is levels and not 0.0 < value <= 1.0:
             raise ConfigurationError(prefix + key, f"{value} is not a probability within (0, 1]")
+    raise_at, clear_at = _levels(declared)
     if clear_at > raise_at:
         raise ConfigurationError(
             f"{prefix}clear_at", f"{clear_at} is above raise_at {raise_at}; it would clear as it is raised"
         )
+    if not clear_at > 0.0:
+        raise ConfigurationError(f"{prefix}cost_of_miss", "is so high beside a false alarm that everything is raised")
 
 
 def read_settings(document: Mapping[str, Any]) -> GuardrailSettings:
@@ -119,19 +244,15 @@ def read_settings(document: Mapping[str, Any]) -> GuardrailSettings:
     ...
     guardrails.configuration.ConfigurationError: clear_at: is missing
     """
-    for key in ("raise_at", "clear_at"):
-        if key not in document:
-            raise ConfigurationError(key, "is missing")
     for key in document:
         if key not in GuardrailSettings.__struct_fields__:
             raise ConfigurationError(key, "is not a known key")
     # Key by key first, so that a wrong type is named by its key; contradictions are `__post_init__`'s.
+    fields = {}
     for field in msgspec.structs.fields(GuardrailSettings):
         if field.name in document:
             try:
-                msgspec.convert(document[field.name], field.type)
+                fields[field.name] = msgspec.convert(document[field.name], field.type)
             except msgspec.ValidationError as error:
                 raise ConfigurationError(field.name, str(error)) from None
-    fields = dict(document)
-    fields["wards"] = msgspec.convert(fields.get("wards", {}), dict[str, WardThresholds])
     return GuardrailSettings(**fields)

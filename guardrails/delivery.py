@@ -15,6 +15,8 @@ class Delivery:
 
     name = "delivery"
     REASONS = ("open", "kill_switch")
+    METHOD = ("a person's decision, at once; what is held is published as held", "design section 3")
+    KEYS = ("kill_switch",)
 
     _PASS = Verdict(name, "pass", "open")
     _KILLED = Verdict(name, "suppress", "kill_switch")

@@ -16,6 +16,8 @@ class Freshness:
 
     name = "freshness"
     REASONS = ("fresh", "some_missing", "too_little_fresh_evidence")
+    METHOD = ("count of NEWS2 parameters within their maximum age (catalogue)", "RCP 2017; Metitiri et al. 2023")
+    KEYS = ("min_fresh",)
 
     _PASS = Verdict(name, "pass", "fresh")
     _SOME = Verdict(name, "annotate", "some_missing")

@@ -15,6 +15,8 @@ class Plausibility:
 
     name = "plausibility"
     REASONS = ("plausible", "quarantined_input")
+    METHOD = ("limits and units of the catalogue; quarantined values are left out and named", "docs/catalogue.md")
+    KEYS: tuple[str, ...] = ()
 
     _PASS = Verdict(name, "pass", "plausible")
 

@@ -16,6 +16,8 @@ class Refractory:
 
     name = "refractory"
     REASONS = ("first", "first_audible", "risen", "refractory_over", "same_episode")
+    METHOD = ("one episode is told once, again after the refractory time or a rise of its probability", "RCP 2017")
+    KEYS = ("refractory_ms", "rise_step", "shadow", "kill_switch", "versions")
 
     _FIRST = Verdict(name, "pass", "first")
     _AUDIBLE = Verdict(name, "pass", "first_audible")
@@ -29,9 +31,10 @@ class Refractory:
         if told is None:
             return self._FIRST
         settings = candidate.settings
-        if told.silent and not (settings.kill_switch or settings.shadow):
-            return self._AUDIBLE
         prediction = candidate.prediction
+        version = "" if prediction is None else prediction.version
+        if told.silent and not (settings.shadow or settings.silences(version)):
+            return self._AUDIBLE
         probability = None if prediction is None else prediction.probability
         if probability is not None and probability >= told.probability + settings.rise_step:
             return self._RISEN

@@ -1,7 +1,7 @@
 """Filter 7, threshold with hysteresis: a risk is raised at one level and let go at a lower one.
 
-Owns the comparison, per ward. Must not know where the levels come from. Without the second level a risk that hovers at
-the first would raise and resolve at every reading.
+Owns the comparison, per ward and version. Must not know where the levels come from. Without the second level a risk
+that hovers at the first would raise and resolve at every reading.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ class Threshold:
 
     name = "threshold"
     REASONS = ("at_or_above", "held_open", "below_threshold")
+    METHOD = (
+        "two levels with hysteresis, declared or from declared costs: false alarm / (false alarm + miss)",
+        "Elkan 2001",
+    )
+    KEYS = ("raise_at", "clear_at", "cost_of_miss", "cost_of_false_alarm", "wards", "versions")
 
     _PASS = Verdict(name, "pass", "at_or_above")
     _HELD = Verdict(name, "pass", "held_open")
@@ -24,9 +29,9 @@ class Threshold:
         """Compare; what is no number is never at or above anything."""
         prediction = candidate.prediction
         probability = None if prediction is None else prediction.probability
-        if probability is None:
+        if prediction is None or probability is None:
             return self._BELOW
-        raise_at, clear_at = candidate.settings.thresholds_of(candidate.ward)
+        raise_at, clear_at = candidate.settings.thresholds_of(candidate.ward, prediction.version)
         if probability >= raise_at:
             return self._PASS
         if candidate.model_alert_open and probability >= clear_at:

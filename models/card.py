@@ -12,6 +12,18 @@ from models.version import ModelVersion
 WEIGHTS_SHOWN = 15
 """The heaviest inputs, by logits a standard deviation: what the version listens to at all."""
 
+_HELD_BACK = {
+    "held_back_rows": "rows held back",
+    "held_back_positives": "of them followed by the outcome",
+    "held_back_patients": "patients",
+    "unlike_share_without_outcome": "called unlike by mistake, of those without the outcome",
+    "unlike_share_with_outcome": "called unlike by mistake, of those with the outcome",
+    "interval_agreement": "rows whose interval agrees with what was found",
+    "indeterminate_share": "indeterminate at the recommended threshold",
+    "indeterminate_share_of_raised": "indeterminate, of those at or above it",
+}
+"""Measured by models/holding.py."""
+
 _FIGURES = {
     "prequential_rows": "scores evaluated",
     "prequential_positives": "of them followed by the outcome",
@@ -59,6 +71,7 @@ def model_card(version: ModelVersion) -> str:
         f"| code version | {lineage.code_version or 'not recorded'} |",
         "",
         *_evaluation(version),
+        *_limits(version),
         "## Recommended use of the number",
         "",
         f"Tell at {version.threshold:.4f} or above, release below {version.threshold_release:.4f}: the point at which",
@@ -97,7 +110,7 @@ def _time(instant: Millis | None) -> str:
 
 
 def _evaluation(version: ModelVersion) -> list[str]:
-    measured = version.lineage.evaluation
+    measured = {name: value for name, value in version.lineage.evaluation.items() if name not in _HELD_BACK}
     if not measured:
         return ["No figures were recorded.", ""]
     lines = [
@@ -111,6 +124,40 @@ def _evaluation(version: ModelVersion) -> list[str]:
         value = measured[name]
         lines.append(f"| {_FIGURES.get(name, name.replace('_', ' '))} | {'undefined' if value is None else value} |")
     return [*lines, ""]
+
+
+def _limits(version: ModelVersion) -> list[str]:
+    """Say what the version knows of its own limits, and how that was measured."""
+    lines = ["## What it says of its own limits", ""]
+    if version.likeness is None:
+        lines += ["No summary of what it was made on: a patient unlike all it has seen is not noticed.", ""]
+    else:
+        shapes = " and ".join(
+            f"{shape.rows} learned rows {'with' if shape.label else 'without'} the outcome"
+            f" (limit from {shape.held_back} held back, stated false rate {shape.false_rate:.2%})"
+            for shape in version.likeness.shapes
+        )
+        lines += [f"Unlike: beyond the limit of {shapes}, by {', '.join(version.likeness.inputs)}.", ""]
+    if version.venn is None:
+        lines += ["No intervals: it cannot say where it is unsure.", ""]
+    else:
+        lines += [
+            f"Intervals of {version.venn.coverage:.0%} in {len(version.venn.categories)} ranges of its probability.",
+            "",
+            "| given a probability below | rows held back | patients | with the outcome | interval |",
+            "|---|---|---|---|---|",
+        ]
+        for edge, category in zip((*version.venn.edges, 1.0), version.venn.categories, strict=True):
+            share = f"{category.positives / category.rows:.2%}" if category.rows else ""
+            interval = f"{category.low:.2%} to {category.high:.2%}"
+            lines.append(f"| {edge:g} | {category.rows} | {category.patients} | {share} | {interval} |")
+        lines.append("")
+    measured = [(name, version.lineage.evaluation[name]) for name in _HELD_BACK if name in version.lineage.evaluation]
+    if measured:
+        lines += ["Measured on patients that shaped none of what they were measured with:", "", "| | |", "|---|---|"]
+        lines += [f"| {_HELD_BACK[name]} | {'undefined' if value is None else value} |" for name, value in measured]
+        lines.append("")
+    return lines
 
 
 def _weights(version: ModelVersion) -> list[str]:

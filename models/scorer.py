@@ -3,6 +3,10 @@
 Owns the arithmetic of the hot path. Must not know River: it is held to River's own `predict_proba_one` within 1e-12 by
 models/checks.py. Must not know what is done with a probability.
 
+Beside the probability a version of format 2 gives its interval (models/venn.py) and how unlike the row is
+(models/likeness.py). A bug in here costs a patient the model's word and nothing else: it becomes a prediction that says
+`model_failed`, for the same record carries NEWS2, which must be told.
+
 Scaling, clipping and weighting are folded into one multiplication an input when the scorer is built: within the clip's
 range an input contributes (x - mean) * (weight / deviation), outside it the contribution at the edge, and a missing one
 nothing, since the mean is what stands in for it. Plain lists: at 75 inputs numpy's conversion alone costs more.
@@ -18,6 +22,7 @@ import msgspec
 from events import Millis
 from features.state import PatientState
 from models.inputs import clinical_vector
+from models.likeness import Distances
 from models.news2 import News2
 from models.rows import MAGNITUDE_MAX
 from models.version import ModelVersion
@@ -43,7 +48,20 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     were not asked for (`Scorer.score`)."""
     version: str
     reason: str = ""
-    """Why there is no probability: `no_usable_input`, `not_finite`, `out_of_bounds` or `wrong_length`."""
+    """Why there is no probability: `no_usable_input`, `not_finite`, `out_of_bounds`, `wrong_length`, or
+    `model_failed` and the kind of error."""
+    low: float | None = None
+    high: float | None = None
+    """The interval around the probability, at the coverage of the version's table; None where it has no table."""
+    unlikeness: float | None = None
+    """How unlike what the version was made on the row is, as a share of the limit: above 1 it is beyond. None where the
+    version has no summary."""
+    unlike_in: str = ""
+    """Where it is beyond: the input that makes it so, most likely."""
+
+
+FAILED = "model_failed"
+"""The reason of a prediction that our own code failed to make."""
 
 
 class UnusableRowError(Exception):
@@ -123,6 +141,8 @@ class Scorer:
             for name, term in zip(version.inputs.indicators, terms[count:], strict=True)
         ]
         self._needed = [at for at, _, _ in self._flags] or list(range(count))
+        self._distances = Distances(version.likeness, version.inputs.names) if version.likeness else None
+        self._venn = version.venn
 
     def logits(self, vector: Sequence[float]) -> list[float]:
         """Give the contribution of each input, then of each indicator, in logits from the training mean.
@@ -144,8 +164,14 @@ class Scorer:
         """Score a row of `models.rows` shape: NaN where unknown.
 
         Without `explain` the contributions are left out, for they cost as much as the probability: most scores are too
-        low for anybody to ask why. `explained` adds them to such a prediction.
+        low for anybody to ask why. `explained` adds them to such a prediction. Never raises.
         """
+        try:
+            return self._score(vector, explain=explain)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the record must not be lost with it
+            return self._failed(error)
+
+    def _score(self, vector: Sequence[float], *, explain: bool) -> Prediction:
         if len(vector) != len(self._terms):
             return Prediction(None, (), self.version, "wrong_length")
         try:
@@ -157,21 +183,36 @@ class Scorer:
                 break
         else:
             return Prediction(None, (), self.version, "no_usable_input")
-        return Prediction(
-            round(_sigmoid(self._intercept + sum(contributions)), PROBABILITY_DECIMALS),
-            self._told(contributions) if explain else (),
-            self.version,
-        )
+        probability = round(_sigmoid(self._intercept + sum(contributions)), PROBABILITY_DECIMALS)
+        low = high = unlikeness = None
+        unlike_in = ""
+        if self._venn is not None and probability == probability:  # noqa: PLR0124 - NaN has no interval
+            low, high = self._venn.interval(probability)
+        if self._distances is not None:
+            unlikeness = self._distances.unlikeness(vector)
+            if unlikeness > 1.0:
+                unlike_in = self._distances.farthest(vector)
+        told = self._told(contributions) if explain else ()
+        return Prediction(probability, told, self.version, "", low, high, unlikeness, unlike_in)
 
     def explained(self, prediction: Prediction, vector: Sequence[float]) -> Prediction:
-        """Give the prediction that `score` made of this very row, with its contributions."""
+        """Give the prediction that `score` made of this very row, with its contributions. Never raises."""
         if prediction.probability is None:
             return prediction
-        return Prediction(prediction.probability, self._told(self.logits(vector)), prediction.version)
+        try:
+            return msgspec.structs.replace(prediction, contributions=self._told(self.logits(vector)))
+        except Exception as error:  # noqa: BLE001 - as in `score`
+            return self._failed(error)
 
     def predict(self, state: PatientState, at: Millis, news2: News2 | None = None) -> Prediction:
         """Score a patient as of `at`; a `news2` that has been computed already for `at` saves computing it again."""
-        return self.score(clinical_vector(state, at, news2))
+        try:
+            return self.score(clinical_vector(state, at, news2))
+        except Exception as error:  # noqa: BLE001 - as in `score`
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> Prediction:
+        return Prediction(None, (), self.version, f"{FAILED} {type(error).__name__}")
 
     def _told(self, contributions: list[float]) -> tuple[tuple[str, float], ...]:
         """Give the largest contributions; equal ones in the order of the inputs, none that is nothing."""

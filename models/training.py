@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from models.evaluation import Accumulator
+from models.holding import HeldBack
 from models.inputs import CLINICAL_INPUTS, SCHEMA_HASH
 from models.labels import Example
 from models.learning import LEARNING_RATE, Learner
@@ -148,8 +149,12 @@ def finish(
     horizon_h: int = HORIZON_H,
     cost_of_miss: float = COST_OF_MISS,
     schema_hash: str = SCHEMA_HASH,
+    held_back: HeldBack | None = None,
 ) -> ModelVersion:
-    """Freeze a prequential run, its figures in the lineage; raises `TooFewExamplesError`."""
+    """Freeze a prequential run, its figures in the lineage; raises `TooFewExamplesError`.
+
+    `held_back` are the rows it did not learn: what the version's likeness and its intervals rest on.
+    """
     figures = run.accumulator.figures()
     if figures.positives < POSITIVES_MIN:
         raise TooFewExamplesError(f"{figures.positives} positives among {figures.rows} rows, need {POSITIVES_MIN}")
@@ -157,13 +162,19 @@ def finish(
         f"prequential_{name}": round(value, FIGURE_DECIMALS) if isinstance(value, float) else value
         for name, value in msgspec.structs.asdict(figures).items()
     }
-    return freeze(
+    summaries = None if held_back is None else held_back.summaries(threshold_of(cost_of_miss))
+    if summaries is not None:
+        measured |= summaries.measured
+    version = freeze(
         run.learner,
         msgspec.structs.replace(lineage, evaluation={**lineage.evaluation, **measured}),
         horizon_h=horizon_h,
         cost_of_miss=cost_of_miss,
         schema_hash=schema_hash,
     )
+    if summaries is None:
+        return version
+    return msgspec.structs.replace(version, likeness=summaries.likeness, venn=summaries.venn)
 
 
 FIGURE_DECIMALS = 4

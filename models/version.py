@@ -2,6 +2,9 @@
 
 Owns the version's shape, its canonical JSON and content hash, and loading with checks. Must not know
 River, any file (callers bring the bytes), or how a version is scored with (models/scorer.py).
+
+Format 2 adds what the guardrails ask of a version: what it was made on, and what became of held-back patients. Format 1
+is read on, under its old hash; it has neither, and the chain says so of each of its scores.
 """
 
 from __future__ import annotations
@@ -12,7 +15,11 @@ from hashlib import sha256
 import msgspec
 
 from events import Millis
+from models import likeness as likeness_of
+from models import venn as venn_of
+from models.likeness import Likeness
 from models.rows import Inputs
+from models.venn import VennTable
 
 VERSION_BYTES_MAX = 1024 * 1024
 """A hundred inputs take about 10 KB; past a megabyte it is not one of ours."""
@@ -20,8 +27,12 @@ VERSION_BYTES_MAX = 1024 * 1024
 WEIGHT_MAX = 1e6
 """A weight past this is no result of learning on clipped inputs."""
 
-FORMAT = 1
-"""The version of this file format; another is refused."""
+FORMAT = 2
+"""The version of this file format that is written."""
+FORMATS_READ = (1, 2)
+"""Another is refused."""
+SUMMARIES = ("likeness", "venn")
+"""What format 1 does not have."""
 
 
 class VersionError(ValueError):
@@ -81,6 +92,10 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One missed deterioration, in false alarms."""
     lineage: Lineage
     river_version: str
+    likeness: Likeness | None = None
+    """What it was made on, and how unlike that a row may be; None where too little was held back to say."""
+    venn: VennTable | None = None
+    """What became of held-back patients, by the probability they were given; None where they were too few."""
     format: int = FORMAT
 
     @property
@@ -99,8 +114,14 @@ _decoder = msgspec.json.Decoder(ModelVersion)
 
 
 def dump(version: ModelVersion) -> bytes:
-    """Write a version as canonical JSON: keys sorted, floats in their shortest round-trip form."""
-    return _encoder.encode(version)
+    """Write a version as canonical JSON: keys sorted, floats in their shortest round-trip form.
+
+    One of format 1 is written as that format has it, so that it keeps its id.
+    """
+    if version.format > 1:
+        return _encoder.encode(version)
+    fields = msgspec.structs.asdict(version)
+    return _encoder.encode({name: value for name, value in fields.items() if name not in SUMMARIES})
 
 
 def load(data: bytes, *, schema_hash: str | None = None, version: str | None = None) -> ModelVersion:
@@ -128,8 +149,10 @@ def load(data: bytes, *, schema_hash: str | None = None, version: str | None = N
 
 
 def _check(found: ModelVersion) -> None:
-    if found.format != FORMAT:
-        raise MalformedVersionError(f"format {found.format}, this release reads {FORMAT}")
+    if found.format not in FORMATS_READ:
+        raise MalformedVersionError(f"format {found.format}, this release reads {FORMATS_READ}")
+    if found.format == 1 and (found.likeness or found.venn):
+        raise MalformedVersionError("format 1 has no summaries")
     names = found.inputs.all_names()
     if (
         not found.inputs.names
@@ -148,3 +171,8 @@ def _check(found: ModelVersion) -> None:
         raise MalformedVersionError("intercept or clip is not finite")
     if not 0.0 < found.threshold_release <= found.threshold < 1.0 or found.horizon_h <= 0:
         raise MalformedVersionError("thresholds or horizon out of range")
+    problem = (likeness_of.problem_of(found.likeness, found.inputs.names) if found.likeness else "") or (
+        venn_of.problem_of(found.venn) if found.venn else ""
+    )
+    if problem:
+        raise MalformedVersionError(problem)

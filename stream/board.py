@@ -12,9 +12,12 @@ from typing import Protocol
 import msgspec
 
 from alerts.contract import AlertEvent
+from alerts.monitoring.signal import Signal
+from alerts.waiting import places
 from events import MILLIS_PER_HOUR, Location, Millis
 from stream.effects import Effect, Score, Suppression
 from stream.records import PatientRecord
+from stream.standing import StandingSignals
 
 RECENT_EVENTS_MAX = 12
 """What a person can take in at a glance; the rest is in the outputs."""
@@ -25,8 +28,8 @@ LIVE_STATES = frozenset({"raised", "updated", "acknowledged", "escalated"})
 
 
 HEARD = frozenset({"told", "board"})
-"""Dispositions that a ward hears of by the alert's state. Any other (`shadow`, `held`) names the event instead, so that
-who listens for `raised` is not paged by a version that may not speak."""
+"""Dispositions that a ward hears of by the alert's state. Any other (`shadow`, `held`, `waiting`) names the event
+instead, so that who listens for `raised` is not paged by a version that may not speak, nor past a ward's budget."""
 
 
 def event_name(state: str, disposition: str) -> str:
@@ -68,6 +71,8 @@ class Board:
         self._alerts: dict[str, AlertEvent] = {}
         self._retracted: dict[str, AlertEvent] = {}
         self._now: Millis = 0
+        self.signals = StandingSignals()
+        """What the monitoring says is not heard, or is otherwise."""
         self.recent: deque[AlertEvent] = deque(maxlen=RECENT_EVENTS_MAX)
         self.withheld: Counter[str] = Counter()
         self.said: Counter[str] = Counter()
@@ -78,6 +83,8 @@ class Board:
             self._now = max(self._now, effect.received_time)
             if type(effect) is Score:
                 self._scores[effect.patient] = effect
+            elif type(effect) is Signal:
+                self.signals.take(effect)
             elif type(effect) is Suppression:
                 self.withheld[effect.withheld_by.reason] += 1
             elif type(effect) is AlertEvent:
@@ -97,7 +104,15 @@ class Board:
 
     def open_alerts(self) -> list[AlertEvent]:
         """Give the newest event of every open alert: the gravest first, of equals the longest known."""
-        return sorted(self._alerts.values(), key=lambda event: (-GRAVITY[event.priority], event.received_time))
+        return sorted(self._standing(), key=lambda event: (-GRAVITY[event.priority], event.received_time))
+
+    def _standing(self) -> list[AlertEvent]:
+        """Give the newest event of every open alert, of one that waits with its place as it is now."""
+        now = places(self._alerts.values())
+        return [
+            msgspec.structs.replace(event, waiting_place=now[event.alert_id]) if event.alert_id in now else event
+            for event in self._alerts.values()
+        ]
 
     def forget_counts(self) -> None:
         """Begin counting anew: what was taken in so far was said before, by another process."""
@@ -129,7 +144,7 @@ class Board:
     def rows(self) -> list[Row]:
         """Give the patients who are here, the sickest first; who is discharged is not shown until he comes back."""
         worst: dict[str, AlertEvent] = {}
-        for event in self._alerts.values():
+        for event in self._standing():
             known = worst.get(event.patient)
             if known is None or GRAVITY[event.priority] > GRAVITY[known.priority]:
                 worst[event.patient] = event

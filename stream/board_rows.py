@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from alerts.contract import AlertEvent, to_json
+from alerts.limits import KeptLimit
 from events import MILLIS_PER_SECOND, Millis, to_iso
 from features.reading import Reading
 from models.news2 import SOURCES, score_news2
@@ -36,6 +37,9 @@ def render_row(
     """Give a patient's row. Without a score at hand the row still has NEWS2 as of now, from the patient's state."""
     state = record.state
     place = state.location
+    limits = () if record.limits is None else record.limits.standing(now)
+    if record.is_on_scale_2(now):
+        scale = 2
     latest = (state.latest(name, now) for name in SHOWN_FEATURES)
     at = record.heard if score is None else score.received_time
     return {
@@ -56,7 +60,54 @@ def render_row(
         "alert": None if alert is None else msgspec.Raw(to_json(alert)),
         "retracted": [msgspec.Raw(to_json(event)) for event in retracted],
         "held_back": [] if score is None else held_back(score),
+        # Nothing else changes what the floor tells: whoever looks must see it.
+        "limits": [_render_limit(one) for one in limits],
+        "review": _render_review(record, now),
     }
+
+
+def _render_limit(one: KeptLimit) -> dict[str, Any]:
+    """Say which limit, by whom, why and until when; the totals where it names any."""
+    totals = {"notify_at": one.notify_at, "interrupt_at": one.interrupt_at, "tell_red": one.tell_red}
+    return {
+        "limit_id": one.limit_id,
+        "kind": one.kind,
+        "reason": one.reason,
+        "by": one.actor,
+        "since": to_iso(one.since),
+        "until": to_iso(one.expires_at),
+        **(totals if one.notify_at else {}),
+    }
+
+
+def _render_review(record: PatientRecord, now: Millis) -> dict[str, Any] | None:
+    """Say what waits for a person: the newest deferred score, since when and why."""
+    waiting = record.book.review.waiting_at(now)
+    if waiting is None:
+        return None
+    return {
+        "score_id": waiting.score_ids[-1],
+        "since": to_iso(waiting.since),
+        "waits_s": seconds(now - waiting.since),
+        "probability": waiting.probability,
+        "filter": waiting.filter,
+        "reason": waiting.reason,
+        "detail": waiting.detail,
+    }
+
+
+def review_queue(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give who waits for a review among the rows of a board, the longest first.
+
+    >>> review_queue([{"patient": "p", "ward": "W", "bed": "1", "review": None}])
+    []
+    """
+    queue = [
+        {"patient": row["patient"], "ward": row["ward"], "bed": row["bed"], **row["review"]}
+        for row in rows
+        if row["review"] is not None
+    ]
+    return sorted(queue, key=lambda one: (one["since"], one["patient"]))
 
 
 def render_patient(

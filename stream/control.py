@@ -3,6 +3,9 @@
 Owns how control events change it, and its stored form. Must not know who decided, nor how a version was loaded:
 versions are handed in by content hash, and one that is missing leaves NEWS2 alone.
 
+A version's standing (good, held, demoted) is kept by the version, not by the place in force: promoted again or come
+back to by a rollback, a held version is still held, until somebody restores it.
+
 A decision that has a `sequence` (those of the live service) counts once: one that is not above the highest applied is
 ignored, however often it was appended. A version promoted by such a decision scores only while the log says that it is
 available (`Availability`), so that a replay, which may have it, does what live did without it.
@@ -14,9 +17,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from events import Availability, CodeVersion, Configuration, Event, KillSwitch, Millis, Promotion
+from events import Availability, CodeVersion, Configuration, Event, KillSwitch, Millis, Promotion, Standing
 from features.catalogue import Catalogue
-from guardrails.configuration import GuardrailSettings
+from guardrails import configuration as guardrail_configuration
+from guardrails.configuration import VERSION_ID, GuardrailSettings
 from models.inputs import SCHEMA_HASH
 from models.news2_table import Scale
 from models.scorer import Prediction, Scorer
@@ -24,9 +28,14 @@ from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.settings import Settings, configuration_hash, parse_json
 
-DECISIONS = (Promotion, Configuration, KillSwitch)
+DECISIONS = (Promotion, Configuration, KillSwitch, Standing)
 AVAILABLE_MAX = 16
 """Versions that the log called available and that are remembered: those in force before, for a rollback."""
+STANDINGS_MAX = 64
+"""Versions that are held back and remembered, the newest word last: a service has a handful in a year. One that is
+forgotten here would be good again, so an older one in force is never the one that is dropped."""
+CONTROL_SCHEMA = 2
+"""Of the stored form. Form 1 had no number and no standings, and is read; a higher one is of a later release."""
 
 
 class StoredControl(msgspec.Struct, frozen=True, array_like=True):
@@ -43,10 +52,13 @@ class StoredControl(msgspec.Struct, frozen=True, array_like=True):
     awaits: bool = False
     available: tuple[str, ...] = ()
     availabilities: int = 0
+    schema: int = 1
+    standings: tuple[tuple[str, guardrail_configuration.Standing], ...] = ()
+    """The versions that are not in good standing."""
 
 
 class ForeignStateError(ValueError):
-    """The stored states are of another journal: they must be refolded from this one."""
+    """The stored states are of another journal or of a later release: they must be refolded from this one."""
 
 
 class Control:
@@ -73,9 +85,13 @@ class Control:
         """The versions that the log calls available, the newest last."""
         self.availabilities = 0
         """How many times the log has said so, or the contrary: names the next one."""
+        self.standings: dict[str, guardrail_configuration.Standing] = {}
+        """The versions that are not in good standing by the log, the newest word last."""
         self.scorer: Scorer | None = None
         self.guardrails: GuardrailSettings
-        """The guardrails in force: the configuration's, with shadow and kill switch as control events set them."""
+        """The guardrails in force: the configuration's, with shadow, kill switch and standing as control events say."""
+        self.silenced = False
+        """Whether nothing that the version in force says is told: by the kill switch, or as it is held."""
         self._versions = versions
         self._refresh()
 
@@ -85,12 +101,10 @@ class Control:
 
     def apply(self, event: Event) -> None:
         """Let a control event take effect; other events change nothing here."""
-        if isinstance(event, DECISIONS) and event.sequence:
-            if event.sequence <= self.sequence:
-                return
-            self.sequence = event.sequence
+        if isinstance(event, DECISIONS) and event.sequence and event.sequence <= self.sequence:
+            return
         if type(event) is Configuration:
-            # Read first: one that this release cannot read must not be half in force, nor stored.
+            # Read first: one that this release cannot read must not be half in force, nor stored, nor called applied.
             settings = parse_json(event.content)
             self.catalogue = catalogue_for(settings)
             self.settings, self.configuration_content = settings, event.content
@@ -104,9 +118,24 @@ class Control:
             self.availabilities += 1
         elif type(event) is KillSwitch:
             self.kill_switch = event.engaged
+        elif type(event) is Standing:
+            self._stand(event.version, event.standing)
         elif type(event) is CodeVersion:
             self.code_version = event.version
+        if isinstance(event, DECISIONS) and event.sequence:
+            self.sequence = event.sequence
         self._refresh()
+
+    def _stand(self, version: str, standing: guardrail_configuration.Standing) -> None:
+        """Remember a version's standing; what is no version's id is no version's standing."""
+        if not VERSION_ID.fullmatch(version):
+            return
+        self.standings.pop(version, None)
+        if standing == "good":
+            return
+        self.standings[version] = standing
+        if len(self.standings) > STANDINGS_MAX:
+            del self.standings[next(name for name in self.standings if name != self.version)]
 
     @property
     def lacks(self) -> str:
@@ -125,13 +154,17 @@ class Control:
         version = usable(self._versions, self.version)
         if self.awaits and self.version not in self.available:
             version = None
-        self.scorer = Scorer(version) if version is not None else None
+        guardrails = self.settings.guardrails.with_standing(self.version, self.standings.get(self.version, "good"))
         reason = "version_not_loaded" if self.version else "no_version"
+        if guardrails.standing_of(self.version) == "demoted":
+            version, reason = None, "demoted"
+        self.scorer = Scorer(version) if version is not None else None
         self.no_prediction = Prediction(None, (), self.version, reason)
         self.horizon_h = version.horizon_h if version is not None else None
-        self.guardrails = self.settings.guardrails.with_shadow(shadow=not self.enabled).with_kill_switch(
-            engaged=self.kill_switch or self.settings.guardrails.kill_switch
+        self.guardrails = guardrails.with_shadow(shadow=not self.enabled).with_kill_switch(
+            engaged=self.kill_switch or guardrails.kill_switch
         )
+        self.silenced = self.guardrails.silences(self.version)
         self._on_second_scale = frozenset(self.settings.news2_scale_2)
 
     def encode(self) -> bytes:
@@ -149,6 +182,8 @@ class Control:
                 self.awaits,
                 self.available,
                 self.availabilities,
+                CONTROL_SCHEMA,
+                tuple(self.standings.items()),
             )
         )
 
@@ -167,15 +202,22 @@ class Control:
         self.kill_switch, self.code_version = stored.kill_switch, stored.code_version
         self.sequence, self.awaits = stored.sequence, stored.awaits
         self.available, self.availabilities = stored.available, stored.availabilities
+        self.standings = dict(stored.standings)
         self._refresh()
 
 
 def read_control(data: bytes) -> StoredControl:
-    """Read what `Control.encode` wrote, whatever log it is of; raises `ForeignStateError` where it is none."""
+    """Read what `Control.encode` wrote, whatever log it is of; raises `ForeignStateError` where it is none of ours.
+
+    A later release's form may mean other things by the same places: it is refused, not guessed at.
+    """
     try:
-        return msgspec.msgpack.decode(data, type=StoredControl)
+        stored = msgspec.msgpack.decode(data, type=StoredControl)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ForeignStateError(type(error).__name__) from None
+    if not 1 <= stored.schema <= CONTROL_SCHEMA:
+        raise ForeignStateError(f"a control state of form {stored.schema}, this release reads up to {CONTROL_SCHEMA}")
+    return stored
 
 
 def usable(versions: Mapping[str, ModelVersion], name: str) -> ModelVersion | None:

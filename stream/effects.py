@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from alerts.contract import AlertEvent, to_json
+from alerts.monitoring.signal import Signal, encode_signal
 from events import Envelope, Millis, encode_envelope, from_iso, to_iso
 from guardrails.verdict import Verdict
 from models.news2 import News2
@@ -71,19 +72,21 @@ class Forward(msgspec.Struct, frozen=True):
         return self.envelope.received_time
 
 
-Effect = Score | AlertEvent | Suppression | Unfoldable | Forward
+Effect = Score | AlertEvent | Suppression | Unfoldable | Forward | Signal
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
 def effect_kind(effect: Effect) -> str:
-    """Name the stream an effect belongs to: `scores`, `suppressed`, `dead_letters`, `forwards` or `alerts`."""
+    """Name the stream an effect belongs to: `scores`, `suppressed`, `dead_letters`, `forwards`, `signals`, `alerts`."""
     if type(effect) is Score:
         return "scores"
     if type(effect) is Forward:
         return "forwards"
     if type(effect) is Unfoldable:
         return "dead_letters"
+    if type(effect) is Signal:
+        return "signals"
     return "suppressed" if type(effect) is Suppression else "alerts"
 
 
@@ -97,6 +100,8 @@ def effect_id(effect: Effect) -> str:
         return effect.envelope_id
     if type(effect) is Forward:
         return effect.envelope.envelope_id
+    if type(effect) is Signal:
+        return effect.signal_id
     assert type(effect) is AlertEvent
     return effect.event_id
 
@@ -108,6 +113,8 @@ def encode_effect(effect: Effect) -> bytes:
     """
     if type(effect) is AlertEvent:
         return to_json(effect)
+    if type(effect) is Signal:
+        return encode_signal(effect)
     if type(effect) is Forward:
         return encode_envelope(effect.envelope)
     document: dict[str, object] = {name: getattr(effect, name) for name in effect.__struct_fields__ if name != "source"}

@@ -26,12 +26,11 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from connectors.decoded import Decoded, Refusal
 from connectors.intake import NotStoredError, NotStoredReason, Receipt
 from connectors.sources.arrival import Arrival
-from events import Envelope, Millis
-from stream.fold import tick_is_due
-from stream.parse import DeadLetter, Duplicate, Parsed
+from events import Millis
+from stream.hearing import Hearing
+from stream.receipts import receipt_for
 from stream.service import EmbeddedService
 
 WAITING_MESSAGES_MAX = 4_096
@@ -123,6 +122,7 @@ class Engine:
         self._waiting: deque[_Job] = deque()
         self._waiting_messages = self._waiting_bytes = 0
         self._ticks: deque[Millis] = deque()
+        self._hearing = Hearing(resumed=service.host.pipeline.monitor.hears)
         self._commit_wake = threading.Condition()
         self._fold_wake = threading.Event()
         self._questions: deque[tuple[Callable[[EmbeddedService], object], Future[object]]] = deque()
@@ -159,6 +159,7 @@ class Engine:
         if self._stopping or self.died:
             raise NotStoredError("stopping" if not self.died else "failed")
         if self.closed_for is not None:
+            self._hearing.missed()
             self._observer.not_stored(self.closed_for, len(arrivals))
             raise NotStoredError(self.closed_for)
         job = _Job(arrivals, self._loop.create_future(), sum(len(arrival.data or b"") for arrival in arrivals))
@@ -207,6 +208,7 @@ class Engine:
                 self._ticks.clear()
                 if not jobs and not ticks and self._stopping:
                     break
+            self._hearing.resume(self._service, self._now())
             if ticks:
                 self._enter_ticks(ticks)
             if jobs:
@@ -239,11 +241,13 @@ class Engine:
                 for job in jobs:  # One message that we cannot store must not keep the others out.
                     self._commit([job])
                 return
+            self._hearing.missed()
             self.faults["store"] = type(fault).__name__
             self._observer.failed("store", fault)
             self._observer.not_stored(reason, len(stamped))
             self._loop.call_soon_threadsafe(self._settle, jobs, None, reason)
             return
+        self._hearing.took(time.perf_counter() - began)
         self.faults.pop("store", None)
         receipts = [receipt_for(arrival, one) for arrival, one in zip(stamped, parsed, strict=True)]
         self._loop.call_soon_threadsafe(self._settle, jobs, receipts, None)
@@ -312,7 +316,7 @@ class Engine:
         if self._service.lag():
             return
         now = self._now()
-        if tick_is_due(self._service.host.pipeline, now):
+        if self._service.host.tick_is_due(now):
             with self._commit_wake:
                 self._ticks.append(now)
                 self._commit_wake.notify()
@@ -367,22 +371,6 @@ class Engine:
             if name == "fold":
                 self._folding_ended = True
                 self._refuse_questions()
-
-
-def receipt_for(arrival: Arrival, parsed: Parsed) -> Receipt:
-    """Say to a sender what became of his message."""
-    if type(parsed) is Envelope:
-        return Receipt("accepted")
-    if type(parsed) is Duplicate:
-        return Receipt("duplicate")
-    assert type(parsed) is DeadLetter
-    if type(arrival.decoded) is Refusal:
-        return Receipt("refused", arrival.decoded)
-    assert type(arrival.decoded) is Decoded
-    return Receipt(
-        "refused",
-        Refusal(parsed.reason, parsed.fault, parsed.detail, parsed.message_id, parsed.feed, arrival.decoded.sent_time),
-    )
 
 
 def _lag(service: EmbeddedService) -> int:

@@ -7,7 +7,7 @@ Written on the commit thread, read on the event loop's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -49,6 +49,8 @@ class Feeds:
         """Count messages that are durable."""
         with self._lock:
             for arrival, receipt in zip(arrivals, receipts, strict=True):
+                if arrival.format == "act":
+                    continue  # Nobody's silence is a fault: an act is of no feed.
                 counts = self._of(arrival.decoded.feed, usable=receipt.outcome != "refused")
                 parts = arrival.decoded.parts if isinstance(arrival.decoded, Decoded) else 1
                 counts.messages += parts
@@ -74,14 +76,16 @@ class Feeds:
         with self._lock:
             return {name: msgspec.structs.replace(counts) for name, counts in sorted(self._counts.items())}
 
-    def document(self, now: Millis) -> bytes:
-        """Give them as JSON, with how long each has been silent."""
+    def document(self, now: Millis, signals: Mapping[str, Sequence[object]] | None = None) -> bytes:
+        """Give them as JSON, with how long each has been silent, and what the monitoring says of each (`signals`)."""
+        said = signals or {}
         feeds: list[dict[str, Any]] = [
             {
                 "feed": name,
                 **{field: getattr(counts, field) for field in ("messages", "accepted", "dead_letters", "duplicates")},
                 "last_received": to_iso(counts.last_received),
                 "silent_s": max(0, now - counts.last_received) // MILLIS_PER_SECOND,
+                "signals": said.get(name, ()),
             }
             for name, counts in self.snapshot().items()
         ]

@@ -19,7 +19,9 @@ CONTROL_KEY = ""
 
 def fold_record(pipeline: Pipeline, envelope: Envelope) -> list[Effect]:
     """Fold one record, after the ticks it makes due; give all effects in order."""
-    effects: list[Effect] = []
+    # What no patient sent the monitoring hears here and not in a step: a tick that is made by the log's next record is
+    # no evidence that anybody could have been heard until then.
+    effects: list[Effect] = [] if envelope.patient else pipeline.monitor.hear(envelope)
     fire_timers(pipeline, envelope, effects)
     effects.extend(step(pipeline, envelope))
     return effects
@@ -51,17 +53,18 @@ def fire_timers(pipeline: Pipeline, envelope: Envelope, effects: list[Effect]) -
 def tick_is_due(pipeline: Pipeline, now: Millis) -> bool:
     """Say whether the log needs a tick: a timer's whole minute has come, and no record came to fire it."""
     deadline = pipeline.due(now)
-    return deadline is not None and _whole_tick(deadline) <= now
+    return pipeline.monitor.due(now) or (deadline is not None and _whole_tick(deadline) <= now)
 
 
 def _whole_tick(deadline: Millis) -> Millis:
     return -(-deadline // TICK_MS) * TICK_MS
 
 
-def tick(at: int) -> Envelope:
-    """Give the record that says: time passed.
+def tick(at: int, *, behind: bool = False) -> Envelope:
+    """Give the record that says: time passed; `behind`, that until then records may have waited before the log.
 
     >>> tick(60_000).message_id
     'tick'
     """
-    return Envelope(content_id("tick", str(at)), "", at, at, (Tick(at),), message_id="tick")
+    name = content_id("tick", str(at), "behind") if behind else content_id("tick", str(at))
+    return Envelope(name, "", at, at, (Tick(at, behind),), message_id="tick")

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from alerts.monitoring import monitor_keys
 from connectors.decoded import Decoded
 from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import DeadLetterRow, LogRecord
@@ -19,7 +20,8 @@ from features.store import StateStore
 from models.version import ModelVersion
 from stream.control import Control, ForeignStateError
 from stream.effects import Effect, Forward
-from stream.fold import CONTROL_KEY, fold_record, tick
+from stream.embedded_wards import WARDS_KEY, EmbeddedWards
+from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick, tick_is_due
 from stream.parse import DeadLetter, Parsed, Parser
 from stream.pipeline import Pipeline
 from stream.records import LIVE_RECORDS_MAX, RecordShelf
@@ -93,7 +95,7 @@ class EmbeddedHost:
     ) -> None:
         """Open: restore the states, then fold what the log has beyond them. Not `durable`: states are never stored.
 
-        Raises `ForeignStateError` or `UnreadableRecordError` where the stored states cannot be used; the log can.
+        Raises one of `stream.states.UNUSABLE_STATES` where the stored states cannot be used; the log can.
         """
         self._journal = journal
         self._store = store
@@ -103,13 +105,16 @@ class EmbeddedHost:
         self._epoch = store.acquire_epoch()
         self._durable = durable
         control = Control(versions, journal.name)
-        stored = store.load([CONTROL_KEY]).get(CONTROL_KEY)
-        if stored is not None:
-            control.restore(stored)
+        stored = store.load([CONTROL_KEY, WARDS_KEY, *monitor_keys()])
+        if CONTROL_KEY in stored:
+            control.restore(stored[CONTROL_KEY])
         elif store.watermark() > 0:
             raise ForeignStateError("the states have no control state")
         self.shelf = RecordShelf(store, control.catalogue, live_records_max)
         self.pipeline = Pipeline(self.shelf, control, learner)
+        self._wards = EmbeddedWards(control, self.pipeline.tally)
+        self._wards.restore(stored.get(WARDS_KEY))
+        self.pipeline.monitor.restore(stored)
         self.folded = self._stored = max(store.watermark(), 0)
         """The last record folded."""
         self._pending: list[Effect] = []
@@ -149,11 +154,11 @@ class EmbeddedHost:
         self.end = self._journal.append([LogRecord(envelope) for envelope in envelopes], (), (), {})
         self._arrival_clock = max(self._arrival_clock, *(envelope.received_time for envelope in envelopes))
 
-    def let_time_pass(self, at: Millis) -> bool:
+    def let_time_pass(self, at: Millis, *, behind: bool = False) -> bool:
         """Append a tick where the log's clock is before `at`, so that timers fire in a silence; not folded here."""
         if at <= self._arrival_clock:
             return False
-        self.append([tick(at)])
+        self.append([tick(at, behind=behind)])
         return True
 
     def accept(
@@ -218,7 +223,7 @@ class EmbeddedHost:
         self._carry_out_pending()
         if limit is None or limit > 0:
             for offset, envelope in self._journal.read(self.folded):
-                self._put(offset, fold_record(self.pipeline, envelope))
+                self._put(offset, self._wards.tell(envelope, fold_record(self.pipeline, envelope)))
                 folded += 1
                 self.folded = offset
                 if folded == limit:
@@ -232,13 +237,23 @@ class EmbeddedHost:
         """Store the states with the watermark they stand for; never before their effects are carried out."""
         self._carry_out_pending()
         changes = self.shelf.take_changes()
-        states = {**changes, CONTROL_KEY: self.pipeline.control.encode()}
+        heard = self.pipeline.monitor.take_changes()
+        states = {**changes, **heard, CONTROL_KEY: self.pipeline.control.encode(), WARDS_KEY: self._wards.encode()}
         try:
             self._store.commit(self._epoch, states, self.folded)
         except BaseException:
             self.shelf.put_back(changes)
+            self.pipeline.monitor.put_back(heard)
             raise
         self._stored = self.folded
+
+    def tick_is_due(self, now: Millis) -> bool:
+        """Say whether the log needs a tick: a timer's whole minute has come, or room for an alert that waits.
+
+        No record came to say so. For a host that has folded all there is.
+        """
+        due = self._wards.due()
+        return tick_is_due(self.pipeline, now) or (due is not None and max(due, 0) <= now // TICK_MS * TICK_MS)
 
     def _put(self, offset: int, effects: Sequence[Effect]) -> None:
         # A live run's own log holds what its folds passed on: made anew it is dropped. Our own parse has none.

@@ -257,6 +257,14 @@ class IdentityMap:
         """Give the key of the first known identifier, empty where none is known; makes nobody known."""
         return next(iter(self._way(identifiers)), "")
 
+    def survivor(self, patient: str) -> str:
+        """Give the key that a retired one leads to; the same where it is nobody's former key, as far as is known."""
+        if patient not in self._names_of:
+            for name, keys in self._former.items():
+                if patient in split_keys(keys):
+                    return self._key_of.get(name, patient)
+        return patient
+
     def encounter(self, patient: str, number: str) -> str:
         """Give the pseudonym of a patient's visit, the same from whichever feed; empty stays empty."""
         if not number:

@@ -143,7 +143,7 @@ class Joining:
 
     def _move(self, envelope: Envelope, record: PatientRecord, effects: list[Effect]) -> None:
         """Move the open alerts to where the patient turns out to lie."""
-        book, kill_switch = record.book, self._control.guardrails.kill_switch
+        book, kill_switch = record.book, self._control.silenced
         effects.extend(book.transferred(envelope.received_time, record.state.location, kill_switch=kill_switch))
 
     def _merge(self, event: Merge, envelope: Envelope, record: PatientRecord) -> list[Effect]:
@@ -156,7 +156,7 @@ class Joining:
         retired = self._shelf.find(event.retired)
         if retired is None or retired.away or event.retired == envelope.patient:
             return []
-        kill_switch = self._control.guardrails.kill_switch
+        kill_switch = self._control.silenced
         effects: list[Effect] = [*retired.book.merged(envelope.received_time, kill_switch=kill_switch)]
         changes = () if retired.merges is None else retired.merges.changes
         self._join(record, event, retired)
@@ -174,7 +174,7 @@ class Joining:
         survivor = event.survivor
         if survivor in {key, record.away}:
             return []
-        kill_switch = self._control.guardrails.kill_switch
+        kill_switch = self._control.silenced
         effects: list[Effect] = [*record.book.merged(cause.received_time, kill_switch=kill_switch)]
         effects.extend(retire(cause, key, record, survivor, provisional=event.provisional))
         return effects

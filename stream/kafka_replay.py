@@ -5,10 +5,10 @@ written to Kafka or Redis: neither a producer nor a Redis client can be reached 
 that.
 
 What it rests on: [patient] is a function of its partition of `events.v1`, and [ward] of its partition of
-`candidates.v1` with the gate's positions on `gates.v1`. So scores and suppressed are regenerated from `events.v1`, and
-alerts come of the recorded candidates, each of which must have been regenerated. What one fold passes on to another
-partition must stand on `events.v1` as it is regenerated. A what-if has no recorded candidates: its own are ordered by
-(received time, event id), and its summary says so.
+`candidates.v1` with the positions of gate and ward settings on `gates.v1`. So scores and suppressed are regenerated
+from `events.v1`, and alerts come of the recorded candidates, each of which must have been regenerated. What one fold
+passes on to another partition must stand on `events.v1` as it is regenerated. A what-if has no recorded candidates:
+its own are ordered by (received time, event id), and its summary says so.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 from alerts.contract import AlertEvent
 from alerts.gate import GateChange, decode_change
 from alerts.ward import CandidateError, WardOutput, routes
+from alerts.ward_settings import WardSettings
 from connectors.decoded import RefusalReason
 from connectors.kafka.reading import KafkaRecord
 from connectors.kafka.topics import CANDIDATES, EVENTS, GATES
@@ -90,7 +91,7 @@ class EventsReplay:
         self.control = Control(versions)
         """What is in force at the end of the last partition."""
         self._files = FileOutputs(folder, fhir=fhir, since=since)
-        self._what_if = WhatIfWards()
+        self._what_if = WhatIfWards(release.settings.wards if release else WardSettings())
 
     def run(self) -> None:
         """Fold every partition, then the wards."""
@@ -121,7 +122,7 @@ class EventsReplay:
             left -= 1
             self._advance()
             try:
-                envelope = fold.read(record.value)
+                envelope = fold.read(record.value, record.record_time)
             except UndecodableEnvelopeError as fault:
                 self._refuse(EVENTS, record, str(fault))
                 continue
@@ -186,19 +187,27 @@ class EventsReplay:
                 except CandidateError as fault:
                     self._refuse(CANDIDATES, record, f"no candidate: {fault.reason}")
                     continue
-                self.recorded.add("candidates", msgspec.json.decode(content, type=_Candidate).event_id, content)
+                if record.key:  # else a tick: what it has told follows from it, and nothing else does
+                    self.recorded.add("candidates", msgspec.json.decode(content, type=_Candidate).event_id, content)
                 self._say(told)
             self._advance(left)
 
-    def _say(self, told: Iterable[WardOutput]) -> None:
+    def _say(self, told: Iterable[WardOutput[bytes]]) -> None:
         for output in told:
-            if output.alert is None:
+            if output.alert is None or self._is_after(output):
                 continue
-            if self._end is not None and not self.regenerated.has("candidates", output.event_id):
-                continue  # Said after the stretch that was asked for.
+            self.tally.count_queue(output.queue)
             if output.received_time >= self._since:
                 self.outputs.add("alerts", output.event_id, output.alert)
             self._files.carry_out_alert(output.event_id, output.received_time, output.alert)
+
+    def _is_after(self, output: WardOutput[bytes]) -> bool:
+        """Whether it was said after the stretch that was asked for."""
+        if self._end is None:
+            return False
+        if output.queue == "told":
+            return output.received_time >= self._end
+        return not self.regenerated.has("candidates", output.event_id)
 
     # -- what it came to --------------------------------------------------------------------------------------------
 
@@ -227,7 +236,7 @@ class EventsReplay:
         summary = summarise(self._counts, self.tally)
         summary["outputs"] = self.outputs.counts()
         summary["wall_s"] = round(wall_s, 3)
-        summary["digest"] = digest
+        summary["digest"], summary["signals_digest"] = digest, self._files.signals_digest.hexdigest()
         summary["versions"] = {
             "code": control.code_version,
             "configuration": control.configuration_hash,

@@ -6,7 +6,9 @@ transport. Scoring never learns: this fold hears of scores and is heard by nobod
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from math import nan
+from typing import Literal
 
 import msgspec
 
@@ -19,6 +21,7 @@ from events import (
     Discharge,
     Envelope,
     Event,
+    Feedback,
     Merge,
     Millis,
     Observation,
@@ -27,10 +30,25 @@ from events import (
     Unmerge,
 )
 from models.evaluation import Accumulator
+from models.holding import HeldBack
 from models.inputs import CLINICAL_INPUTS
 from models.labels import DEFAULT_KINDS, LabelJoiner
 from models.learning import Learner
 from models.training import HORIZON_H, Prequential
+
+FEEDBACK_KEPT_MAX = 10_000
+"""What clinicians thought of alerts that is kept whole: a large hospital's of some months. All of it is counted."""
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What a clinician thought of one alert: a signal of its own. It says nothing of what happened to the patient."""
+
+    patient: str
+    alert_id: str
+    at: Millis
+    verdict: Literal["agree", "disagree", "dismissed"]
+    reason: str
+    """The coded reason."""
 
 
 class OutcomeDefinition(msgspec.Struct, frozen=True):
@@ -64,17 +82,25 @@ class LearnerFold:
     That is prequential with the true delay: what is evaluated is what the learner would have said at the bedside, from
     what had matured by then. `hold_out_from` ends learning at that time: examples that mature later are not learned,
     and what is scored from then on is evaluated apart, of patients first scored from then on.
+
+    `held_back` is what a version's summaries will rest on: of patients first scored from the border on; without a
+    border the newest rows, with what was said of each before it was learned.
     """
 
     def __init__(self, definition: OutcomeDefinition, hold_out_from: Millis | None = None) -> None:
         self.prequential = Prequential(Learner(CLINICAL_INPUTS))
         self.hold_out = Accumulator()
+        self.held_back = HeldBack(CLINICAL_INPUTS, rolling=hold_out_from is None)
         self.news2 = Accumulator()
         """The prequential rows scored by NEWS2's total, for comparison."""
         self.patients: dict[str, Millis] = {}
         """Each patient's first score."""
         self.first_time: Millis | None = None
         self.last_time: Millis = 0
+        self.feedback: deque[Judgement] = deque(maxlen=FEEDBACK_KEPT_MAX)
+        """What clinicians thought of alerts, the newest last: beside the examples, and in no label."""
+        self.judged: Counter[str] = Counter()
+        """All of it, by verdict."""
         self.joiner = LabelJoiner(definition.horizon_h * MILLIS_PER_HOUR, definition.kinds)
         self._definition = definition
         self._hold_out_from = hold_out_from
@@ -99,6 +125,8 @@ class LearnerFold:
                 absorbed = self._absorbed.setdefault(envelope.patient, [])
                 absorbed += [event.retired, *self._absorbed.pop(event.retired, [])]
                 continue
+            if type(event) is Feedback:
+                self._hear(envelope.patient, event)
             if type(event) is Unmerge:
                 absorbed = self._absorbed.get(envelope.patient, [])
                 self._absorbed[envelope.patient] = [key for key in absorbed if key != event.restored]
@@ -106,13 +134,19 @@ class LearnerFold:
             for patient in (envelope.patient, *self._absorbed.get(envelope.patient, ())):
                 self._note(patient, event, received)
 
+    def _hear(self, patient: str, event: Feedback) -> None:
+        """Keep what a clinician thought of an alert."""
+        self.judged[event.verdict] += 1
+        self.feedback.append(Judgement(patient, event.alert_id, event.event_time, event.verdict, event.reason))
+
     def _note(self, patient: str, event: Event, received: Millis) -> None:
         joiner = self.joiner
         if type(event) is Admission:
             joiner.admitted(patient, event.event_time, received)
         elif type(event) is Discharge or (type(event) is Cancellation and event.cancelled == "admission"):
             joiner.discharged(patient, event.event_time, received)
-        elif type(event) is Acknowledgement:
+        elif type(event) is Acknowledgement or (type(event) is Feedback and event.verdict == "agree"):
+            # Marked, not labelled: whoever takes an alert changes what happens next.
             joiner.acted(patient, event.event_time)
         outcome = outcome_of(event, self._definition)
         if outcome is not None:
@@ -131,6 +165,7 @@ class LearnerFold:
             if border is not None and example.at >= border:
                 if self.patients[example.patient] >= border:
                     self.hold_out.add(probability, label=example.label, group=example.patient)
+                    self.held_back.hold(vector, probability, label=example.label, patient=example.patient)
                 continue
             self.prequential.accumulator.add(probability, label=example.label, group=example.patient)
             if probability is not None:  # The same rows: where the learner could say nothing, NEWS2 is not asked.
@@ -138,7 +173,11 @@ class LearnerFold:
                 score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
                 self.news2.add(score, label=example.label, group=example.patient)
             if border is None or example.matured_at < border:
-                self.prequential.learner.learn_one(vector, example.label)
+                refusal = self.prequential.learner.learn_one(vector, example.label)
+                if border is None:
+                    self.held_back.hold(vector, probability, label=example.label, patient=example.patient)
+                elif not refusal:
+                    self.held_back.learn(vector, label=example.label)
 
 
 NEWS2_TOTAL_AT = CLINICAL_INPUTS.names.index("news2.total")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
+from connectors.http.acting import Entrance
 from connectors.http.limits import HttpLimits
 from connectors.http.ports import Reading
 from connectors.http.server import HttpServer
@@ -36,11 +37,15 @@ class Listeners:
         reports: Reports,
         now: Callable[[], Millis],
         token: str | None,
+        entrance: Entrance | None = None,
     ) -> None:
+        """`entrance` says who may act; without one nobody may."""
         self._settings = settings
         mllp_limits = MllpLimits(connections_max=settings.mllp_connections_max, frame_idle_s=settings.mllp_idle_frame_s)
         self._mllp = MllpServer(intake, hl7, mllp_limits, now=now, report=reports.mllp)
-        self._http = HttpServer(intake, reading, hl7, fhir, http_limits, token=token, report=reports.http, clock=now)
+        self._http = HttpServer(
+            intake, reading, hl7, fhir, http_limits, token=token, report=reports.http, clock=now, entrance=entrance
+        )
 
     async def start(self) -> tuple[int, int]:
         """Listen; give the ports of MLLP and HTTP. Raises `OSError` where an address cannot be had."""

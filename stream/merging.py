@@ -21,6 +21,7 @@ from collections.abc import Callable
 import msgspec
 
 from alerts.book import AlertBook
+from alerts.limits import PatientLimits
 from events import Envelope, Event, Handover, Millis, Retirement, Unmerge, content_id
 from stream.effects import Forward
 from stream.parts import MERGED, RESTORED, Merges, Part, copied, result_ids
@@ -98,7 +99,7 @@ def retire(
     record.merges = left
     record.state = type(record.state)(record.state.catalogue)
     record.book = AlertBook()
-    record.scale_2 = False
+    record.scale_2, record.limits = False, None
     return handed
 
 
@@ -149,6 +150,7 @@ def join(
             record.merges.own.absorb(copied(retired.state))
             record.merges.own_scale_2 = record.merges.own_scale_2 or on_second
         record.scale_2 = record.scale_2 or on_second
+        _join_limits(record, retired, "")
         record.state.absorb(retired.state)
         return
     merges = record.merges = record.merges or Merges()
@@ -160,10 +162,24 @@ def join(
         for name, part in theirs.others.items():
             part.into = part.into or key
             parts[name] = part
+    _join_limits(record, retired, key)
     for name, part in parts.items():
-        merges.add(name, part)
+        _keep_apart(record, merges, name, part)
     record.scale_2 = record.scale_2 or on_second
     record.state.absorb(retired.state)
+
+
+def _join_limits(record: PatientRecord, joined: PatientRecord, key: str) -> None:
+    """Let the limits of a record that is joined hold for this one; its own are known by `key` from here on."""
+    if joined.limits is not None:
+        record.limits = record.limits or PatientLimits()
+        record.limits.join(joined.limits, key)
+
+
+def _keep_apart(record: PatientRecord, merges: Merges, key: str, part: Part) -> None:
+    settled = merges.add(key, part)
+    if settled is not None and record.limits is not None:
+        record.limits.settle(*settled)
 
 
 def come_home(record: PatientRecord, returned: PatientRecord | None) -> None:
@@ -182,7 +198,8 @@ def come_home(record: PatientRecord, returned: PatientRecord | None) -> None:
         own.absorb(base)
         merges.own_scale_2 = merges.own_scale_2 or (returned.scale_2 if theirs is None else theirs.own_scale_2)
         for name, part in ({} if theirs is None else theirs.others).items():
-            merges.add(name, part)
+            _keep_apart(record, merges, name, part)
+    _join_limits(record, returned, "")
     record.scale_2 = record.scale_2 or returned.scale_2
     record.heard = max(record.heard, returned.heard)
     record.state.absorb(returned.state)
@@ -205,8 +222,10 @@ def part(record: PatientRecord, key: str, at: Millis, is_on_second: Callable[[st
     if merges is None or not taken:
         return None
     assert merges.own is not None, "a record with parts has its own"
+    limits = None if record.limits is None else record.limits.part(taken, key)
     first = taken.pop(key)
     restored = PatientRecord(first.state, AlertBook(), heard=at, scale_2=first.scale_2)
+    restored.limits = limits
     if taken:
         within = restored.merges = Merges()
         within.begin(first.state, scale_2=first.scale_2)

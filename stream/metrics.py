@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Hi
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from alerts.contract import AlertEvent
+from alerts.monitoring.signal import Signal
 from connectors.decoded import Decoded
 from connectors.intake import NotStoredReason, Receipt
 from connectors.sources.arrival import Arrival
@@ -45,6 +46,7 @@ class IntakeMetrics:
         self.acks = counter("mllp_acknowledgements", "HL7 acknowledgements given.", "code")
         self.connections = gauge("mllp_connections", "MLLP connections that are open.")
         self.connection_events = counter("mllp_connection_events", "What befell MLLP connections.", "event")
+        self.acts = counter("acts", "What people did, as it was handed in.", "kind", "outcome", "reason")
         self.requests = counter("http_requests", "HTTP requests answered.", "route", "status")
         self.commit_seconds = Histogram(
             "wardstream_commit_seconds", "Time to make a batch durable.", buckets=SECONDS, registry=registry
@@ -125,6 +127,7 @@ class Metrics(IntakeMetrics):
         self.alerts = counter("alerts", "Alert events.", "trigger", "state", "priority", "disposition")
         self.withheld = counter("withheld", "Model alerts that a filter withheld.", "filter", "reason")
         self.unfoldable = counter("unfoldable_records", "Records that our own code could not fold: a bug of ours.")
+        self.signals = counter("signals", "What the monitoring said of what is not heard.", "kind", "state")
         self.diverged = gauge(
             "diverged_outputs", "Outputs that came out otherwise when work was repeated; the first stand."
         )
@@ -150,6 +153,8 @@ class Metrics(IntakeMetrics):
                 self.withheld.labels(effect.withheld_by.filter, effect.withheld_by.reason).inc()
             elif type(effect) is Unfoldable:
                 self.unfoldable.inc()
+            elif type(effect) is Signal:
+                self.signals.labels(effect.kind, effect.state).inc()
 
     def measure_folder(self, folder: Path) -> None:
         """Set the gauges of the data folder."""

@@ -1,4 +1,4 @@
-"""Where a replay's outputs go: `scores.ndjson`, `alerts.ndjson`, `suppressed.ndjson`, `dead_letters.ndjson`.
+"""Where a replay's outputs go: `scores`, `alerts`, `suppressed`, `signals` and `dead_letters`, each an `.ndjson`.
 
 Owns the lines' form and the run's digest. Must not know what an output means. The digest is taken over the canonical
 content alone, so `--identified` and the place of a message in its file never change it.
@@ -27,7 +27,7 @@ DEAD_LETTER_BYTES_SHOWN = 64 * 1024
 """A dead letter's line carries at most this much of the original; the source keeps the whole."""
 NAMING_RESOURCES = ("Patient/", "Encounter/")
 """FHIR resources whose own id names a person or a visit: the id is shown only where identifiers are asked for."""
-STREAMS = ("scores", "alerts", "suppressed", "dead_letters")
+STREAMS = ("scores", "alerts", "suppressed", "signals", "dead_letters")
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -45,6 +45,7 @@ class FileOutputs:
         folder.mkdir(parents=True, exist_ok=True)
         self._fhir = (folder / "alerts.fhir.ndjson").open("wb") if fhir else None
         self.digest = RunDigest()
+        self.signals_digest = RunDigest()
         self._names = names
         self._since = since
         self._files: dict[str, IO[bytes]] = {stream: (folder / f"{stream}.ndjson").open("wb") for stream in STREAMS}
@@ -69,7 +70,9 @@ class FileOutputs:
                 continue
             kind = effect_kind(effect)
             content = encode_effect(effect)
-            self.digest.add(kind, effect_id(effect), content)
+            # What is said of silence has a digest of its own: the clinical one tells whether patients were told alike.
+            digest = self.signals_digest if kind == "signals" else self.digest
+            digest.add(kind, effect_id(effect), content)
             line = content
             if type(effect) is Score:
                 line = content[:-1] + b',"source":' + _encoder.encode(effect.source) + b"}"

@@ -140,6 +140,8 @@ class Parser:
 
     def _envelope(self, decoded: Decoded, received_time: Millis, position: str) -> Envelope:
         identity = self._identity
+        if decoded.patient:
+            return _said_of_a_key(decoded, identity.survivor(decoded.patient), received_time, position)
         subject = decoded.subject
         events: tuple[Event, ...] = decoded.events
         event_time = decoded.event_time
@@ -242,9 +244,16 @@ def _told(envelope: Envelope, word: str, patient: str, event: Event) -> Envelope
     )
 
 
+def _said_of_a_key(decoded: Decoded, patient: str, received_time: Millis, position: str) -> Envelope:
+    """Give the envelope of a message that names the patient key itself: nobody is to be resolved, nor made known."""
+    at = received_time if decoded.event_time is None else decoded.event_time
+    name = uuid_text(decoded.content_hash)
+    return Envelope(name, patient, at, received_time, decoded.events, decoded.feed, decoded.message_id, position)
+
+
 def unusable(decoded: Decoded) -> Refusal | None:
     """Say what keeps a message that could be read from being used, or None: no patient, or too many identifiers."""
-    if decoded.events and not decoded.subject:
+    if decoded.events and not decoded.subject and not decoded.patient:
         reason, detail = RefusalReason.MISSING_IDENTIFIER, "the message names no patient"
     elif len(decoded.subject) + len(decoded.retired) + len(decoded.parted) > IDENTIFIERS_MAX:
         reason, detail = RefusalReason.INVALID_VALUE, f"more than {IDENTIFIERS_MAX} identifiers"

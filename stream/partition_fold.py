@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connectors.kafka.partitioning import partition_for
-from events import Availability, CodeVersion, Configuration, Envelope, Handover, Millis, Promotion, content_id
+from events import (
+    MILLIS_PER_HOUR,
+    Availability,
+    CodeVersion,
+    Configuration,
+    Envelope,
+    Handover,
+    Millis,
+    Promotion,
+    content_id,
+)
 from events.encoding import UndecodableEnvelopeError, decode_envelope
+from events.times import INSTANT_MAX
 from features.store import MemoryStateStore
 from models.version import ModelVersion
 from stream.control import Control
@@ -24,6 +35,13 @@ from stream.scoring import Learner
 from stream.tally import Tally
 
 RELEASE_EVENTS = (CodeVersion, Configuration, Promotion, Availability)
+RECEIVED_AHEAD_MS_MAX = 24 * MILLIS_PER_HOUR
+"""How far ahead a received time is believed. A machine set to the wrong zone is 14 hours ahead at the most, and what is
+believed wrongly ages a partition for no longer than a day."""
+
+
+class UnbelievableTimeError(UndecodableEnvelopeError):
+    """A record of the log says that it was received long after it was written: a machine's clock is wrong."""
 
 
 class MissingVersionError(RuntimeError):
@@ -31,11 +49,39 @@ class MissingVersionError(RuntimeError):
 
 
 def read_envelope(value: bytes | None, partition: int, partitions: int) -> Envelope:
-    """Decode a record of a partition; raises `UndecodableEnvelopeError`, also where it belongs on another one."""
+    """Decode a record of a partition; raises `UndecodableEnvelopeError`.
+
+    Also where it belongs on another partition, or was received in a year that nobody means.
+    """
     envelope = decode_envelope(value or b"")
     if envelope.patient and partition_for(envelope.patient.encode(), partitions) != partition:
         raise UndecodableEnvelopeError("the patient's key belongs on another partition (was their count changed?)")
+    if not 0 <= envelope.received_time <= INSTANT_MAX:
+        raise UndecodableEnvelopeError("received in a year never meant")
     return envelope
+
+
+def check_received(envelope: Envelope, record_time: Millis, clock: Millis) -> None:
+    """Raise `UnbelievableTimeError` where a record was received, by its own word, when it cannot have been.
+
+    A partition's clock never runs back: one record of the far future would fire every timer, and age all that follow.
+    Two things say when it is: `record_time`, at which the record was written by Kafka's word (0 or less: it does not
+    say), and the partition's `clock` before it. Neither would do alone. After days of silence the clock is far behind;
+    a worker whose machine is behind writes record times that are. What lies far beyond both is refused.
+
+    Both come of the log, so a replay decides alike. A copy of a log has the same record times or later ones: what was
+    believed there is believed here.
+
+    >>> envelope, day = Envelope("i", "p", 0, 200_000_000, ()), 86_400_000
+    >>> check_received(envelope, 200_000_000 - day, 0), check_received(envelope, 1, 200_000_000 - day)
+    (None, None)
+    >>> check_received(envelope, 200_000_000 - day - 1, 5)
+    Traceback (most recent call last):
+    stream.partition_fold.UnbelievableTimeError: received more than 24 h after it was written: a clock is wrong
+    """
+    if record_time > 0 and envelope.received_time - max(record_time, clock) > RECEIVED_AHEAD_MS_MAX:
+        hours = RECEIVED_AHEAD_MS_MAX // MILLIS_PER_HOUR
+        raise UnbelievableTimeError(f"received more than {hours} h after it was written: a clock is wrong")
 
 
 class PartitionFold:
@@ -57,16 +103,20 @@ class PartitionFold:
     ) -> None:
         """Begin before the first record."""
         control = Control(versions)
-        self.pipeline = Pipeline(RecordShelf(MemoryStateStore(), control.catalogue), control, learner)
+        self.pipeline = Pipeline(RecordShelf(MemoryStateStore(), control.catalogue), control, learner, partition)
         self._recent = RecentRecords()
         self._partition, self._partitions = partition, partitions
         self._what_if = release is not None
         for event in changes(release, control, 0) if release else ():
             self.pipeline.step(Envelope(content_id("control", repr(event)), "", 0, 0, (event,)))
 
-    def read(self, value: bytes | None) -> Envelope | None:
-        """Decode a record of this partition; None for one that came before. Raises `UndecodableEnvelopeError`."""
+    def read(self, value: bytes | None, record_time: Millis = 0) -> Envelope | None:
+        """Decode a record of this partition; None for one that came before. Raises `UndecodableEnvelopeError`.
+
+        Give `record_time` where the record is one of Kafka's (see `check_received`), and fold each before the next.
+        """
         envelope = read_envelope(value, self._partition, self._partitions)
+        check_received(envelope, record_time, self.pipeline.control.clock)
         return envelope if self._recent.add(envelope.envelope_id) else None
 
     def fold(self, envelope: Envelope) -> list[Effect]:
@@ -82,8 +132,9 @@ class PartitionFold:
 
     def reach(self, instant: Millis) -> list[Effect]:
         """Fire the ticks up to an instant, as the log's next record did."""
-        effects: list[Effect] = []
-        fire_timers(self.pipeline, Envelope("", "", instant, instant, ()), effects)
+        upto = Envelope("", "", instant, instant, ())
+        effects: list[Effect] = self.pipeline.monitor.hear(upto)
+        fire_timers(self.pipeline, upto, effects)
         return effects
 
 

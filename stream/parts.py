@@ -9,6 +9,8 @@ state of each source for itself, and files every later event twice: so an unmerg
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from events import Admission, Cancellation, Correction, Demographics, Discharge, Envelope, Observation, Transfer
@@ -105,20 +107,22 @@ class Merges:
                 return key
         return ""
 
-    def add(self, key: str, part: Part) -> None:
-        """Keep a source apart; one that is here already takes in what is new of it."""
+    def add(self, key: str, part: Part) -> tuple[str, str] | None:
+        """Keep a source apart; one that is here already takes in what is new of it.
+
+        Where there are too many, give the key that is kept apart no more, and the one it was joined with.
+        """
         assert self.own is not None, "begin first"
         known = self.others.get(key)
         if known is not None:
             known.state.absorb(part.state)
             known.scale_2 = known.scale_2 or part.scale_2
-            return
+            return None
         self.others[key] = part
-        if len(self.others) > PARTS_MAX:
-            self._settle(next(iter(self.others)))
+        return self._settle(next(iter(self.others))) if len(self.others) > PARTS_MAX else None
 
-    def _settle(self, key: str) -> None:
-        """Join a part for good with the one it was merged into."""
+    def _settle(self, key: str) -> tuple[str, str]:
+        """Join a part for good with the one it was merged into; give the two keys."""
         assert self.own is not None, "a record with parts has its own"
         part = self.others.pop(key)
         for other in self.others.values():
@@ -131,6 +135,15 @@ class Merges:
         else:
             into.state.absorb(part.state)
             into.scale_2 = into.scale_2 or part.scale_2
+        return key, part.into if into is not None else ""
+
+    def source_of(self, named: Iterable[str]) -> str:
+        """Give the part that what names these keys is of; empty for the record's own.
+
+        >>> Merges().source_of(["a"])
+        ''
+        """
+        return next((key for key in named if key in self.others), "")
 
     def take_out(self, key: str) -> dict[str, Part]:
         """Take out a source with all that had been merged into it; empty where it is not here."""
@@ -159,7 +172,7 @@ class Merges:
         """Fold an envelope's events into the state of the source that it names, beside the view."""
         if self.own is None:
             return
-        part = next((self.others[key] for key in envelope.named if key in self.others), None)
+        part = self.others.get(self.source_of(envelope.named))
         state = self.own if part is None else part.state
         events, received = envelope.events, envelope.received_time
         at = 0

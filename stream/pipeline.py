@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from alerts.contract import AlertEvent
 from alerts.grounds import CHANGING
+from alerts.monitoring import Monitor
 from events import (
-    Acknowledgement,
     Admission,
     Cancellation,
     Carried,
@@ -29,7 +29,8 @@ from events import (
 )
 from features.intake import Intake
 from features.store import StoreFault
-from models.news2 import SOURCES
+from models.news2 import SOURCES, News2
+from stream.acting import ACTS, Acting
 from stream.carried import carried_alerts
 from stream.control import Control
 from stream.effects import Effect, Suppression, Unfoldable
@@ -58,13 +59,18 @@ class Pipeline:
     The same envelopes in the same order give the same effects, whatever was evicted, stored and loaded in between.
     """
 
-    def __init__(self, shelf: RecordShelf, control: Control, learner: Learner | None = None) -> None:
+    def __init__(
+        self, shelf: RecordShelf, control: Control, learner: Learner | None = None, partition: int = 0
+    ) -> None:
         self.control = control
+        self.monitor = Monitor(partition, control.catalogue)
+        self.monitor.use(control.catalogue, control.settings.monitoring)
         self.tally = Tally()
         self._shelf = shelf
         self._timers = Timers(shelf.deadlines())
         self._learner = learner
         self._joining = Joining(shelf, control, self._timers, self.tally, self._judge)
+        self._acting = Acting(control, self.tally)
 
     def step(self, envelope: Envelope) -> list[Effect]:
         """Fold one record of the log; give what is to be carried out."""
@@ -80,7 +86,7 @@ class Pipeline:
         if type(envelope.events[0]) is Carried:
             return self._carry(envelope.patient, envelope.events[0])
         record = self._shelf.open(envelope.patient)
-        effects: list[Effect] = []
+        effects: list[Effect] = self.monitor.hear(envelope)
         if (record.merges is not None or envelope.named) and self._joining.pass_on(envelope, record, effects):
             return effects
         if self._learner is not None:
@@ -89,11 +95,14 @@ class Pipeline:
         if record.merges is not None:
             record.merges.file(envelope)
         self._note_time(record, envelope)
+        news2: News2 | None = None
         if observed or rescore:
             if rescore:
                 changed = record.book.changed_by(intakes)
                 effects.extend(reconsider(envelope, record, self.control, intakes, changed))
-            self._score(envelope, record, tuple(intakes), effects)
+            scored = self._score(envelope, record, tuple(intakes), effects)
+            news2 = scored if observed else None
+        self.monitor.follow(envelope, record, news2, effects)
         self._finish(envelope.patient, record, effects)
         return effects
 
@@ -116,8 +125,8 @@ class Pipeline:
     ) -> tuple[int, list[Intake], bool]:
         """Fold the events into the patient's state.
 
-        Give how many observations there were, the intakes of those that were not simply accepted, and whether what we
-        knew before has changed (a correction, a merge).
+        Give how many observations there were, the intakes of those that were not simply accepted, and whether the
+        patient must be judged anew (a correction, a merge, a person's decision).
         """
         state = record.state
         received, message_id = envelope.received_time, envelope.message_id
@@ -143,9 +152,8 @@ class Pipeline:
                 intakes.append(intake)
                 self._count_intake(intake, event.observation)
                 changed = True
-            elif type(event) is Acknowledgement:
-                kill_switch = self.control.guardrails.kill_switch
-                effects.extend(record.book.acknowledge(event, received, kill_switch=kill_switch))
+            elif isinstance(event, ACTS):
+                changed = self._acting.take(event, envelope, record, effects) or changed
             elif isinstance(event, MOVES):
                 changed = self._move(event, envelope, record, effects) or changed
             elif isinstance(event, JOINING):
@@ -175,7 +183,7 @@ class Pipeline:
         anew = back or (another and record.heard > 0)
         if book.idle:
             return anew
-        kill_switch = self.control.guardrails.kill_switch
+        kill_switch = self.control.silenced
         received = envelope.received_time
         if type(event) is Discharge and not state.admitted:
             effects.extend(book.discharged(received, deceased=state.deceased, kill_switch=kill_switch))
@@ -213,7 +221,7 @@ class Pipeline:
 
     def _score(
         self, cause: Envelope, record: PatientRecord, intakes: tuple[Intake, ...], effects: list[Effect]
-    ) -> None:
+    ) -> News2:
         """Score the patient; add the score, what the ward is told, and what the chain withheld from it."""
         score, moment = score_patient(cause, record, intakes, self.control, self.tally, self._learner)
         effects.append(score)
@@ -232,6 +240,7 @@ class Pipeline:
                     score.model,
                 )
             )
+        return score.news2
 
     def _judge(self, cause: Envelope, record: PatientRecord, effects: list[Effect]) -> None:
         """Score a patient whom an envelope of another's made one again."""
@@ -248,6 +257,7 @@ class Pipeline:
             else:
                 self.control.apply(event)
                 self._shelf.use(self.control.catalogue)
+                self.monitor.use(self.control.catalogue, self.control.settings.monitoring)
         return effects
 
     def _tick(self, envelope: Envelope) -> list[Effect]:
@@ -288,12 +298,13 @@ class Pipeline:
             encounter=record.book.subject.encounter,
         )
         fired: list[Effect] = []
-        if record.book.idle:
+        limit_ended = record.limits is not None and record.limits.end(now)
+        if record.book.idle and not limit_ended:
             record.deadline = None
         else:
-            # Scored anew before the timers fire: an input may have expired in the meantime.
+            # Scored anew before the timers fire: an input may have expired in the meantime, or a clinician's limit.
             self._score(cause, record, (), fired)
-            fired.extend(record.book.tick(now, kill_switch=self.control.guardrails.kill_switch))
+            fired.extend(record.book.tick(now, kill_switch=self.control.silenced))
         self._finish(patient, record, fired)
         self._wait(patient, record, now)
         return fired
@@ -303,9 +314,10 @@ class Pipeline:
         if not record.book.idle:
             return False
         discharged = record.state.discharged_time
-        if discharged is not None and discharged + DISCHARGED_RETENTION_MS <= now:
+        if discharged is not None and _retained_until(record, discharged) <= now:
             return record.deadline is not None and record.deadline <= now
-        return record.heard + UNHEARD_RETENTION_MS <= now
+        unheard = record.heard + UNHEARD_RETENTION_MS
+        return unheard <= now and (record.limits is None or record.limits.last_end <= now)
 
     def _wait(self, patient: str, record: PatientRecord, now: Millis) -> None:
         """Have the patient's timer come for its next deadline, and at the latest for the end of its record."""
@@ -325,10 +337,12 @@ class Pipeline:
         """Set the patient's next timer, always later than now: a tick must make progress."""
         deadline = record.book.next_deadline
         discharged = record.state.stay.discharged_time
+        if record.limits is not None and (ends := record.limits.next_end()) is not None:
+            deadline = ends if deadline is None else min(deadline, ends)
         if deadline is None and discharged is None and record.deadline is None:
             return
         if discharged is not None:
-            retained = discharged + DISCHARGED_RETENTION_MS
+            retained = _retained_until(record, discharged)
             deadline = retained if deadline is None else min(deadline, retained)
         if deadline is not None and deadline <= self.control.clock:
             deadline = self.control.clock + 1
@@ -336,3 +350,9 @@ class Pipeline:
             record.deadline = deadline
             if deadline is not None:
                 self._timers.set(deadline, patient)
+
+
+def _retained_until(record: PatientRecord, discharged: Millis) -> Millis:
+    """Give until when a discharged patient's record is kept: whoever comes back finds the limits that still last."""
+    retained = discharged + DISCHARGED_RETENTION_MS
+    return retained if record.limits is None else max(retained, record.limits.last_end)

@@ -23,20 +23,22 @@ def reconsider(
     """
     book, state = record.book, record.state
     at = envelope.received_time
-    scale = control.scale(envelope.patient, merged=record.scale_2)
+    limits = record.limits_at(at)
+    scale = control.scale(envelope.patient, merged=record.scale_2 or limits.scale_2)
     events: list[AlertEvent] = []
     if not changed or book.idle:
         return events
     if (raised := book.floor_raised_at) is not None:
         then, now = score_news2(state, raised, scale), score_news2(state, at, scale)
-        events += book.correct_floor(at, now=now, then=then, changed=changed, intakes=intakes)
+        limit = limits.thresholds
+        events += book.correct_floor(at, now=now, then=then, changed=changed, intakes=intakes, limit=limit)
     if (raised := book.model_raised_at) is not None and control.scorer is not None:
-        probability = control.scorer.predict(state, raised).probability
+        probability = control.scorer.predict(state, raised, score_news2(state, raised, scale)).probability
         events += book.correct_model(
             at,
             probability_then=probability,
-            threshold=control.guardrails.thresholds_of(book.model_raised_ward)[0],
+            threshold=control.guardrails.thresholds_of(book.model_raised_ward, control.version)[0],
             changed=changed,
-            kill_switch=control.guardrails.kill_switch,
+            kill_switch=control.silenced,
         )
     return events

@@ -12,6 +12,7 @@ from zlib import crc32
 import msgspec
 
 from alerts.book import AlertBook
+from alerts.limits import NO_LIMITS, InForce, PatientLimits
 from events import MILLIS_PER_HOUR, Millis
 from features.catalogue import Catalogue
 from features.state import PatientState
@@ -20,9 +21,11 @@ from stream.parts import Merges
 
 LIVE_RECORDS_MAX = 4_000
 """Records kept decoded: the patients of a very large hospital; the least recently used beyond go to the store."""
-RECORD_SCHEMA, MERGED_SCHEMA = 1, 2
-"""A record that merges left something on is of schema 2; every other is, byte for byte, what release 0.1 wrote and
-reads, so that an upgrade refolds nobody."""
+RECORD_SCHEMA, MERGED_SCHEMA, LIMITED_SCHEMA = 1, 2, 3
+"""A record with clinicians' limits is of schema 3, else one that merges left something on of schema 2; every other is,
+byte for byte, what release 0.1 wrote and reads, so that an upgrade refolds nobody."""
+NO_PATIENT = ("", "~")
+"""How the store's keys begin that are no patient's: the control state's, which is empty, and those of other folds."""
 UNHEARD_RETENTION_MS = 30 * 24 * MILLIS_PER_HOUR
 """A patient of whom nothing was heard for so long, and who has no open alert, is not here any more, though nobody sent
 a discharge. The longest maximum age of a value is 72 h: nothing that could be scored goes."""
@@ -38,9 +41,11 @@ class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
     heard: Millis
     scale_2: bool
     checksum: int
-    """CRC-32 of state, book and merges: a damaged store is found when it is opened, not in the middle of a night."""
+    """CRC-32 of all four: a damaged store is found when it is opened, not in the middle of a night."""
     merges: bytes = b""
-    """What merges left on it (`stream.parts`); only in schema 2."""
+    """What merges left on it (`stream.parts`); only from schema 2 on."""
+    limits: bytes = b""
+    """The clinicians' limits (`alerts.limits`); only in schema 3."""
 
 
 class UnreadableRecordError(ValueError):
@@ -50,7 +55,7 @@ class UnreadableRecordError(ValueError):
 class PatientRecord:
     """All that is kept of one patient: what we know, and what was said."""
 
-    __slots__ = ("book", "deadline", "heard", "merges", "scale_2", "state")
+    __slots__ = ("book", "deadline", "heard", "limits", "merges", "scale_2", "state")
 
     def __init__(
         self,
@@ -69,21 +74,35 @@ class PatientRecord:
         """Whether a record merged into this one was on NEWS2's second scale: the decision follows the person."""
         self.merges: Merges | None = None
         """What merges left on it; None where there were none."""
+        self.limits: PatientLimits | None = None
+        """What clinicians set for the patient; None where nobody ever did."""
 
     @property
     def away(self) -> str:
         """The key that this one is retired into, in whose record all that was known is; empty for a patient."""
         return "" if self.merges is None else self.merges.away
 
+    def limits_at(self, at: Millis) -> InForce:
+        """Give what clinicians' limits come to at a moment."""
+        return NO_LIMITS if self.limits is None else self.limits.at(at)
+
+    def is_on_scale_2(self, at: Millis) -> bool:
+        """Whether it is on NEWS2's second scale by a limit, or by what was merged into it."""
+        return self.scale_2 or self.limits_at(at).scale_2
+
     def encode(self) -> bytes:
         """Encode the record for the store."""
         state, book = self.state.encode(), self.book.encode()
         checksum = crc32(book, crc32(state))
         outer = (state, book, self.deadline, self.heard, self.scale_2)
-        if self.merges is None or self.merges.empty:
-            return msgspec.msgpack.encode((RECORD_SCHEMA, *outer, checksum))
-        merges = self.merges.encode()
-        return msgspec.msgpack.encode((MERGED_SCHEMA, *outer, crc32(merges, checksum), merges))
+        merges = b"" if self.merges is None or self.merges.empty else self.merges.encode()
+        checksum = crc32(merges, checksum)
+        if self.limits is not None and self.limits.kept:
+            limits = self.limits.encode()
+            return msgspec.msgpack.encode((LIMITED_SCHEMA, *outer, crc32(limits, checksum), merges, limits))
+        if merges:
+            return msgspec.msgpack.encode((MERGED_SCHEMA, *outer, checksum, merges))
+        return msgspec.msgpack.encode((RECORD_SCHEMA, *outer, checksum))
 
     @classmethod
     def decode(cls, data: bytes, catalogue: Catalogue) -> PatientRecord:
@@ -91,11 +110,13 @@ class PatientRecord:
         stored = read_stored(data)
         state = PatientState.decode(stored.state, catalogue)
         record = cls(state, AlertBook.decode(stored.book), stored.deadline, stored.heard, scale_2=stored.scale_2)
-        if stored.merges:
-            try:
+        try:
+            if stored.merges:
                 record.merges = Merges.decode(stored.merges, catalogue)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise UnreadableRecordError(type(error).__name__) from None
+            if stored.limits:
+                record.limits = PatientLimits.decode(stored.limits)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnreadableRecordError(type(error).__name__) from None
         return record
 
 
@@ -105,9 +126,10 @@ def read_stored(data: bytes) -> StoredRecord:
         stored = msgspec.msgpack.decode(data, type=StoredRecord)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableRecordError(type(error).__name__) from None
-    if stored.schema not in (RECORD_SCHEMA, MERGED_SCHEMA):
-        raise UnreadableRecordError(f"record schema {stored.schema}, this release reads up to {MERGED_SCHEMA}")
-    if crc32(stored.merges, crc32(stored.book, crc32(stored.state))) != stored.checksum:
+    if stored.schema not in (RECORD_SCHEMA, MERGED_SCHEMA, LIMITED_SCHEMA):
+        raise UnreadableRecordError(f"record schema {stored.schema}, this release reads up to {LIMITED_SCHEMA}")
+    checksum = crc32(stored.book, crc32(stored.state))
+    if crc32(stored.limits, crc32(stored.merges, checksum)) != stored.checksum:
         raise UnreadableRecordError("a record's checksum is wrong")
     return stored
 
@@ -184,7 +206,7 @@ class RecordShelf:
 
     def keys(self) -> set[str]:
         """Give everybody who has a record, stored or not yet."""
-        stored = {key for key in self._store.keys() if key}  # noqa: SIM118 - a store is no dict
+        stored = {key for key in self._store.keys() if key[:1] not in NO_PATIENT}  # noqa: SIM118 - a store is no dict
         return {key for key in stored | self._live.keys() | self._changed.keys() if self._has(key, stored)}
 
     def _has(self, patient: str, stored: set[str]) -> bool:
@@ -201,7 +223,7 @@ class RecordShelf:
         """
         waiting = []
         for patient, data in self._store.items():
-            if patient:
+            if patient[:1] not in NO_PATIENT:
                 stored = read_stored(data)
                 unheard = stored.heard + UNHEARD_RETENTION_MS
                 deadline = stored.deadline

@@ -122,11 +122,12 @@ class Replay:
         """Write `summary.json` and `digest.txt`; give both."""
         with self.outputs:
             digest = self.outputs.digest.hexdigest()
+            signals_digest = self.outputs.signals_digest.hexdigest()
         control = self._host.pipeline.control
         summary = summarise(self._journal.counts(), self._host.pipeline.tally)
         summary["identity_conflicts"] = self.identity.conflicts
         summary["wall_s"] = round(wall_s, 3)
-        summary["digest"] = digest
+        summary["digest"], summary["signals_digest"] = digest, signals_digest
         summary["versions"] = {
             "code": control.code_version,
             "configuration": control.configuration_hash,
@@ -184,8 +185,10 @@ def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:
         "scores": tally.scores,
         "unfoldable": tally.unfoldable,
         "alerts": alerts,
+        "ward_budget": {"waited": tally.waited, "told_later": tally.told_later},
         "alerts_per_patient_day": round(tally.told / days, 4) if days else None,
         "verdicts": tally.verdict_counts(),
+        "acts": dict(sorted(tally.acts.items())),
     }
 
 

@@ -6,8 +6,10 @@ to a connection is a line too.
 
 from __future__ import annotations
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from connectors.acts.audit import ActNote
 from connectors.http.ports import Condition
 from connectors.mllp.notice import Notice
 from stream.metrics import IntakeMetrics
@@ -48,6 +50,12 @@ class Reports:
             say("mllp_closed", connection=notice.connection, why=notice.why)
         else:
             self._log.warning(f"mllp_{notice.what}", connection=notice.connection, count=notice.count, code=notice.code)
+
+    def act(self, one: ActNote) -> None:
+        """Hear of an act: each is a line, for it must be known later who was let in and who was not."""
+        self._metrics.acts.labels(one.kind, one.outcome, one.reason).inc()
+        say = self._log.warning if one.outcome in {"refused", "not_stored"} else self._log.info
+        say("act", **msgspec.structs.asdict(one))
 
     def http(self, event: str, **fields: object) -> None:
         """Hear of a request."""

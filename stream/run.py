@@ -16,6 +16,9 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from connectors.acts.door import Door
+from connectors.acts.people import PeopleSettings
+from connectors.http.acting import Entrance
 from connectors.http.limits import HttpLimits
 from connectors.sources.arrival import Arrival
 from events import Millis
@@ -52,6 +55,7 @@ class RunningService:
         version: str,
         log: FilteringBoundLogger,
         token: str | None = None,
+        people: PeopleSettings | None = None,
         now: Callable[[], Millis] | None = None,
         stamp: Callable[[Arrival, Millis], Millis] = lambda _arrival, now: now,
         hear: Callable[[Sequence[Effect]], None] = lambda _effects: None,
@@ -87,6 +91,7 @@ class RunningService:
             reports=self._reports,
             now=time,
             token=token,
+            entrance=Entrance(Door(people or PeopleSettings()), self.serving.ward_of, self._reports.act),
         )
         self._watch: asyncio.Task[None] | None = None
 

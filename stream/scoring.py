@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
-from alerts.scored import ScoredContext
+from alerts.contract import Evidence
+from alerts.limits import InForce
+from alerts.scored import ScoredContext, evidence_of
 from events import Envelope, Millis
 from features import PatientState, Reading
 from features.intake import Intake
@@ -17,7 +19,7 @@ from guardrails.candidate import Candidate
 from guardrails.chain import judge
 from guardrails.floor import Applicability, applicability, floor_verdict
 from guardrails.verdict import Verdict
-from models.inputs import clinical_vector
+from models.inputs import LABORATORY, clinical_vector
 from models.news2 import News2, news2_evidence, score_news2
 from models.scorer import Prediction
 from stream.control import Control
@@ -53,11 +55,13 @@ def score_patient(
     state, book = record.state, record.book
     stay, model_open = state.stay, book.model.open is not None
     at = cause.received_time
-    news2 = score_news2(state, at, control.scale(cause.patient, merged=record.scale_2))
-    prediction, vector = _predict(cause.patient, state, at, news2, control, learner)
+    limits = record.limits_at(at)
+    news2 = score_news2(state, at, control.scale(cause.patient, merged=record.scale_2 or limits.scale_2))
+    # Whoever is dying is out of scope for learning (clinical.md).
+    hears = None if limits.end_of_life else learner
+    prediction, vector = _predict(cause.patient, state, at, news2, control, hears)
     age_years = state.age_years(at)
-    applies = applicability(age_years, deceased=stay.deceased)
-    settings = control.guardrails
+    applies = applicability(age_years, pregnant=limits.pregnancy, deceased=stay.deceased)
     verdicts = judge(
         Candidate(
             at,
@@ -65,7 +69,7 @@ def score_patient(
             stay.location.ward,
             news2,
             prediction,
-            settings,
+            control.guardrails,
             intakes,
             age_years,
             stay.admitted,
@@ -73,8 +77,13 @@ def score_patient(
             stay.deceased,
             model_open,
             book.told,
+            book.review.told_until or None,
+            limits.pregnancy,
+            limits.end_of_life,
         )
     )
+    if book.review.waiting is not None or verdicts[-1].verdict == "defer":
+        _hear_review(cause.envelope_id, record, control, at, prediction, verdicts[-1])
     tally.scores += 1
     tally.verdicts[verdicts] += 1
     score = Score(
@@ -90,12 +99,14 @@ def score_patient(
         (floor_verdict(applies), *verdicts) if applies else verdicts,
         prediction.version,
     )
-    if book.is_still(news2, verdicts):
+    if limits.thresholds is None and book.is_still(news2, verdicts):
         return score, None
     if model_open or verdicts[-1].reason != "below_threshold":
         # A model alert that is open, or may open, says why; of all other scores nobody asks.
         prediction = _explained(prediction, vector, control)
-    return score, _moment(cause, state, score, prediction, verdicts, applies, control, departed=_departed(state, at))
+    return score, _moment(
+        cause, state, score, prediction, verdicts, applies, control, limits, departed=_departed(state, at)
+    )
 
 
 def _moment(
@@ -106,6 +117,7 @@ def _moment(
     verdicts: tuple[Verdict, ...],
     applies: Applicability,
     control: Control,
+    limits: InForce,
     *,
     departed: bool,
 ) -> ScoredContext:
@@ -126,9 +138,40 @@ def _moment(
         control.configuration_hash,
         control.horizon_h,
         settings.shadow,
-        settings.kill_switch,
+        control.silenced,
         applies,
-        departed=departed,
+        limits.thresholds,
+        departed,
+        partial(_laboratory, state, at),
+        board_only=limits.board_only,
+        escalate_from=limits.escalate_from,
+        limit_reason=limits.reason,
+    )
+
+
+def _hear_review(
+    score_id: str, record: PatientRecord, control: Control, at: Millis, prediction: Prediction, last: Verdict
+) -> None:
+    """Let a score wait for a person if its filter deferred it, and it would be told were it not for that."""
+    book, settings, probability = record.book, control.guardrails, prediction.probability
+    raise_at, clear_at = settings.thresholds_of(record.state.stay.location.ward, prediction.version)
+    would_be_told = (
+        probability is not None
+        and probability >= (raise_at if book.model.open is None else clear_at)
+        and not settings.shadow
+        and not settings.silences(prediction.version)
+    )
+    book.review.hear(score_id, at, probability if would_be_told else None, last, settings.rise_step)
+
+
+def _laboratory(state: PatientState, at: Millis) -> tuple[Evidence, ...]:
+    """Cite the laboratory values that the model saw beside NEWS2's inputs: one corrected may take its word back."""
+    features = state.catalogue.by_name
+    latest = (state.latest(name, at) for name in LABORATORY)
+    return evidence_of(
+        reading
+        for reading in latest
+        if reading is not None and at - reading.event_time <= (features(reading.feature).max_age_ms or at)
     )
 
 

@@ -187,12 +187,13 @@ class EmbeddedService:
         finally:
             self._seen.clear()
 
-    def enter_tick(self, at: Millis) -> bool:
+    def enter_tick(self, at: Millis, *, behind: bool = False) -> bool:
         """Enter the passing of time into the log in a silence; durable on return, not folded.
 
-        Says whether there was anything to enter: not where the log's clock is there already.
+        Says whether there was anything to enter: not where the log's clock is there already. `behind` says that until
+        then senders may not have been heard.
         """
-        return self.host.let_time_pass(at)
+        return self.host.let_time_pass(at, behind=behind)
 
     # -- for the thread that folds ----------------------------------------------------------------------------------
 
@@ -250,10 +251,11 @@ class EmbeddedService:
         self._lock.close()
 
     def digest(self) -> str:
-        """Digest everything ever put out by this folder: equal to a replay of its journal."""
+        """Digest everything ever put out by this folder: equal to a replay of its journal. Signals have their own."""
         digest = RunDigest()
         for kind, name, content in self.outputs.outputs(after=self.journal.begin()):
-            digest.add(kind, name, content)
+            if kind != "signals":
+                digest.add(kind, name, content)
         return digest.hexdigest()
 
 

@@ -154,6 +154,10 @@ class Serving:
         """Give one patient."""
         return await self._engine.ask(lambda _service: self._view.patient(key, self._now()))
 
+    async def ward_of(self, key: str) -> str | None:
+        """Say on which ward a patient lies."""
+        return await self._engine.ask(lambda _service: self._view.ward_of(key))
+
     async def open_alerts(self) -> bytes:
         """Give the newest event of every open alert."""
         return await self._engine.ask(lambda _service: self._view.open_alerts(self._now()))
@@ -177,7 +181,7 @@ class Serving:
 
     async def feeds(self) -> bytes:
         """Give each feed's health."""
-        return self._feeds.document(self._now())
+        return self._feeds.document(self._now(), self._view.board.signals.by_feed())
 
     def metrics(self) -> tuple[bytes, str]:
         """Give the metrics."""

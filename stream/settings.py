@@ -14,6 +14,9 @@ from typing import Any
 import msgspec
 
 from alerts.configuration import AlertSettings
+from alerts.monitoring import MonitoringSettings
+from alerts.ward_settings import WardSettings
+from connectors.acts.people import PeopleSettings
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.kafka.settings import KafkaSettings
@@ -51,11 +54,39 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Local codes by the sender's system: `[codes."SIMHOSP"]`, `"tt-0005-09" = "temperature"`."""
     news2_scale_2: tuple[str, ...] = ()
     """Patient keys with confirmed hypercapnic failure and a prescribed 88-92 % target; never a diagnosis code."""
+    wards: WardSettings = WardSettings()
+    """The budget of the model's alerts on each ward, shifts, and who hears of a ward."""
+    monitoring: MonitoringSettings = MonitoringSettings()
+    """When silence is told, and from how much evidence a change upstream."""
 
 
 def configuration_text(settings: Settings) -> str:
-    """Write a configuration as canonical JSON, as it stands in the log."""
-    return msgspec.json.encode(settings, order="sorted").decode()
+    """Write a configuration as canonical JSON, as it stands in the log.
+
+    A table or key that earlier releases did not have is left out while it says the defaults: what was decided then
+    keeps its name, and with it every alert that carries the name its bytes.
+
+    >>> '"wards":{"budget"' in configuration_text(Settings(wards=WardSettings(budget=4)))
+    True
+    """
+    document = msgspec.to_builtins(settings, order="sorted")
+    if settings.wards == WardSettings():
+        del document["wards"]
+    if settings.monitoring == MonitoringSettings():
+        del document["monitoring"]
+    document["guardrails"] = _declared(document["guardrails"])
+    return msgspec.json.encode(document, order="sorted").decode()
+
+
+def _declared(guardrails: Any) -> Any:
+    """Leave out of the guardrails' table what nobody declared: levels or costs, and versions' own settings."""
+    if not isinstance(guardrails, dict):
+        return guardrails
+    return {
+        key: _declared(value)
+        for key, value in guardrails.items()
+        if value is not None and not (key == "versions" and not value)
+    }
 
 
 def configuration_hash(settings: Settings) -> str:
@@ -75,6 +106,7 @@ class SiteFile(msgspec.Struct, frozen=True):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     live: LiveSettings = LiveSettings()
+    people: PeopleSettings = PeopleSettings()
 
 
 MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
@@ -82,6 +114,7 @@ MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
     "kafka": KafkaSettings,
     "redis": RedisSettings,
     "live": LiveSettings,
+    "people": PeopleSettings,
 }
 """The tables that say how a machine runs, by name; every other key is of what is decided by."""
 
@@ -133,24 +166,47 @@ def _explained(fault: str, text: str, name: str) -> str:
     """Say a fault with its line, its key as it is written, and the key that was probably meant."""
     unknown = re.search(r"unknown field `([^`]+)`", fault)
     place = re.search(r" - at `\$\.?([^`]*)`$", fault)
-    keys = [key for key in (re.sub(r"\[[^\]]*\]", "", place.group(1)).split(".") if place else []) if key]
+    # `[...]` stands for a key that the site chose, or a number: unnamed, it may be any.
+    path = [key for key in (re.sub(r"\[[^\]]*\]", ".*", place.group(1)).split(".") if place else []) if key]
+    said = fault.partition(" - at `$")[0].replace(" | null", "")  # TOML has no null: a key is there or it is not.
     if unknown:
-        keys.append(unknown.group(1))
+        path.append(unknown.group(1))
+    keys = [key for key in path if key != "*"]
     if not keys:
         return f"{name}: {fault}"
-    where = next(
-        (
-            number
-            for number, line in enumerate(text.splitlines(), 1)
-            if re.match(rf"\s*\[*\"?{re.escape(keys[-1])}\b", line)
-        ),
-        None,
-    )
-    said = fault.partition(" - at `$")[0]
+    # What contradicts itself is found where the table is whole; the fault begins with the key within it.
+    within = re.match(r"[a-z_0-9]+", said)
+    if within and within.group() in _keys_at(keys):
+        path += said.partition(":")[0].split(".") if re.match(r"[^ :]+\.[^:]+:", said) else [within.group()]
+    where = _line_of(path, text)
     if unknown:
         likely = get_close_matches(keys[-1], _keys_at(keys[:-1]), n=1)
         said = "unknown key" + (f"; did you mean {likely[0]}?" if likely else "")
     return f"{name}{f', line {where}' if where else ''}: {'.'.join(keys)}: {said}"
+
+
+def _line_of(path: list[str], text: str) -> int | None:
+    """Give the line on which a key stands, or the innermost table around it that the text has; `*` is any key."""
+    found: tuple[int, int] | None = None
+    table: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+([^\[\]]+)\]+", line)
+        key = re.match(r"\s*([^=#\[\]]+?)\s*=", line)
+        if header:
+            here = table = _path_of(header.group(1))
+        elif key:
+            here = [*table, *_path_of(key.group(1))]
+        else:
+            continue
+        fits = len(here) <= len(path) and all(key in (name, "*") for name, key in zip(here, path, strict=False))
+        if fits and (found is None or len(here) > found[0]):
+            found = (len(here), number)
+    return None if found is None else found[1]
+
+
+def _path_of(dotted: str) -> list[str]:
+    """Read a key as TOML has it: bare or quoted parts between dots."""
+    return [bare or quoted for quoted, bare in re.findall(r"[\"']([^\"']*)[\"']|([\w-]+)", dotted)]
 
 
 def _keys_at(path: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from alerts.book import UnreadableBookError
+from alerts.ward_state import UnreadableWardStateError
 from connectors.sqlite.files import sync_file
 from connectors.sqlite.journal import SqliteJournal
 from connectors.sqlite.retention import base_path
@@ -28,6 +29,7 @@ UNUSABLE_STATES = (
     ForeignStateError,
     UnreadableRecordError,
     UnreadableBookError,
+    UnreadableWardStateError,
     CorruptStateError,
     UnknownStateVersionError,
     UnicodeDecodeError,

@@ -6,6 +6,7 @@ Owns the counters and their bounds. Must not know how they are shown.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 from guardrails.verdict import Verdict
 
@@ -23,6 +24,7 @@ class Tally:
     """
 
     __slots__ = (
+        "acts",
         "alerts",
         "events",
         "intakes",
@@ -32,9 +34,11 @@ class Tally:
         "quarantined",
         "scores",
         "told",
+        "told_later",
         "unfoldable",
         "unmapped",
         "verdicts",
+        "waited",
     )
 
     def __init__(self) -> None:
@@ -42,6 +46,10 @@ class Tally:
         self.observations = 0
         self.scores = 0
         self.told = 0
+        self.waited = 0
+        """Alert events that waited for room in a ward's budget."""
+        self.told_later = 0
+        """Of those, told when there was room; the others' alerts ended, worsened or were answered before."""
         self.unfoldable = 0
         self.patients = 0
         self.patient_millis = 0
@@ -51,6 +59,8 @@ class Tally:
         self.verdicts: Counter[tuple[Verdict, ...]] = Counter()
         """By all the verdicts of a score: there are few such rows, and one addition a score is the cheapest."""
         self.alerts: Counter[str] = Counter()
+        self.acts: Counter[str] = Counter()
+        """What became of what people decided of patients: `stream.acting` names them."""
 
     def count_unmapped(self, codings: tuple[tuple[str, str], ...]) -> None:
         """Count an observation whose code is in no table, by its first coding."""
@@ -64,6 +74,17 @@ class Tally:
         """Count an alert event by its trigger and state; and how many the ward was told the beginning of."""
         self.alerts[f"{trigger}:{state}"] += 1
         self.told += state == "raised" and disposition == "told"
+
+    def count_queue(self, queue: Literal["passes", "waits", "told"]) -> None:
+        """Count what [ward] made of an alert event.
+
+        >>> tally = Tally()
+        >>> tally.count_queue("waits"); tally.count_queue("told"); tally.count_queue("passes")
+        >>> tally.waited, tally.told_later
+        (1, 1)
+        """
+        self.waited += queue == "waits"
+        self.told_later += queue == "told"
 
     def verdict_counts(self) -> dict[str, int]:
         """Give the verdicts that were not plain passes, by filter, kind and reason."""

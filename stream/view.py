@@ -13,7 +13,7 @@ import msgspec
 from alerts.contract import AlertEvent, from_json, to_json
 from events import Millis, to_iso
 from stream.board import LIVE_STATES, Board, Row
-from stream.board_rows import render_patient, render_row
+from stream.board_rows import render_patient, render_row, review_queue
 from stream.effects import decode_score
 from stream.service import EmbeddedService
 
@@ -52,6 +52,7 @@ class WardView:
             self.board.take(
                 [one for one in newest.values() if one.state not in LIVE_STATES or one.alert_id in open_ids]
             )
+        self.board.take(self._service.host.pipeline.monitor.standing())
         self.board.forget_counts()
 
     def tidy(self) -> None:
@@ -64,7 +65,7 @@ class WardView:
         """Give everybody who is here, the sickest first."""
         everybody = self.board.rows()
         self.present = len(everybody)
-        rows = [row for row in everybody if ward is None or row.location.ward == ward]
+        rows = [self._row(row, now) for row in everybody if ward is None or row.location.ward == ward]
         return _encoder.encode(
             {
                 "as_of": to_iso(now),
@@ -72,7 +73,9 @@ class WardView:
                 "behind_records": self._service.lag(),
                 "wards": sorted({row.location.ward for row in everybody}),
                 "withheld": dict(self.board.withheld.most_common()),
-                "patients": [self._row(row, now) for row in rows],
+                "reviews": review_queue(rows),
+                "signals": self.board.signals.shown(ward),
+                "patients": rows,
             }
         )
 
@@ -85,6 +88,11 @@ class WardView:
         document: dict[str, Any] = {} if row is None else self._row(row, now)
         document |= render_patient(key, record, self.board.open_alerts(), now)
         return _encoder.encode(document)
+
+    def ward_of(self, key: str) -> str | None:
+        """Give the ward a patient lies on, None where nobody knows him."""
+        record = self._service.host.shelf.find(key)
+        return None if record is None else record.state.location.ward
 
     def open_alerts(self, now: Millis) -> bytes:
         """Give the newest event of every open alert, the gravest and oldest first."""

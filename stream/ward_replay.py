@@ -1,7 +1,7 @@
 """What the wards were told, from recorded candidates; or would have been, from those of a what-if.
 
-Owns the fold of [ward] over a recorded partition with the gate where it stood, and the order that a what-if's
-candidates are given. Must not know how candidates came about, nor Kafka's clients.
+Owns the fold of [ward] over a recorded partition with the gate and the ward settings where they stood, and the order
+that a what-if's candidates are given. Must not know how candidates came about, nor Kafka's clients.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from alerts.gate import GateChange, GatePositions
 from alerts.ward import WardFold, WardOutput
+from alerts.ward_settings import WardSettings
 from events import Millis
 
 INSERTED_TOGETHER = 1_000
@@ -24,23 +25,25 @@ class RecordedWards:
         self._fold = WardFold()
         self._positions = GatePositions(partition, tuple(changes))
 
-    def take(self, offset: int, ward: str, content: bytes) -> list[WardOutput]:
+    def take(self, offset: int, ward: str, content: bytes) -> list[WardOutput[bytes]]:
         """Fold the record at an offset; raises `alerts.ward.CandidateError`."""
         self._fold.gate(self._positions.closed_at(offset))
+        self._fold.use(self._positions.wards_at(offset))
         return self._fold.take(ward, content)
 
 
 class WhatIfWards:
     """Candidates of a what-if, told in order of (received time, event id): no order is recorded of them.
 
-    They wait in a temporary table on disk, so that their number is bounded by the disk and not by memory.
+    They are put into a temporary table on disk, so that their number is bounded by the disk and not by memory.
 
-    >>> wards = WhatIfWards()
+    >>> wards = WhatIfWards(WardSettings())
     >>> list(wards.tell())
     []
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: WardSettings) -> None:
+        self._settings = settings
         self._table = sqlite3.connect("")
         self._table.execute("CREATE TABLE candidate (received INTEGER, event_id TEXT, ward TEXT, content BLOB)")
         self._pending: list[tuple[Millis, str, str, bytes]] = []
@@ -55,10 +58,11 @@ class WhatIfWards:
         self._table.executemany("INSERT INTO candidate VALUES (?, ?, ?, ?)", self._pending)
         self._pending.clear()
 
-    def tell(self) -> Iterator[WardOutput]:
+    def tell(self) -> Iterator[WardOutput[bytes]]:
         """Fold all of them; give what the wards are told."""
         self._put()
         fold = WardFold()
+        fold.use(self._settings)
         ordered = "SELECT ward, content FROM candidate ORDER BY received, event_id, ward"
         for ward, content in self._table.execute(ordered):
             yield from fold.take(ward, content)

@@ -15,7 +15,7 @@ import msgspec
 from alerts.contract import AlertEvent, Evidence, News2Summary
 from connectors.fhir import alert_codes as codes
 from connectors.fhir.render import render_bundle
-from events import MILLIS_PER_HOUR, content_id, to_iso
+from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, content_id, to_iso
 
 EVIDENCE_MAX = 100
 """References written at the most: NEWS2 rests on seven values, a model on some forty."""
@@ -210,6 +210,10 @@ def _contributions(event: AlertEvent) -> str:
 
 def _summary(event: AlertEvent) -> str:
     parts = [f"{event.state} ({event.reason}), {event.priority}, {event.disposition}"]
+    if event.waiting_place is not None:
+        parts.append(f"place {event.waiting_place} of what waits on the ward")
+    if event.waited_ms is not None:
+        parts.append(f"told after waiting {event.waited_ms // MILLIS_PER_MINUTE} min")
     if event.ward or event.bed:
         parts.append(f"ward {event.ward or 'unknown'}, bed {event.bed or 'unknown'}")
     if event.parameters:

@@ -33,6 +33,10 @@ ISSUE_TYPES: dict[RefusalReason, str] = {
     RefusalReason.INVALID_TIME: "value",
     RefusalReason.FUTURE_TIME: "business-rule",
     RefusalReason.TOO_MANY_EVENTS: "too-costly",
+    RefusalReason.UNAUTHORISED: "login",
+    RefusalReason.FORGED: "security",
+    RefusalReason.NOT_ENTITLED: "forbidden",
+    RefusalReason.LATE: "business-rule",
 }
 """FHIR's code for each of our reasons."""
 

@@ -11,6 +11,10 @@ const FEED_QUIET_S = 600;          // a feed silent for so long is pointed out
 const BANDS = { high: "HIGH", medium: "MEDIUM", low_medium: "RED SCORE", low: "low" };
 const PARAMETERS = ["respiration_rate", "spo2", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
 const NAMES = { respiration_rate: "resp. rate", spo2: "SpO₂", oxygen: "oxygen", systolic_bp: "systolic BP", pulse: "pulse", heart_rate: "pulse", consciousness: "consciousness", temperature: "temperature" };
+const SIGNALS_SHOWN_MAX = 12;
+const MONITORED = { feed_silent: "MONITORING LOST, feed", ward_silent: "MONITORING LOST, ward", patient_silent: "observations overdue", code_remapped: "code changed upstream", unit_changed: "unit changed upstream", scale_changed: "scale changed upstream", flat_line: "value does not move", feed_frozen: "FROZEN feed", monitor_full: "not all is monitored", monitor_failed: "monitoring fails" };
+const ANSWERABLE = ["raised", "updated", "escalated"];  // somebody is waited for
+const REASONS = {/* reasons */};
 const UNITS = { "mm[Hg]": "mmHg", Cel: "°C", "1": "" };
 
 const $ = (id) => document.getElementById(id);
@@ -37,6 +41,7 @@ function age(seconds) {
   return Math.floor(s / 86400) + " d";
 }
 function hour(iso) { const t = new Date(iso); return isNaN(t) ? "" : t.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }); }
+function day(iso) { const t = new Date(iso); return isNaN(t) ? "?" : t.toLocaleString([], { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }); }
 function since(iso) { return clockAtAnswer === null ? "" : age((clockAtAnswer - Date.parse(iso) + performance.now() - answered) / 1000); }
 
 async function ask(path, options = {}) {
@@ -87,7 +92,64 @@ function newRow() {
   const details = make("details"), summary = make("summary"), values = make("ul");
   details.append(summary, values);
   cells.inputs.append(details);
-  return { tr, cells, summary, values };
+  const row = { tr, cells, summary, values, said: make("div"), kept: make("div"), told: make("div", "small"), key: "", alert: null, review: null };
+  row.told.setAttribute("role", "status");
+  cells.alert.append(row.said, newAnswer(row), row.told);
+  cells.held.append(row.kept, newDecision(row));
+  return row;
+}
+function newAnswer(row) {
+  const form = row.answer = make("div", "answer"), why = make("select");
+  const acknowledge = make("button", "", "Acknowledge"), dismiss = make("button", "", "Dismiss");
+  why.append(new Option("dismiss: why?", ""), ...Object.entries(REASONS).map(([code, words]) => new Option(words, code)));
+  why.setAttribute("aria-label", "Why the alert is dismissed");
+  acknowledge.type = dismiss.type = "button";
+  dismiss.disabled = true;
+  why.addEventListener("change", () => { dismiss.disabled = !why.value; });
+  acknowledge.addEventListener("click", () => act(row, { kind: "acknowledge", alert_id: row.alert.alert_id }));
+  dismiss.addEventListener("click", () => act(row, { kind: "dismiss", alert_id: row.alert.alert_id, reason: why.value }));
+  form.append(acknowledge, why, dismiss);
+  return form;
+}
+function newDecision(row) {
+  const form = row.decide = make("div", "answer");
+  for (const [decision, words] of [["tell", "Tell"], ["withhold", "Withhold"]]) {
+    const button = make("button", "", words);
+    button.type = "button";
+    button.addEventListener("click", () => act(row, { kind: "review", score_id: row.review.score_id, decision }));
+    form.append(button);
+  }
+  return form;
+}
+function newId() {
+  // Not crypto.randomUUID: a browser has that for https and this machine only.
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+async function act(row, said) {
+  if (row.sending) return;
+  // One id for one thing said: pressed again after no answer came, it still counts once.
+  const what = JSON.stringify(said);
+  if (row.what !== what) { row.what = what; row.id = newId(); row.at = new Date(asOf + performance.now() - answered).toISOString(); }
+  row.sending = true;
+  text(row.told, "sending");
+  const headers = { "Content-Type": "application/json", Authorization: "Bearer " + (sessionStorage.getItem("wardstream-token") || "") };
+  const body = JSON.stringify({ act_id: row.id, patient: row.key, at: row.at, ...said });
+  try {
+    const response = await fetch("/acts", { method: "POST", headers, body, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+    if (response.ok) text(row.told, "taken as said by " + (await response.json()).actor);
+    else {
+      const issue = (await response.json().catch(() => ({}))).issue;
+      text(row.told, "NOT TAKEN: " + (issue ? issue[0].details.text : "status " + response.status));
+      if (response.status < 500) row.what = null;
+    }
+    if (response.status === 401) {
+      $("sign-in").hidden = false;
+      text($("sign-in-problem"), "To act, give the token of somebody who may act.");
+      $("token").focus();
+    }
+  } catch { text(row.told, "NO ANSWER: press again"); }
+  row.sending = false;
+  refresh();
 }
 function fill(td, parts) {
   // Rebuilt only when it changed: a screen reader is not told the same again, and a selection stays.
@@ -97,18 +159,33 @@ function fill(td, parts) {
   td.classList.toggle("empty", parts.length === 0);
   td.replaceChildren(...parts.flatMap(([className, value]) => [make("span", className, value), " "]));
 }
+function disposition(alert) {
+  return alert.disposition + (alert.disposition === "waiting" && alert.waiting_place ? ", place " + alert.waiting_place : "");
+}
 function showAlert(patient) {
   const parts = [];
   const alert = patient.alert;
   if (alert) {
     const by = alert.trigger === "news2_floor" ? "NEWS2" : "model";
-    const how = alert.disposition && alert.disposition !== "told" ? " (" + alert.disposition + ")" : "";
+    const how = alert.disposition && alert.disposition !== "told" ? " (" + disposition(alert) + ")" : "";
     parts.push([alert.priority === "interrupt" && alert.state !== "retracted" ? "grave" : "", by + " " + alert.state + how]);
     parts.push(["small", named(alert.reason) + ", " + hour(alert.received_time) + ", " + since(alert.received_time) + " ago"]);
   }
   for (const gone of patient.retracted || []) {
     if (!alert || gone.alert_id !== alert.alert_id) parts.push(["small warn", "taken back: " + named(gone.reason) + ", " + hour(gone.received_time)]);
   }
+  return parts;
+}
+function showHeld(patient) {
+  // What keeps anything from the ward must be seen: a clinician's limit first, with whose it is and until when.
+  const parts = [];
+  for (const one of patient.limits || []) {
+    const totals = one.notify_at ? ", tells from " + one.notify_at + ", interrupts from " + one.interrupt_at : "";
+    const why = one.reason && one.reason !== one.kind ? " (" + named(one.reason) + ")" : "";
+    parts.push(["warn", "LIMIT " + named(one.kind) + why + totals + ", by " + (one.by || "nobody named") + ", until " + day(one.until)]);
+  }
+  if (patient.review) parts.push(["warn", "waits for review, " + age(patient.review.waits_s) + ": " + named(patient.review.reason)]);
+  for (const one of patient.held_back || []) parts.push(["small", one.filter + ": " + named(one.verdict) + ", " + named(one.reason)]);
   return parts;
 }
 function show(row, patient) {
@@ -136,8 +213,19 @@ function show(row, patient) {
   fill(row.cells.unknown, unknown);
   const risk = patient.probability;
   fill(row.cells.risk, risk === null || risk === undefined ? [] : [["", (risk * 100).toFixed(risk < 0.1 ? 1 : 0) + " %"]]);
-  fill(row.cells.alert, showAlert(patient));
-  fill(row.cells.held, (patient.held_back || []).map((one) => ["small", one.filter + ": " + named(one.verdict) + ", " + named(one.reason)]));
+  const alert = patient.alert, review = patient.review || null;
+  const said = showAlert(patient), held = showHeld(patient);
+  fill(row.said, said);
+  fill(row.kept, held);
+  row.cells.alert.classList.toggle("empty", said.length === 0);
+  row.cells.held.classList.toggle("empty", held.length === 0);
+  const about = JSON.stringify([alert && alert.alert_id, review && review.score_id]);
+  if (row.about !== about) { row.about = about; text(row.told, ""); }
+  row.key = patient.patient;
+  row.alert = alert;
+  row.review = review;
+  row.answer.hidden = !(alert && ANSWERABLE.includes(alert.state) && ["told", "waiting"].includes(alert.disposition || "told"));
+  row.decide.hidden = !review;
   const inputs = patient.inputs || [];
   const gone = (performance.now() - answered) / 1000;
   const oldest = inputs.reduce((most, one) => Math.max(most, one.age_s), 0);
@@ -168,6 +256,7 @@ function showPatients(document_) {
   const behind = document_.behind_records || 0;
   $("behind").hidden = behind === 0;
   text($("behind"), behind ? behind + " stored messages are not in these scores yet." : "");
+  showSignals(document_.signals || []);
   showWards();
   tick();
 }
@@ -213,6 +302,16 @@ async function refresh() {
   running = null;
   if (ward !== $("ward").value) refresh();
 }
+function showSignals(signals) {
+  const place = $("signals"), shown = signals.slice(0, SIGNALS_SHOWN_MAX);
+  const said = shown.map((one) => MONITORED[one.kind] + ": " + [one.ward || one.feed, one.patient.slice(0, 8), one.detail].filter(Boolean).join(", ") + " (since " + hour(one.since) + ")");
+  if (signals.length > shown.length) said.push(signals.length - shown.length + " more");
+  place.hidden = said.length === 0;
+  const signature = JSON.stringify(said);
+  if (place.dataset.signature === signature) return;
+  place.dataset.signature = signature;
+  place.replaceChildren(...said.map((words) => make("li", "", words)));
+}
 function tick() {
   const now = performance.now();
   const silent = now - (answered === null ? waiting : answered);
@@ -246,7 +345,7 @@ function take(block) {
   const score = alert.news2 ? ", NEWS2 " + alert.news2.total : "";
   const where = [alert.ward, alert.bed].filter(Boolean).join(", ");
   const grave = alert.priority === "interrupt" && ["raised", "updated", "escalated"].includes(event);
-  const item = make("li", grave ? "grave" : "", hour(alert.received_time) + " " + where + ": " + by + " " + event + " (" + named(alert.reason) + ")" + score + (alert.disposition === "told" ? "" : ", " + alert.disposition));
+  const item = make("li", grave ? "grave" : "", hour(alert.received_time) + " " + where + ": " + by + " " + event + " (" + named(alert.reason) + ")" + score + (alert.disposition === "told" ? (alert.waited_ms ? ", waited " + age(alert.waited_ms / 1000) : "") : ", " + disposition(alert)));
   $("no-alerts").hidden = true;
   $("alerts").prepend(item);
   while ($("alerts").children.length > ALERTS_SHOWN_MAX) $("alerts").lastElementChild.remove();

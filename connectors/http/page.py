@@ -12,8 +12,11 @@ from importlib.resources import files
 
 import msgspec
 
+from connectors.acts.reasons import REASONS
+
 STYLE_MARK = "/* board.css */"
 SCRIPT_MARK = "/* board.js */"
+REASONS_MARK = "{/* reasons */}"
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -24,7 +27,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def load_page() -> Page:
-    """Read and join the page.
+    """Read and join the page; why an alert may be dismissed is put in as it is declared.
 
     >>> load_page().body[:15]
     b'<!doctype html>'
@@ -33,6 +36,7 @@ def load_page() -> Page:
     text, style, script = (
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("board.html", "board.css", "board.js")
     )
+    script = script.replace(REASONS_MARK, msgspec.json.encode(REASONS).decode())
     body = text.replace(STYLE_MARK, style).replace(SCRIPT_MARK, script)
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; connect-src 'self'; "

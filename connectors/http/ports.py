@@ -65,6 +65,10 @@ class Reading(Protocol):
         """Wait until there is an alert event above `after`; False where none came in time."""
         ...
 
+    async def ward_of(self, key: str) -> str | None:
+        """Say on which ward a patient lies, None where nobody knows him."""
+        ...
+
     async def feeds(self) -> bytes:
         """Give each feed's last message, counts and age, as one JSON document."""
         ...

@@ -4,7 +4,8 @@ Owns the assembly. Must not know what is stored or decided: it offers what comes
 `Reading` gives.
 
 With a token set, every route but `/health/*` and the board's page asks for it as `Authorization: Bearer`; never in an
-address, for addresses end up in logs. The page is without data: it asks for the token and keeps it for its tab. A
+address, for addresses end up in logs. Whoever may act has a token of his own, which opens what is read too; `/acts`
+takes no other. The page is without data: it asks for the token and keeps it for its tab. A
 request that a browser makes for another site's page is refused, token or not.
 """
 
@@ -21,6 +22,7 @@ from aiohttp import web
 
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
+from connectors.http.acting import ACTS_PATH, Acting, Entrance, bearer
 from connectors.http.asking import Asking
 from connectors.http.connection import ConnectionPool, Runner
 from connectors.http.faults import ISSUE_TYPES, HttpFault, incident, not_stored
@@ -43,6 +45,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready"})
 """For these no token is asked."""
+READING = frozenset({"GET", "HEAD"})
+"""What somebody who may act may do beside: look."""
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -82,14 +86,19 @@ class HttpServer:
         report: Report,
         clock: Callable[[], Millis] = wall_clock,
         any_host: bool = False,
+        entrance: Entrance | None = None,
     ) -> None:
-        """`any_host` serves whatever Host a request names: something in front of us asks who is there."""
+        """`any_host` serves whatever Host a request names: something in front of us asks who is there.
+
+        `entrance` says who may act; without one nobody may.
+        """
         if token is not None and not token.strip():
             raise ValueError("token: empty; expected a secret of some length, or none at all")
         self._limits = limits
         self._token = None if token is None else token.encode()
         self._report = report
         self._taking = Taking(intake, hl7, fhir, limits, clock)
+        self._acting = Acting(intake, entrance, limits, clock)
         self._live = Live(reading, limits, clock, report)
         self._asking = Asking(reading)
         self._requests: Counter[tuple[str, int]] = Counter()
@@ -146,7 +155,7 @@ class HttpServer:
         """Listen no more, end the streams, answer what is under way within `grace_s`, then close everything."""
         if self._runner is None or self._site is None:
             return
-        self._taking.stopping = True
+        self._taking.stopping = self._acting.stopping = True
         self._live.stop()
         await self._site.stop()
         try:
@@ -169,6 +178,7 @@ class HttpServer:
             ("POST", "/fhir/{kind}", self._taking.fhir),
             ("PUT", "/fhir/{kind}/{id}", self._taking.fhir),
             ("POST", "/hl7", self._taking.hl7),
+            ("POST", ACTS_PATH, self._acting.act),
             ("GET", "/alerts/stream", self._live.serve),
             ("HEAD", "/alerts/stream", self._live.serve),
         )
@@ -220,9 +230,11 @@ class HttpServer:
     def _check_token(self, request: web.Request) -> None:
         if self._token is None or request.path in OPEN_PATHS:
             return
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
-        if scheme.lower() != "bearer" or not same:
+        if request.path == ACTS_PATH and request.method == "POST":
+            return  # It asks who acts by itself.
+        given = bearer(request)
+        same = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token)
+        if not same and not (request.method in READING and self._acting.knows(given)):
             self._report("unauthorized")
             headers = {"WWW-Authenticate": 'Bearer realm="wardstream"'}
             raise HttpFault(401, "a valid bearer token is needed", headers=headers, close=True)

@@ -40,6 +40,8 @@ class Topic(msgspec.Struct, frozen=True):
     schema: str = ""
     """The file under `docs/schemas` that a value keeps to; empty where it is a foreign format."""
     cleanup: Literal["delete", "compact"] = "delete"
+    stamped: bool = False
+    """The broker gives the records their time: who writes them cannot say that it was another."""
     single: bool = False
     """One partition, whatever the installation's count: its order is the order."""
     content_type: str = "application/json"
@@ -68,6 +70,7 @@ ALERTS: Final = "alerts.v1"
 SCORES: Final = "scores.v1"
 SUPPRESSED: Final = "suppressed.v1"
 DEAD_LETTERS: Final = "deadletters.v1"
+SIGNALS: Final = "signals.v1"
 EXAMPLES: Final = "examples.v1"
 IDENTITIES: Final = "identities.v1"
 MODELS: Final = "models.v1"
@@ -85,8 +88,8 @@ _TABLE = (
         "events", content_type="application/fhir+json",
     ),
     Topic(
-        "ack.ingest.v1", "acknowledgements and feedback of ward systems", "sender or feed",
-        "events", "acknowledgement.v1.json",
+        "ack.ingest.v1", "what people did: acknowledgements, feedback, decisions, limits", "sender or feed",
+        "events", "act.v1.json", stamped=True,
     ),
     Topic(EVENTS, "the log: one envelope a message and patient", "patient key", "events", "events.v1.json"),
     Topic(
@@ -98,7 +101,14 @@ _TABLE = (
         SUPPRESSED, "model alerts that were withheld, and by which filter", "patient key",
         "outputs", "suppressed.v1.json",
     ),
-    Topic(CANDIDATES, "alert events before the ward's own stage", "ward", "outputs", "alert.v1.json"),
+    Topic(
+        SIGNALS, "what is no longer heard, or heard otherwise; and a heartbeat a minute of each partition", "subject",
+        "outputs", "signals.v1.json",
+    ),
+    Topic(
+        CANDIDATES, "alert events before the ward's own stage; without a key, the passing of time", "ward",
+        "outputs", "alert.v1.json",
+    ),
     Topic(ALERTS, "alert events as the ward is told them", "ward", "outputs", "alert.v1.json"),
     Topic(
         ALERT_STATES, "the newest event of each open alert; a tombstone ends it", "ward|alert_id",
@@ -116,7 +126,7 @@ _TABLE = (
         CONTROL, "what people decided, in order", "kind of decision", "forever", "control.v1.json", single=True
     ),
     Topic(
-        GATES, "where on a partition of candidates.v1 the delivery gate closed or opened", "partition",
+        GATES, "where on candidates.v1 the delivery gate moved, or other ward settings came into force", "partition",
         "forever", "gates.v1.json", single=True,
     ),
     Topic(
@@ -160,7 +170,7 @@ def _config(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
         "retention.ms": "-1" if days is None else str(round(days * _MILLIS_PER_DAY)),
         "retention.bytes": "-1",  # a full disk is the operator's to see; an early loss would be nobody's
         "max.message.bytes": str(BATCH_BYTES_MAX),
-        "message.timestamp.type": "CreateTime",
+        "message.timestamp.type": "LogAppendTime" if topic.stamped else "CreateTime",
         "min.insync.replicas": "2" if settings.replication >= _REPLICAS_FOR_TWO_ACKS else "1",
         "unclean.leader.election.enable": "false",  # a broker that lags must never become the truth
     }

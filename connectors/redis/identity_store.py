@@ -191,6 +191,14 @@ class RedisIdentityStore:
         place = Place(keys, epoch.decode(), int(watermark), server.decode(), lost)
         return place, _read_notes(place, flat)
 
+    def watermark(self, topic: str, partition: int) -> int:
+        """Give how far an ingest partition is, whoever works it; -1 where nobody has begun."""
+        try:
+            found = self._client.hget(self._tag + b"p:" + f"{topic}/{partition}".encode(), "watermark")
+        except FAULTS as error:
+            raise translated(error) from error
+        return -1 if found is None else int(found)
+
     def notes(self, place: Place) -> Noted:
         """Give what was claimed and not committed, as Redis has it now; fenced."""
         _, flat = self._call(NOTES, list(place.keys), [place.epoch, place.watermark, place.server])

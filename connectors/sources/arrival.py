@@ -15,7 +15,8 @@ from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
 from events import Millis
 
-Format = Literal["hl7v2", "fhir"]
+Format = Literal["hl7v2", "fhir", "act"]
+"""What a message is written in; files hold no acts."""
 
 RECORDS_IN_MEMORY = 20_000
 """A sorted run: at the 3 KB of an ordinary message with its events about 60 MB."""

@@ -70,6 +70,8 @@ Example:
   wardstream control status --config wardstream.toml
 """
 
+STANDING_WORDS = {"good": "restored", "held": "held", "demoted": "demoted: NEWS2 alone"}
+
 
 @click.group("control", help=HELP)
 def command() -> None:
@@ -151,8 +153,9 @@ def status(config_path: Path) -> int:
 def _decided_table(decisions: Decisions) -> Table:
     """Give the newest decision of each kind."""
     from events import to_iso
+    from stream.live.decisions import kind_of
 
-    newest: dict[str, Decided] = {type(each.decision.event).__name__: each for each in decisions.kept()}
+    newest: dict[tuple[str, str], Decided] = {kind_of(each.decision.event): each for each in decisions.kept()}
     table = Table(title=f"Decided (newest: {decisions.newest})")
     for column in ("number", "when", "what", "by", "reason"):
         table.add_column(column)
@@ -166,9 +169,11 @@ def _decided_table(decisions: Decisions) -> Table:
 
 
 def _in_words(decided: Decided) -> str:
-    from events import Configuration, KillSwitch
+    from events import Configuration, KillSwitch, Standing
 
     event = decided.decision.event
+    if isinstance(event, Standing):
+        return f"version {event.version} {STANDING_WORDS[event.standing]}"
     if isinstance(event, KillSwitch):
         return "kill switch engaged" if event.engaged else "kill switch released"
     if isinstance(event, Configuration):

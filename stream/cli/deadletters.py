@@ -119,6 +119,9 @@ def redrive(numbers: tuple[int, ...], folder: Path, reason: str | None, url: str
         for number, letter, original in list(_letters(folder, reason)):
             if numbers and number not in numbers:
                 continue
+            if letter.position.startswith("acts/"):
+                outcomes["acts: for their actor to do again"] += 1
+                continue
             if not original or letter.reason == "oversized":
                 outcomes["not whole"] += 1  # Of an oversized one only the beginning is kept.
                 continue

@@ -66,6 +66,7 @@ def command(config_path: Path | None, data_dir: Path | None) -> int:
         *_packages(),
         *_configuration(config_path),
         *_pseudonyms(),
+        *_people(config_path),
         *_versions(),
         *(_data_folder(data_dir) if data_dir else ()),
         *_live(config_path),
@@ -127,6 +128,23 @@ def _pseudonyms() -> Iterator[Finding]:
     own = bool(os.environ.get(PSEUDONYM_KEY_VARIABLE))
     name = "pseudonym key: the site's own" if own else "pseudonym key: the PUBLIC one, which hides nobody; set "
     yield True, name if own else f"{name}{PSEUDONYM_KEY_VARIABLE} before outputs leave the house", ""
+
+
+def _people(path: Path | None) -> Iterator[Finding]:
+    """Say loudly where nobody is asked who acts."""
+    try:
+        people = read_site(path).people
+    except ConfigurationError:
+        return  # told already
+    if not people.configured:
+        text = "people: NOBODY may act over HTTP; on Kafka acknowledgements are taken UNSIGNED, and nothing else is; "
+        yield True, f"{text}`wardstream people add` before a ward answers alerts", ""
+        return
+    yield (
+        people.require_signed_acts,
+        f"people: {len(people.actors)} may act",
+        "require_signed_acts is off: whoever may write ack.ingest.v1 acknowledges alerts in any name; turn it on",
+    )
 
 
 def _versions() -> Iterator[Finding]:

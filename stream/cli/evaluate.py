@@ -34,8 +34,8 @@ HELP = """Learn from SOURCE… online and say how well: each score is predicted 
 
 \b
 Labels mature as late as they would at a site (a 12 h horizon, and an hour for charting). With --hold-out-from TIME,
-what was scored from then on is only evaluated, never learned. DIR gets evaluation.json, report.md and the outputs of
-the replay.
+what was scored from then on is only evaluated, never learned; what a version would say of its own limits is made of
+it, and measured. DIR gets evaluation.json, report.md and the outputs of the replay.
 
 \b
 Examples:
@@ -90,6 +90,8 @@ def command(
     fold.finish()
     report = _report(fold, definition)
     report["digest"] = result.digest
+    if hold_out is not None:
+        report["limits"] = fold.held_back.summaries(settings.guardrails.thresholds_of("")[0]).measured
     (folder / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     rows = _rows(fold)
     (folder / "report.md").write_text(_markdown(rows, definition))

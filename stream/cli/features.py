@@ -84,7 +84,8 @@ def _from_folder(patient: str, data_dir: Path, at: Millis | None) -> int:
     record = host.shelf.find(key) if key else None
     if record is None:
         return _failed("no such patient here. Give the key from scores.ndjson, or AUTHORITY|VALUE.")
-    _show(record, record.heard if at is None else at, host.pipeline.control.scale(key, merged=record.scale_2))
+    moment = record.heard if at is None else at
+    _show(record, moment, host.pipeline.control.scale(key, merged=record.is_on_scale_2(moment)))
     return EXIT_DONE
 
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stream.cli import EXIT_DONE, live_models
+from stream.cli import EXIT_DONE, live_models, standing
 from stream.cli.options import code_version, config_option
 from stream.versions import NoSuchVersionError, choose_version, load_versions
 
@@ -24,8 +24,9 @@ _folder = click.option(
 HELP = """List, show and train model versions; sign, publish and promote them in the live service.
 
 A version is immutable and named by the hash of its content. On the live service (Kafka) it goes this way: train, show
-(review its card), sign, publish, promote --shadow, promote. `rollback` undoes the last promotion within seconds. The
-embedded service (`wardstream run`) takes its version by --model instead.
+(review its card), sign, publish, promote --shadow, promote. `rollback` undoes the last promotion within seconds; `hold`
+silences one version, `demote` leaves NEWS2 alone, `restore` lifts either. The embedded service (`wardstream run`) takes
+its version by --model instead.
 
 \b
 Examples:
@@ -50,6 +51,9 @@ for _live in (
     live_models.publish,
     live_models.promote,
     live_models.rollback,
+    standing.hold,
+    standing.demote,
+    standing.restore,
 ):
     command.add_command(_live)
 
@@ -110,11 +114,12 @@ def show(version: str, models_dir: Path | None) -> int:
 )
 @click.option("--seed", default=20260101, show_default=True, help="The simulated hospital's seed.")
 @click.option("--beds", default=300, show_default=True, type=click.IntRange(1, 2_000))
-@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 3_650))
+@click.option("--days", default=90, show_default=True, type=click.IntRange(1, 3_650))
 def train(folder: Path, seed: int, beds: int, days: int) -> int:
     """Train a first version on the simulated hospital, online, from outcomes that mature late.
 
-    The same seed, beds and days give the same version, byte for byte.
+    The last third of the days is held back, for what the version says of its own limits (docs/guardrails.md). The same
+    seed, beds and days give the same version, byte for byte.
     """
     from rich.progress import Progress
 

@@ -89,6 +89,8 @@ def make_release(
     versions, wrong = load_versions(models_folder)
     for line in wrong:
         warn(f"left out {line}")
+    for name in sorted(settings.guardrails.versions.keys() - versions.keys()):
+        warn(f"[guardrails.versions.{name}] is of a version that is not at hand here: it changes nothing")
     chosen = shipped_version(versions) if model_name is None else choose_version(model_name, versions)
     return Release(settings, code_version(), chosen, enabled), versions
 

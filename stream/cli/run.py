@@ -99,7 +99,14 @@ def command(
 
     def make() -> RunningService:
         return RunningService(
-            folder, service, settings, version=release.code_version, log=log, token=token, trust_clock=trust_clock
+            folder,
+            service,
+            settings,
+            version=release.code_version,
+            log=log,
+            token=token,
+            people=site.people,
+            trust_clock=trust_clock,
         )
 
     advice = "a thread died; start again: nothing acknowledged is lost"

@@ -21,11 +21,12 @@ VERSION = "1.0.0"
 _OUTSIDE: dict[str, tuple[Side, str]] = {
     "hl7v2.ingest.v1": ("receive", "integration engines write here, or to a gateway, which does"),
     "fhir.ingest.v1": ("receive", "integration engines and FHIR servers write here, or to a gateway, which does"),
-    "ack.ingest.v1": ("receive", "ward systems write here what was acknowledged"),
+    "ack.ingest.v1": ("receive", "ward systems, and gateways for people, write here what somebody did"),
     "alerts.v1": ("send", "ward systems read here what they are told, in order for each ward"),
     "alerts.state.v1": ("send", "ward systems read here where every alert stands, when they start"),
     "scores.v1": ("send", "boards and auditors read here"),
     "suppressed.v1": ("send", "safety officers and auditors read here"),
+    "signals.v1": ("send", "ward systems and operators read here what is no longer heard, and a heartbeat a minute"),
     "deadletters.v1": ("send", "operators read here what could not be used"),
 }
 """The topics that others use. The rest is between our own processes: it is described, and only ours to write."""
@@ -53,6 +54,19 @@ _OF_TOPIC: dict[str, Node] = {
             "description": "1, 2, 3 ... without gaps for each ward: whoever misses one knows",
         },
         "ce_candidateoffset": {"type": "string", "pattern": "^[0-9]+$"},
+        "ce_subscribers": {
+            "type": "string",
+            "description": "who is to hear of it, by name, with commas between: those that cover the ward, or the "
+            "catch-all",
+        },
+    },
+    "ack.ingest.v1": {
+        "ws_actor": {"type": "string", "description": "from a gateway alone: whom it authenticated"},
+        "ws_signature": {
+            "type": "string",
+            "description": "Ed25519, in hexadecimal, over `wardstream act 1`, line end, ws_actor, line end, the value",
+        },
+        "ws_key_id": {"type": "string", "description": "the first 16 digits of the SHA-256 of the public key"},
     },
     "models.v1": {
         "ws_signature": {"type": "string", "description": "Ed25519 over the value, in hexadecimal"},

@@ -21,7 +21,7 @@ from connectors.redis.partition_store import RedisPartitionStore
 from events import Millis, to_iso
 from features.catalogue import Catalogue
 from stream.board import Board, Row
-from stream.board_rows import render_patient, render_row
+from stream.board_rows import render_patient, render_row, review_queue
 from stream.catalogues import catalogue_for
 from stream.effects import Effect
 from stream.fold import CONTROL_KEY
@@ -29,6 +29,7 @@ from stream.live.canary import WARD as CANARY
 from stream.records import PatientRecord
 from stream.repeats import CHUNK_KEY
 from stream.settings import Settings
+from stream.standing import StandingSignals
 
 KEPT_S = 2.0
 """How long states read from the store are shown again: as long as a board waits between two looks."""
@@ -117,6 +118,11 @@ class LiveBoard:
         """Hear of what was put out."""
         self._board.take(effects)
 
+    @property
+    def signals(self) -> StandingSignals:
+        """What the monitoring says is not heard, or is otherwise."""
+        return self._board.signals
+
     def forget_counts(self) -> None:
         """Begin counting anew: what was heard so far was said before we were here."""
         self._board.forget_counts()
@@ -132,6 +138,7 @@ class LiveBoard:
             "behind_records": self.behind_records,
             "wards": sorted({one.record.state.location.ward for one in here}),
             "withheld": dict(self._board.withheld.most_common()),
+            "signals": self._board.signals.shown(ward),
         }
         shown = [one for one in here if ward is None or one.record.state.location.ward == ward]
         # Beside the event loop: of a large hospital it takes longer than a sender should wait for his answer.
@@ -180,8 +187,8 @@ class LiveBoard:
 
     def _render(self, head: dict[str, Any], here: Sequence[_Here], now: Millis) -> bytes:
         made = [(one, self._row(one, now)) for one in here]
-        rows = sorted(made, key=lambda pair: _order(*pair))
-        return _encode(head | {"patients": [row for _, row in rows]})
+        rows = [row for _, row in sorted(made, key=lambda pair: _order(*pair))]
+        return _encode(head | {"reviews": review_queue(rows), "patients": rows})
 
     def _row(self, one: _Here, now: Millis) -> dict[str, Any]:
         scale = self._records.scale(one.patient, one.record)

@@ -150,7 +150,8 @@ def prelude_of(decisions: Decisions, controls: Sequence[StoredControl], at: Mill
 
 
 def _in_force(control: StoredControl) -> tuple[object, ...]:
-    return (control.configuration, control.version, control.enabled, control.kill_switch, control.sequence)
+    standings = tuple(sorted(control.standings))
+    return (control.configuration, control.version, control.enabled, control.kill_switch, control.sequence, standings)
 
 
 async def _carry_decisions(old: End, outbox: Outbox) -> int:

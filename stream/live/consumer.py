@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
@@ -32,12 +32,36 @@ class Bundle(ConsumerMessage):
     items: Sequence[LogItem]
 
 
+class CommittedThread(AIOKafkaConsumerThread):
+    """Reads committed records alone: what a writer's transaction aborted must not be folded, nor what it may abort."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        """Have aiokafka leave them out: Faust asks it to only where it writes transactions itself."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - read when it starts; there is no other way
+        return consumer
+
+    def reach(self, tp: TP) -> tuple[int, int]:
+        """Give the last stable offset, and how many lie between it and the log's end; (0, 0) before any answer."""
+        consumer = self._ensure_consumer()
+        stable, high = consumer.last_stable_offset(tp), consumer.highwater(tp)
+        return (0, 0) if stable is None or stable < 0 or high is None else (stable, max(high - stable, 0))
+
+
 class StoreLedConsumer(Consumer):
     """Goes on where the store says, never where the group's committed offset stands; and hands on bundles."""
 
     opener: ClassVar[Opener]
     retain: ClassVar[Retain]
     bundle_records_max: ClassVar[int]
+    _thread: CommittedThread
+
+    def _new_consumer_thread(self) -> CommittedThread:
+        return CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    def reach(self, tp: TP) -> tuple[int, int]:
+        """Give up to where committed records reach, and how many offsets an open transaction holds back beyond."""
+        return self._thread.reach(tp)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Open every assigned partition and seek to where its states stand."""

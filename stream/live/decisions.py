@@ -19,7 +19,7 @@ import structlog
 from connectors.kafka.reading import KafkaRecord
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import CONTROL
-from events import Availability, Configuration, Envelope, KillSwitch, Millis, Promotion, content_id
+from events import Availability, Configuration, Envelope, KillSwitch, Millis, Promotion, Standing, content_id
 from events.encoding import misfit
 from models.version import ModelVersion
 from stream.control import DECISIONS, Control, usable
@@ -28,13 +28,14 @@ from stream.live.tails import Tail
 DECISION_BYTES_MAX = 1024 * 1024
 """A configuration of 256 KiB, escaped as JSON, and its frame."""
 DECISIONS_KEPT_MAX = 1_000
-"""Held in memory, newest, beside the newest of each kind: a partition that lacks more is given what is in force."""
+"""Held in memory, newest, beside the newest of each kind (of standings, of each version): a partition that lacks more
+is given what is in force."""
 PROBLEMS_MAX = 20
 """Named in health; the first ones, for what went wrong first explains the rest."""
 WHO_PATTERN = r"^[A-Za-z0-9_.:@/-]{1,64}$"
 """A role, a machine account or a key id. No blanks, so that nobody types a name."""
 
-DecisionEvent = Promotion | Configuration | KillSwitch
+DecisionEvent = Promotion | Configuration | KillSwitch | Standing
 
 
 class UnreadableDecisionError(ValueError):
@@ -110,6 +111,8 @@ class Decisions:
         self.caught_up = False
         """Whether the tail has reached the end that the topic had when it began to read."""
         self._kept: tuple[Decided, ...] = ()
+        self.standings: dict[str, Standing] = {}
+        """The newest word on each version's standing, the newest last."""
         self._promotions: list[Decided] = []
         """The promotions that stand: a rollback takes away what it undoes."""
         self._problems: list[str] = []
@@ -134,6 +137,9 @@ class Decisions:
         event = decision.event
         if type(event) is KillSwitch:
             self.kill_switch, self.kill_switch_sequence = event.engaged, sequence
+        elif type(event) is Standing:
+            self.standings.pop(event.version, None)
+            self.standings[event.version] = event
         elif type(event) is Promotion:
             if decision.undoes:
                 self._promotions = [former for former in self._promotions if former.sequence < decision.undoes]
@@ -172,10 +178,19 @@ class Decisions:
 def _bounded(decisions: tuple[Decided, ...]) -> Iterator[Decided]:
     """Keep the newest, and of the older ones the last of each kind."""
     excess = len(decisions) - DECISIONS_KEPT_MAX
-    newest = {type(decided.decision.event): decided.sequence for decided in decisions}
+    newest = {kind_of(decided.decision.event): decided.sequence for decided in decisions}
     for number, decided in enumerate(decisions):
-        if number >= excess or decided.sequence == newest[type(decided.decision.event)]:
+        if number >= excess or decided.sequence == newest[kind_of(decided.decision.event)]:
             yield decided
+
+
+def kind_of(event: DecisionEvent) -> tuple[str, str]:
+    """Say what a decision decides: of two of one kind the later counts. Each version stands by itself.
+
+    >>> kind_of(Standing(0, "4f1c02aa91be", "held"))
+    ('Standing', '4f1c02aa91be')
+    """
+    return type(event).__name__, event.version if isinstance(event, Standing) else ""
 
 
 def envelope_of(decided: Decided, at: Millis) -> Envelope:

@@ -46,20 +46,17 @@ class Follower:
         if since_time is not None and records_max:
             share = -(-records_max // len(ranges))
             since = {partition: max(begin, end - share) for partition, (begin, end) in ranges.items()}
-            found = [
-                record
-                async for record in read_topic(
-                    self._settings,
-                    self._topic,
-                    password=self._password,
-                    since=since,
-                    until=self._next,
-                )
-                if record.record_time >= since_time
-            ]
-            for record in found:
-                if record.offset == since[record.partition] > ranges[record.partition][0]:
-                    reached = max(reached, record.record_time)
+            cut = {partition for partition, place in since.items() if place > ranges[partition][0]}
+            found = []
+            async for record in read_topic(
+                self._settings, self._topic, password=self._password, since=since, until=self._next
+            ):
+                # Of each partition the first: at the very place may be the mark of a transaction, which is no record.
+                first = record.partition in cut
+                cut.discard(record.partition)
+                if record.record_time >= since_time:
+                    reached = max(reached, record.record_time) if first else reached
+                    found.append(record)
             for record in sorted(found, key=lambda one: (one.record_time, one.partition, one.offset)):
                 self._take(record)
         self._task = asyncio.create_task(self._go_on(), name=f"follower of {self._topic}")

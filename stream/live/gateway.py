@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from connectors.acts.door import Door
+from connectors.http.acting import Entrance
 from connectors.http.limits import ENTRIES_MAX, HttpLimits
 from connectors.kafka.outbox import Outbox
 from events import Millis
@@ -22,6 +24,7 @@ from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.feeds import Feeds
 from stream.identity import Pseudonyms
 from stream.listening import Listeners, address
+from stream.live.act_signing import act_signer
 from stream.live.canary import INTERVAL_S, Canary
 from stream.live.health import HealthServer
 from stream.live.intake import ANSWER_S, RECORD_VALUE_BYTES_MAX, IntakeLimits, KafkaIntake
@@ -66,7 +69,12 @@ class Gateway:
         self._now: Callable[[], Millis] = clock.now
         self._outbox = Outbox(site.kafka, client_id=self.name, password=kafka_password, answer_s=ANSWER_S)
         self.intake = KafkaIntake(
-            self._outbox, clock.now, metrics, intake_limits, source=f"/wardstream/gateway/{self.name}"
+            self._outbox,
+            clock.now,
+            metrics,
+            intake_limits,
+            source=f"/wardstream/gateway/{self.name}",
+            sign=act_signer(site.people),
         )
         self.reading = LiveReading(
             site.kafka,
@@ -97,6 +105,7 @@ class Gateway:
             reports=self._reports,
             now=clock.now,
             token=token,
+            entrance=Entrance(Door(site.people), self.reading.ward_of, self._reports.act),
         )
         self._health = HealthServer(self.reading.live, self.reading.ready, metrics.expose)
         self._watch: asyncio.Task[None] | None = None

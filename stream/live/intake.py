@@ -26,7 +26,7 @@ from connectors.decoded import Decoded, Refusal
 from connectors.intake import NotStoredError, NotStoredReason, Receipt
 from connectors.kafka.faults import NotSentError
 from connectors.kafka.headers import cloud_headers
-from connectors.kafka.record import Record
+from connectors.kafka.record import Headers, Record
 from connectors.kafka.topics import TOPICS
 from connectors.sources.arrival import Arrival
 from events import Millis, content_id, uuid_text
@@ -35,7 +35,7 @@ from stream.parse import unusable
 
 RECORD_VALUE_BYTES_MAX = 4 * 1024 * 1024
 """The longest message or Bundle that fits a record of an ingest topic; the servers refuse longer ones by their size."""
-INGEST = {"hl7v2": TOPICS["hl7v2.ingest.v1"], "fhir": TOPICS["fhir.ingest.v1"]}
+INGEST = {"hl7v2": TOPICS["hl7v2.ingest.v1"], "fhir": TOPICS["fhir.ingest.v1"], "act": TOPICS["ack.ingest.v1"]}
 ANSWER_S = 10.0
 """How long Kafka has to acknowledge, and how long a sender waits for room before: together two thirds of what
 interface engines wait by default (30 s), so that they are answered before they give up."""
@@ -106,13 +106,18 @@ class KafkaIntake:
         limits: IntakeLimits | None = None,
         *,
         source: str = "/wardstream/gateway",
+        sign: Callable[[Arrival], Headers] = lambda _arrival: (),
     ) -> None:
-        """`source` names this gateway in its records; its last part stands before the positions in its letters."""
+        """`source` names this gateway in its records; its last part stands before the positions in its letters.
+
+        `sign` gives the headers by which [parse] knows that an act is of somebody whom this gateway authenticated.
+        """
         self._outbox = outbox
         self._now = now
         self._observer = observer
         self._limits = limits or IntakeLimits()
         self._source = source
+        self._sign = sign
         self._loop = asyncio.get_running_loop()
         self._jobs: dict[_Job, asyncio.Task[None]] = {}
         """What is on its way, the oldest first."""
@@ -264,6 +269,8 @@ class KafkaIntake:
         headers = cloud_headers(
             name, topic.event_type, self._source, now, content_type=topic.content_type, received=now
         )
+        if arrival.format == "act":
+            headers += self._sign(arrival)
         return Record(topic.name, feed_key(arrival.decoded.feed, arrival.position.partition("/")[0]), data, headers)
 
 

@@ -99,7 +99,8 @@ class ExampleFold:
             code_version=code_version,
             note=f"learned live from records {begin} to {self.next_offset - 1}",
         )
-        return finish(fold.prequential, lineage, horizon_h=fold.joiner.horizon_ms // 3_600_000)
+        horizon_h = fold.joiner.horizon_ms // 3_600_000
+        return finish(fold.prequential, lineage, horizon_h=horizon_h, held_back=fold.held_back)
 
 
 class LearnerProcess:

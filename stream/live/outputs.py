@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from alerts.contract import AlertEvent
+from alerts.monitoring.signal import Signal
 from alerts.ward import routes
 from connectors.kafka.record import Headers, Record
-from connectors.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SCORES, SUPPRESSED, topic_headers
+from connectors.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SCORES, SIGNALS, SUPPRESSED, topic_headers
 from events import encode_envelope
 from stream.effects import Effect, Forward, Score, Suppression, Unfoldable, effect_id, encode_effect
 
@@ -27,6 +28,8 @@ def records_of(effects: Iterable[Effect], source: str) -> list[Record]:
             records.extend(Record(CANDIDATES, ward.encode(), content, headers) for ward in routes(effect))
         elif type(effect) is Suppression:
             records.append(_record(SUPPRESSED, effect.patient, effect, source))
+        elif type(effect) is Signal:
+            records.append(_record(SIGNALS, effect.subject, effect, source))
         elif type(effect) is Forward:
             envelope = effect.envelope
             headers = topic_headers(EVENTS, envelope.envelope_id, source, envelope.received_time)
@@ -37,9 +40,9 @@ def records_of(effects: Iterable[Effect], source: str) -> list[Record]:
     return records
 
 
-def _record(topic: str, key: str, effect: Score | Suppression | Unfoldable, source: str) -> Record:
+def _record(topic: str, key: str, effect: Score | Suppression | Unfoldable | Signal, source: str) -> Record:
     return Record(topic, key.encode(), encode_effect(effect), _headers(topic, effect, source))
 
 
-def _headers(topic: str, effect: Score | AlertEvent | Suppression | Unfoldable, source: str) -> Headers:
+def _headers(topic: str, effect: Score | AlertEvent | Suppression | Unfoldable | Signal, source: str) -> Headers:
     return topic_headers(topic, effect_id(effect), source, effect.received_time)

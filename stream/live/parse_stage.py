@@ -45,6 +45,7 @@ from events import (
 from events.encoding import ENVELOPE_BYTES_MAX, UndecodableEnvelopeError
 from features.store import FencedError, StoreUnavailableError
 from stream.identity import Pseudonyms
+from stream.live.act_records import ActReader
 from stream.live.letters import letter_record
 from stream.live.parsing import IngestRecord, read_item
 from stream.live.resolving import Resolution
@@ -88,7 +89,9 @@ class ParsePartition:
         pseudonyms: Pseudonyms,
         *,
         history: History | None = None,
+        acts: ActReader | None = None,
     ) -> None:
+        """`acts` says who may act; without one nobody is asked who they are."""
         self.folded = -1
         self.epoch = 0
         self.problems: tuple[str, ...] = ()
@@ -100,6 +103,7 @@ class ParsePartition:
         self._settings = settings
         self._pseudonyms = pseudonyms
         self._history = history
+        self._acts = acts or ActReader()
         self._source = f"/wardstream/{topic}/{partition}"
         self._start = 0
         self._at = -1
@@ -176,7 +180,7 @@ class ParsePartition:
         fresh = [item for item in portion if item.offset not in self._noted]
         self.counts["repeated"] += len(portion) - len(fresh)
         if fresh:
-            read = [read_item(self._topic, self.number, item, self._settings) for item in fresh]
+            read = [read_item(self._topic, self.number, item, self._settings, self._acts) for item in fresh]
             self._noted.update(self._claimed(read))
         for item in portion:
             yield from self._noted[item.offset]

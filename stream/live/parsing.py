@@ -1,6 +1,6 @@
 """An ingest record to what it says: the codecs, chosen by the topic, and what is no record of ours.
 
-Owns which codec reads which topic, and the acknowledgements of ward systems. Must not know Redis, nor who is meant.
+Owns which codec reads which topic. Must not know Redis, nor who is meant.
 The codecs are those that the gateways answer by, so that what was acknowledged as understood is understood here.
 
 Bad input is a refusal with its reason and place, never an exception.
@@ -9,27 +9,22 @@ Bad input is a refusal with its reason and place, never an exception.
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from connectors.decoded import Decoded, Refusal, RefusalReason
-from connectors.fhir.grouping import CONTENT_HASH_BYTES
 from connectors.hl7v2.codec import decode
 from connectors.http.arrivals import fhir_arrivals
 from connectors.kafka.headers import header, received_time
 from connectors.kafka.topics import TOPICS
-from events import Acknowledgement, Millis, from_iso
-from events.identifiers import join_parts
-from events.times import INSTANT_MAX, INSTANT_MIN
+from events import Millis
+from stream.live.act_records import ActReader, credible
 from stream.live.stage import LogItem
 from stream.settings import Settings
 
 HL7, FHIR, ACKNOWLEDGEMENTS = "hl7v2.ingest.v1", "fhir.ingest.v1", "ack.ingest.v1"
 INGEST_TOPICS = (HL7, FHIR, ACKNOWLEDGEMENTS)
-ACKNOWLEDGEMENT_BYTES_MAX = 4 * 1024
-"""An acknowledgement is some 200 bytes."""
 
 _ANYTHING = frozenset({"", "application/octet-stream"})
 """What engines say that were told nothing: the topic says what it is."""
@@ -49,8 +44,6 @@ class Taken(NamedTuple):
     """`topic/partition/offset`, and for an entry of a Bundle `#` and its number."""
     data: bytes
     decoded: Decoded | Refusal
-    patient: str = ""
-    """The patient key, where the message names that itself: an acknowledgement answers an alert, which has it."""
 
 
 class IngestRecord(NamedTuple):
@@ -63,20 +56,10 @@ class IngestRecord(NamedTuple):
     messages: list[Taken]
 
 
-class AcknowledgementRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The value of a record of `ack.ingest.v1`."""
-
-    patient: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-    """The patient key, as the alert has it."""
-    alert_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    at: Annotated[str, msgspec.Meta(max_length=40)]
-    """When it was acknowledged: ISO 8601 with its zone."""
-    actor: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    """A role or a pseudonym, never a name."""
-
-
-def read_item(topic: str, partition: int, item: LogItem, settings: Settings) -> IngestRecord:
-    r"""Decode one ingest record; never raises.
+def read_item(
+    topic: str, partition: int, item: LogItem, settings: Settings, acts: ActReader | None = None
+) -> IngestRecord:
+    r"""Decode one ingest record. `acts` reads what people did; raises only what that does.
 
     >>> item = LogItem(7, b"LAB|MAIN", b"hello", (), 0)
     >>> [taken] = read_item(HL7, 3, item, Settings()).messages
@@ -86,12 +69,17 @@ def read_item(topic: str, partition: int, item: LogItem, settings: Settings) -> 
     position = f"{topic}/{partition}/{item.offset}"
     feed = (item.key or b"").decode("utf-8", "replace")
     data = item.value or b""
+    received = received_time(item.headers, item.record_time)
+    if topic == ACKNOWLEDGEMENTS:
+        received = credible(received, item.record_time)
     refusal = _refused(topic, item)
     if refusal is not None:
         messages = [Taken(position, data, msgspec.structs.replace(refusal, feed=feed))]
+    elif topic == ACKNOWLEDGEMENTS:
+        messages = [Taken(position, data, (acts or ActReader()).read(item, feed, received))]
     else:
-        messages = _READERS[topic](data, position, feed, settings)
-    return IngestRecord(item.offset, received_time(item.headers, item.record_time), feed, messages)
+        messages = _READERS[topic](data, position, settings)
+    return IngestRecord(item.offset, received, feed, messages)
 
 
 def _refused(topic: str, item: LogItem) -> Refusal | None:
@@ -110,61 +98,15 @@ def _refused(topic: str, item: LogItem) -> Refusal | None:
     return None
 
 
-def _hl7(data: bytes, position: str, _feed: str, settings: Settings) -> list[Taken]:
+def _hl7(data: bytes, position: str, settings: Settings) -> list[Taken]:
     return [Taken(position, data, decode(data, settings.hl7))]
 
 
-def _fhir(data: bytes, position: str, _feed: str, settings: Settings) -> list[Taken]:
+def _fhir(data: bytes, position: str, settings: Settings) -> list[Taken]:
     return [
         Taken(arrival.position, arrival.data or b"", arrival.decoded)
         for arrival in fhir_arrivals(data, settings.fhir, position)
     ]
 
 
-def _acknowledgement(data: bytes, position: str, feed: str, _settings: Settings) -> list[Taken]:
-    said = _read_acknowledgement(data, feed)
-    if isinstance(said, Refusal):
-        return [Taken(position, data, said)]
-    try:
-        at = from_iso(said.at)
-    except (ValueError, OverflowError):
-        return [
-            Taken(position, data, Refusal(RefusalReason.INVALID_TIME, "$.at", "no instant with its zone", feed=feed))
-        ]
-    if not INSTANT_MIN <= at <= INSTANT_MAX:
-        return [Taken(position, data, Refusal(RefusalReason.INVALID_TIME, "$.at", "a year never meant", feed=feed))]
-    content = join_parts(("acknowledgement", said.patient, said.alert_id, str(at), said.actor))
-    decoded = Decoded(
-        feed,
-        said.alert_id,
-        blake2b(content, digest_size=CONTENT_HASH_BYTES).digest(),
-        at,
-        at,
-        (),
-        (Acknowledgement(at, said.alert_id, said.actor),),
-        kind="acknowledgement",
-    )
-    return [Taken(position, data, decoded, said.patient)]
-
-
-def _read_acknowledgement(data: bytes, feed: str) -> AcknowledgementRecord | Refusal:
-    if len(data) > ACKNOWLEDGEMENT_BYTES_MAX:
-        return Refusal(RefusalReason.OVERSIZED, "$", f"more than {ACKNOWLEDGEMENT_BYTES_MAX} bytes", feed=feed)
-    try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError as error:
-        # msgspec quotes what it found before the path: only the path is ours to repeat.
-        _, told, path = str(error).rpartition(" - at ")
-        return Refusal(
-            RefusalReason.INVALID_VALUE, path.strip("`") if told else "$", "not as the schema says", feed=feed
-        )
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Refusal(RefusalReason.GARBAGE, "$", "no JSON", feed=feed)
-
-
-_decoder = msgspec.json.Decoder(AcknowledgementRecord)
-_READERS: dict[str, Callable[[bytes, str, str, Settings], list[Taken]]] = {
-    HL7: _hl7,
-    FHIR: _fhir,
-    ACKNOWLEDGEMENTS: _acknowledgement,
-}
+_READERS: dict[str, Callable[[bytes, str, Settings], list[Taken]]] = {HL7: _hl7, FHIR: _fhir}

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from alerts.monitoring import monitor_keys
+from alerts.monitoring.signal import Signal, make_signal
 from connectors.kafka.record import Record
 from connectors.kafka.topics import EVENTS, topic_headers
 from events import CodeVersion, Envelope, Millis, content_id, encode_envelope
@@ -36,13 +38,17 @@ from stream.live.stage import (
     holds,
     lost_records,
 )
-from stream.partition_fold import read_envelope
+from stream.partition_fold import UnbelievableTimeError, check_received, read_envelope
 from stream.pipeline import Pipeline
 from stream.records import LIVE_RECORDS_MAX
 from stream.repeats import RecentRecords, chunk_keys
 
 VERSION_AWAITED_S = 30.0
 """How long a partition waits for a version that it had: the tail of models.v1 may be a little behind."""
+CLOCKS_APART = (
+    "records are refused that were received more than a day after they were written: set the workers' clocks right; "
+    "what was refused is on deadletters.v1"
+)
 OWED_S = 20.0
 """What was entered into the log and has not come back after so long is entered again; its id makes it harmless."""
 
@@ -73,7 +79,9 @@ class PatientPartition:
         decisions: Decisions,
         now: Callable[[], Millis],
         journal: str,
+        behind: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`behind` says whether records wait before `events.v1`; it may raise a `StoreFault`."""
         self.folded = -1
         self.problems: tuple[str, ...] = ()
         self.number = partition
@@ -83,6 +91,7 @@ class PatientPartition:
         self._decisions = decisions
         self._now = now
         self._journal = journal
+        self._behind = behind
         self._named = f"{EVENTS}/{partition}"
         self._source = f"/wardstream/{self._named}"
         self._start = 0
@@ -107,7 +116,7 @@ class PatientPartition:
         start = first_offset(watermark, log)
         lost = lost_records(watermark, log)
         self.problems = (f"{self._named}: {lost}",) if lost else ()
-        stored = store.load([CONTROL_KEY, *chunk_keys()])
+        stored = store.load([CONTROL_KEY, *chunk_keys(), *monitor_keys()])
         control = Control(self._versions, self._journal)
         if CONTROL_KEY in stored:
             try:
@@ -123,7 +132,8 @@ class PatientPartition:
         self._recent.restore(stored)
         self._examples = ExampleRecorder(self._source) if self._settings.learn else None
         self._shelf = LiveShelf(store, control.catalogue, self._now, self._settings.live_records_max)
-        self.pipeline = Pipeline(self._shelf, control, self._examples)
+        self.pipeline = Pipeline(self._shelf, control, self._examples, self.number)
+        self.pipeline.monitor.restore(stored)
         self.folded, self._start, self._at = watermark, start, start - 1
         self._owed.clear()
         self._entries, self.decided = None, control.sequence
@@ -138,9 +148,9 @@ class PatientPartition:
         self._await_version()
         at = self._at
         records: list[Record] = []
-        envelopes = list(self._read(batch, records))
+        read = list(self._read(batch, records))
         try:
-            self._shelf.prefetch(envelope.patient for envelope in envelopes if envelope.patient)
+            self._shelf.prefetch(envelope.patient for _, envelope in read if envelope.patient)
         except UnusableStateError as fault:
             raise self._emptied(fault) from None
         except StoreFault:
@@ -148,10 +158,13 @@ class PatientPartition:
             raise
         effects: list[Effect] = []
         try:
-            for envelope in envelopes:
+            for item, envelope in read:
                 self._owed.pop(envelope.envelope_id, None)
-                if self._recent.add(envelope.envelope_id):
+                if self._is_believed(item, envelope, records) and self._recent.add(envelope.envelope_id):
+                    minute = self.pipeline.control.clock // TICK_MS
                     effects.extend(fold_record(self.pipeline, envelope))
+                    if self.pipeline.control.clock // TICK_MS > minute:
+                        effects.append(self._heartbeat())
         except UnusableStateError as fault:
             raise self._emptied(fault) from None
         except StoreFault as fault:
@@ -172,6 +185,8 @@ class PatientPartition:
             control = self.pipeline.control
             entries: dict[str, Entry | None] = self._shelf.take_entries()
             for key, chunk in self._recent.take_changes().items():
+                entries[key] = None if chunk is None else Entry(chunk)
+            for key, chunk in self.pipeline.monitor.take_changes().items():
                 entries[key] = None if chunk is None else Entry(chunk)
             entries[CONTROL_KEY] = Entry(control.encode())
             self._entries = entries
@@ -219,7 +234,7 @@ class PatientPartition:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _read(self, batch: Sequence[LogItem], letters: list[Record]) -> Iterator[Envelope]:
+    def _read(self, batch: Sequence[LogItem], letters: list[Record]) -> Iterator[tuple[LogItem, Envelope]]:
         for item in following(batch, self._at, self._start, self._named):
             self._at = item.offset
             try:
@@ -227,7 +242,27 @@ class PatientPartition:
             except UndecodableEnvelopeError as fault:
                 letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
             else:
-                yield envelope
+                yield item, envelope
+
+    def _is_believed(self, item: LogItem, envelope: Envelope, letters: list[Record]) -> bool:
+        """Hold a record's received time against the clocks; one that is not believed is kept as a letter, and told.
+
+        It is told until a patient's record is believed again: one mistake is a letter, a wrong clock an alarm.
+        """
+        try:
+            check_received(envelope, item.record_time, self.pipeline.control.clock)
+        except UnbelievableTimeError as fault:
+            letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
+            self._tell_clocks(apart=True)
+            return False
+        if envelope.patient and self.problems:
+            self._tell_clocks(apart=False)
+        return True
+
+    def _tell_clocks(self, *, apart: bool) -> None:
+        text = f"{self._named}: {CLOCKS_APART}"
+        others = tuple(problem for problem in self.problems if problem != text)
+        self.problems = (*others, text) if apart else others
 
     def _lacking(self, control: Control, now: Millis) -> Iterator[Envelope]:
         if control.code_version != self._settings.code_version:
@@ -238,5 +273,11 @@ class PatientPartition:
         decided = self._decisions.lacking(control.sequence, now)
         yield from availability(control, self._versions, now, decided)
         yield from decided
-        if self._settings.ticks and tick_is_due(self.pipeline, now):
-            yield tick(now // TICK_MS * TICK_MS)
+        at = now // TICK_MS * TICK_MS
+        if self._settings.ticks and (at > control.clock or tick_is_due(self.pipeline, now)):
+            yield tick(at, behind=self._behind())
+
+    def _heartbeat(self) -> Signal:
+        """Say that all that was received up to the partition's minute is folded, and was put out before this."""
+        at = self.pipeline.control.clock // TICK_MS * TICK_MS
+        return make_signal("heartbeat", f"partition|{self.number}", "alive", 0, at, at, self.number)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from alerts.contract import AlertEvent, from_json
+from alerts.monitoring import decode_signal
 from connectors.http.faults import busy
 from connectors.http.ports import Condition, NumberedAlert
 from connectors.kafka.faults import BrokerError
 from connectors.kafka.reading import KafkaRecord, log_range, read_topic
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topics import ALERT_STATES, ALERTS, EVENTS, SCORES, SUPPRESSED
+from connectors.kafka.topics import ALERT_STATES, ALERTS, EVENTS, SCORES, SIGNALS, SUPPRESSED
 from connectors.redis.connection import RedisConnectionError, connect
 from connectors.redis.settings import RedisSettings
 from events import MILLIS_PER_HOUR, MILLIS_PER_SECOND, Millis
@@ -32,10 +33,15 @@ from stream.live.board import LiveBoard, StoredRecords
 from stream.live.following import Follower
 from stream.metrics import IntakeMetrics
 from stream.newest_alert import NewestAlert
+from stream.records import UnreadableRecordError
 from stream.settings import Settings
 
 SCORES_MS = 12 * MILLIS_PER_HOUR
 """How far back scores are read at the start: NEWS2's longest interval between two charts (RCP 2017)."""
+SIGNALS_MS = 72 * MILLIS_PER_HOUR
+"""How far back signals are read at the start, 50,000 records at the most, heartbeats among them. One that has stood for
+longer is not on the board of a gateway started since; it is on signals.v1."""
+SIGNALS_MAX = 50_000
 SCORES_MAX = 50_000
 """So many of them at the most, a second or two of reading; older ones are shown by the patient's state alone."""
 WATCH_S = 5.0
@@ -85,6 +91,7 @@ class LiveReading:
                 (ALERTS, self._hear_alert),
                 (SCORES, self._hear_score),
                 (SUPPRESSED, self._hear_suppression),
+                (SIGNALS, self._hear_signal),
             )
         }
         self._watch: asyncio.Task[None] | None = None
@@ -92,6 +99,7 @@ class LiveReading:
         self._behind_since: float | None = None
         self._behind_records = 0
         self._unreadable = metrics.counter("unreadable_outputs", "Outputs that are none of this release.", "topic")
+        self._signals = metrics.counter("signals", "What the monitoring said of what is not heard.", "kind", "state")
         self._behind = metrics.gauge("behind_records", "Records of the log that no worker has folded yet.")
         self.hear_score: Callable[[KafkaRecord], None] = lambda _record: None
         """Hears every score as it comes; the canary's."""
@@ -111,6 +119,7 @@ class LiveReading:
         self._window.begin_at(reached)
         await self._followers[SCORES].start(at - SCORES_MS, SCORES_MAX)
         await self._followers[SUPPRESSED].start()
+        await self._followers[SIGNALS].start(at - SIGNALS_MS, SIGNALS_MAX)
         if self._board is not None:
             self._board.forget_counts()
         await self._look()
@@ -176,6 +185,15 @@ class LiveReading:
             self._take([decode_score(record.value or b"")])
         except UNREADABLE:
             self._unreadable.labels(SCORES).inc()
+
+    def _hear_signal(self, record: KafkaRecord) -> None:
+        try:
+            signal = decode_signal(record.value or b"")
+        except UNREADABLE:
+            self._unreadable.labels(SIGNALS).inc()
+            return
+        self._signals.labels(signal.kind, signal.state).inc()
+        self._take([signal])
 
     def _hear_suppression(self, record: KafkaRecord) -> None:
         try:
@@ -267,6 +285,16 @@ class LiveReading:
         except StoreFault:
             raise busy("the online feature store cannot be reached") from None
 
+    async def ward_of(self, key: str) -> str | None:
+        """Say on which ward a patient lies, as the store has him at this moment."""
+        if self._records is None:
+            raise busy("the online feature store cannot be reached")
+        try:
+            record = await asyncio.to_thread(self._records.read_one, key)
+        except (StoreFault, UnreadableRecordError):
+            raise busy("the online feature store cannot be reached") from None
+        return None if record is None else record.state.location.ward
+
     async def open_alerts(self) -> bytes:
         """Give the newest event of every open alert."""
         return self.board.open_alerts(self._now())
@@ -289,7 +317,7 @@ class LiveReading:
 
     async def feeds(self) -> bytes:
         """Give each feed's health, as this gateway has heard it."""
-        return self._feeds.document(self._now())
+        return self._feeds.document(self._now(), None if self._board is None else self._board.signals.by_feed())
 
     def metrics(self) -> tuple[bytes, str]:
         """Give the metrics."""

@@ -21,6 +21,7 @@ from connectors.redis.connection import connect
 from connectors.redis.layout import Client, layout_key, read_layout
 from connectors.redis.partition_store import RedisPartitionStore
 from stream.live.carrying import CarriedOver, End, RepartitionRefusedError, carry
+from stream.live.holes import holds_nothing, open_transactions
 from stream.live.parsing import INGEST_TOPICS
 from stream.live_settings import STAGES
 from stream.settings import SiteFile
@@ -90,7 +91,14 @@ async def _drained(old: End, client: Client) -> Ranges:
             f"Redis holds the states of {count} partitions under prefix {old.site.redis.prefix!r}, and {EVENTS} has "
             f"{len(ranges[EVENTS])}: the two are not one installation's"
         )
-    behind = await asyncio.to_thread(_behind, old.site, client, ranges)
+    unfolded = await asyncio.to_thread(_unfolded, old.site, client, ranges)
+    behind = [
+        f"{topic}/{number}: {end - at} records to fold"
+        for (topic, number), (at, end) in unfolded.items()
+        if not await holds_nothing(old.site.kafka, old.kafka_password, topic, number, at)
+    ]
+    held = await open_transactions(old.site.kafka, old.kafka_password, INGEST_TOPICS)
+    behind += [f"{topic}/{number}: a writer's transaction is open" for topic, number in held]
     if behind:
         told = "; ".join(behind)
         raise RepartitionRefusedError(
@@ -100,8 +108,8 @@ async def _drained(old: End, client: Client) -> Ranges:
     return ranges
 
 
-def _behind(site: SiteFile, client: Client, ranges: Ranges) -> list[str]:
-    """Say which partitions have records that are not folded; blocks."""
+def _unfolded(site: SiteFile, client: Client, ranges: Ranges) -> dict[tuple[str, int], tuple[int, int]]:
+    """Give from where to where partitions are not folded; blocks. There may be no records: see `stream.live.holes`."""
     prefix = site.redis.prefix
     marks: dict[tuple[str, int], int] = {}
     for topic in INGEST_TOPICS:
@@ -109,11 +117,13 @@ def _behind(site: SiteFile, client: Client, ranges: Ranges) -> list[str]:
     for stage, topic in (("patient", EVENTS), ("ward", CANDIDATES)):
         for number in ranges[topic]:
             marks[topic, number] = RedisPartitionStore(client, prefix, stage, number).watermark()
-    return [
-        f"{topic}/{number}: {end - 1 - mark} records to fold"
-        for (topic, number), mark in marks.items()
-        if (begin := ranges[topic][number][0]) < (end := ranges[topic][number][1]) and max(mark, begin - 1) < end - 1
-    ]
+    found = {}
+    for (topic, number), mark in marks.items():
+        begin, end = ranges[topic][number]
+        at = max(mark + 1, begin)
+        if at < end:
+            found[topic, number] = (at, end)
+    return found
 
 
 async def _nobody_works(end: End, which: str) -> None:

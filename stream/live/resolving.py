@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
 from connectors.decoded import Decoded, Identifier
 from connectors.redis.identity_store import Change, Link, Name, RedisIdentityStore, Snapshot
 from events import Envelope, Millis, uuid_text
@@ -116,12 +114,6 @@ class Resolution:
             for content_hash in decoded.part_hashes or (decoded.content_hash,):
                 self.add(content_hash)
             parsed = Duplicate(decoded.message_id, taken.position)
-        elif taken.patient and type(decoded) is Decoded:
-            # It names the patient key itself: nobody is to be resolved.
-            bare = msgspec.structs.replace(decoded, events=())
-            parsed, _known = parser.step(bare, received_time, taken.position)
-            if type(parsed) is Envelope:
-                parsed = msgspec.structs.replace(parsed, patient=taken.patient, events=decoded.events)
         else:
             parsed, _known = parser.step(decoded, received_time, taken.position)
         self.counts[_COUNTED[type(parsed)]] += 1

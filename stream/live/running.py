@@ -44,11 +44,12 @@ async def run_worker(
     gc.set_threshold(*GC_GENERATIONS)
     metrics = WorkerMetrics(log, code_version)
     try:
-        worker = Worker(site, stages, secrets, code_version=code_version, observer=metrics)
+        worker = Worker(site, stages, secrets, code_version=code_version, observer=metrics, told_act=metrics.acted)
     except (RedisConnectionError, BrokerError) as fault:
-        log.error("cannot_start", text=str(fault))  # noqa: TRY400 - no bug: the text says what to do
+        log.error("cannot_start", **describe(fault), text=str(fault))  # noqa: TRY400 - no bug: the text says what to do
         return EXIT_DIED
-    metrics.progress, metrics.parsed = worker.progress, worker.parsed
+    metrics.progress = worker.progress
+    metrics.parsed, metrics.warded, metrics.refused = worker.parsed, worker.warded, worker.refused_versions
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

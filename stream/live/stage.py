@@ -27,6 +27,8 @@ class LogItem(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
     record_time: Millis
     """The broker's or producer's, in milliseconds."""
+    skips: int = 0
+    """How many offsets right before it are proved to hold no record (`stream.live.holes`)."""
 
 
 class LogRange(NamedTuple):
@@ -117,25 +119,8 @@ def first_offset(watermark: int, log: LogRange) -> int:
     return max(watermark + 1, log.begin)
 
 
-def in_turn(items: Sequence[LogItem], at: int) -> list[LogItem]:
-    """Give those of a batch that follow each other from an offset on, without a gap.
-
-    The others were buffered before the partition was opened anew: they are folded already, or the consumer was sent
-    back before them and reads them again. To fold them now would leave out what lies between.
-
-    >>> def batch(*offsets): return [LogItem(offset, None, None, (), 0) for offset in offsets]
-    >>> [item.offset for item in in_turn(batch(8, 9, 5, 6), 5)], in_turn(batch(8, 9), 5)
-    ([5, 6], [])
-    """
-    found: list[LogItem] = []
-    for item in items:
-        if item.offset == at + len(found):
-            found.append(item)
-    return found
-
-
 def following(items: Sequence[LogItem], at: int, start: int, place: str) -> Iterator[LogItem]:
-    """Give the items past `at`, each the next one; what is worked on already is left out.
+    """Give the items past `at`, each the next one but for what it skips; what is worked on already is left out.
 
     Raises `GapError`, with the partition's `place`, where one does not follow; but for the first since the partition
     was opened at `start`.
@@ -143,6 +128,8 @@ def following(items: Sequence[LogItem], at: int, start: int, place: str) -> Iter
     >>> def batch(*offsets): return [LogItem(offset, None, None, (), 0) for offset in offsets]
     >>> [item.offset for item in following(batch(3, 4, 5), 3, 3, "events.v1/0")]
     [4, 5]
+    >>> [item.offset for item in following([LogItem(6, None, None, (), 0, skips=2)], 3, 3, "events.v1/0")]
+    [6]
     >>> list(following(batch(5), 3, 3, "events.v1/0"))
     Traceback (most recent call last):
     stream.live.stage.GapError: events.v1/0: 5 came after 3
@@ -150,7 +137,7 @@ def following(items: Sequence[LogItem], at: int, start: int, place: str) -> Iter
     for item in items:
         if item.offset <= at:
             continue
-        if item.offset != at + 1 and at >= start:
+        if item.offset - item.skips != at + 1 and at >= start:
             raise GapError(f"{place}: {item.offset} came after {at}")
         at = item.offset
         yield item

@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import faust
 import msgspec
@@ -28,7 +28,9 @@ from connectors.kafka.record import Record
 from events import Millis
 from features.store import FencedError, LostStateError, StoreFault
 from stream.live.consumer import install
-from stream.live.stage import GapError, LogItem, LogRange, StagePartition, in_turn
+from stream.live.holes import Look, in_turn, looks_nowhere
+from stream.live.progress import Place, Progress, ProgressWatch, Standing
+from stream.live.stage import LogItem, LogRange, StagePartition
 
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0
 """Between two tries while the store or the broker cannot be had."""
@@ -36,8 +38,6 @@ IDLE_LOOK_S = 1.0
 """How often each partition is asked what must enter the log by itself."""
 LOST_S_MAX = 15.0
 """A partition that the store gave to somebody else, while the broker says it is ours for so long: begin anew."""
-GAP_S_MAX = 10.0
-"""How long the record that is next may fail to come while later ones do; far longer than a seek takes."""
 
 BUNDLES_MAX = 16
 """Taken at a time, of all partitions: what was fetched of a partition at once is one, or several of the longest."""
@@ -69,18 +69,6 @@ class StageSettings(msgspec.Struct, frozen=True):
     """Faust's broker credentials, or None."""
 
 
-class Progress(NamedTuple):
-    """How far one partition is."""
-
-    topic: str
-    partition: int
-    folded: int
-    lag: int
-    """Records that the log has beyond."""
-    still_s: float
-    """For how long there have been records to fold without its having moved."""
-
-
 class StageObserver(Protocol):
     """Hears what a stage does; for metrics and logs."""
 
@@ -104,14 +92,19 @@ class StageApp:
         observer: StageObserver,
         now: Callable[[], Millis],
         end_of: Callable[[str, int], int] = lambda _topic, _partition: 0,
+        look: Look = looks_nowhere,
     ) -> None:
-        """`end_of` says where a partition ends, by another's word than the consumer's own, which may have died."""
+        """`end_of` says where a partition ends, by another's word than the consumer's own, which may have died.
+
+        `look` reads a partition a second time, where offsets have no record: see `stream.live.holes`.
+        """
         self.settings = settings
         self._make = make
         self._deliver = deliver
         self._observer = observer
         self._now = now
         self._end_of = end_of
+        self._look = look
         self._partitions: dict[TP, StagePartition] = {}
         self._locks: dict[TP, asyncio.Lock] = {}
         self._lost: dict[TP, float] = {}
@@ -119,10 +112,7 @@ class StageApp:
         self._moved: dict[TP, float] = {}
         self._next: dict[TP, int] = {}
         """The offset of the record that each partition is to fold next."""
-        self._gaps: dict[TP, float] = {}
-        """Partitions of which later records came than the next one, and since when."""
-        self._behind: dict[TP, tuple[int, float]] = {}
-        """Partitions with records to fold: where they stand, and since when there are some and they stand there."""
+        self._progress = ProgressWatch(settings.name, settings.progress_s_max)
         self._entering: dict[TP, asyncio.Task[None]] = {}
         self._faults: dict[str, str] = {}
         self.app = self._build()
@@ -203,7 +193,7 @@ class StageApp:
             else:
                 start = partition.folded + 1
             self._lost.pop(tp, None)
-            self._gaps.pop(tp, None)
+            self._progress.came(tp)
             self._next[tp] = start
             self._moved[tp] = time.monotonic()
             return start
@@ -218,8 +208,7 @@ class StageApp:
             del self._partitions[tp]
             self._moved.pop(tp, None)
             self._lost.pop(tp, None)
-            self._behind.pop(tp, None)
-            self._gaps.pop(tp, None)
+            self._progress.forget(tp)
 
     def _lock(self, tp: TP) -> asyncio.Lock:
         return self._locks.setdefault(tp, asyncio.Lock())
@@ -269,7 +258,7 @@ class StageApp:
             partition = self._partitions.get(tp)
             if partition is None or tp in self._lost:
                 return
-            fresh = self._in_turn(tp, items)
+            fresh = await self._in_turn(tp, items)
             if not fresh:
                 return
             began = time.perf_counter()
@@ -299,13 +288,22 @@ class StageApp:
         where = f"produce of {tp.topic}/{tp.partition}"
         await self._until_done(where, write)
 
-    def _in_turn(self, tp: TP, items: Sequence[LogItem]) -> list[LogItem]:
-        """Give those of a batch that are next to be folded; note where later ones came instead."""
-        fresh = in_turn(items, self._next[tp])
+    async def _in_turn(self, tp: TP, items: Sequence[LogItem]) -> list[LogItem]:
+        """Give those of a batch that are next to be folded; note where later ones came instead.
+
+        Where there is a hole before a later one, a second reading says whether it is one.
+        """
+        at, last = self._next[tp], items[-1].offset
+        fresh = in_turn(items, at)
+        at += len(fresh)
+        if last >= at:
+            seen = await self._look(tp.topic, tp.partition, at, last + 1)
+            fresh += in_turn(items, at, seen)
         if fresh:
-            self._gaps.pop(tp, None)
-        elif items[-1].offset > self._next[tp]:
-            self._gaps.setdefault(tp, time.monotonic())
+            self._progress.came(tp)
+            at = fresh[-1].offset + 1
+        if last >= at:
+            self._progress.missing(tp, at)
         return fresh
 
     # -- what enters the log by itself ------------------------------------------------------------------------------
@@ -327,6 +325,7 @@ class StageApp:
                     self._entering[tp] = asyncio.create_task(self._enter(tp, partition))
 
     async def _enter(self, tp: TP, partition: StagePartition) -> None:
+        await self._look_ahead(tp, partition)
         async with self._lock(tp):
             if self._partitions.get(tp) is not partition or tp not in self._moved or tp in self._lost:
                 return
@@ -337,6 +336,16 @@ class StageApp:
                     await self._produce(tp, partition, records)
                 except FencedError as fault:
                     self._lost_to(tp, fault)
+
+    async def _look_ahead(self, tp: TP, partition: StagePartition) -> None:
+        """Where a partition stands still before the log's end: see whether there are records at all."""
+        folded = partition.folded
+        begin = self._progress.unproved_from(tp, self._standing(tp, partition))
+        if begin is None:
+            return
+        seen = await self._look(tp.topic, tp.partition, begin, None)
+        if seen is not None and seen.first_from(begin) == seen.end:
+            self._progress.emptied(tp, folded, seen.end)
 
     def _assigned(self) -> Collection[TP]:
         return self.app.consumer.assignment() if self.app.started else ()
@@ -349,52 +358,32 @@ class StageApp:
     # -- how far ----------------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Note since when each partition has had records to fold and stood still; to be called about every second.
+        """Note since when each partition stands still; to be called about every second. Raises `GapError`."""
+        self._progress.look(self._standings())
 
-        Raises `GapError` where the log has later records than the one that is next, and that one does not come.
-        """
-        at = time.monotonic()
-        for tp, since in self._gaps.items():
-            if at - since > GAP_S_MAX:
-                raise GapError(f"{tp.topic}/{tp.partition}: record {self._next[tp]} does not come, later ones do")
-        for tp, partition in self._partitions.items():
-            if self._lag(tp, partition) <= 0:
-                self._behind.pop(tp, None)
-            elif self._behind.get(tp, (None,))[0] != partition.folded:
-                self._behind[tp] = (partition.folded, at)
+    def _standings(self) -> dict[Place, Standing]:
+        return {tp: self._standing(tp, partition) for tp, partition in self._partitions.items()}
 
-    def _lag(self, tp: TP, partition: StagePartition) -> int:
-        seen = self.app.consumer.highwater(tp) if tp in self._assigned() else None
-        return max(seen or 0, self._end_of(tp.topic, tp.partition)) - 1 - partition.folded
+    def _standing(self, tp: TP, partition: StagePartition) -> Standing:
+        seen, held = self.app.consumer.reach(tp) if tp in self._assigned() else (0, 0)
+        return Standing(partition.folded, max(seen, self._end_of(tp.topic, tp.partition)), held)
 
     def progress(self) -> list[Progress]:
         """Give how far each partition is; cheap, and without asking anybody."""
-        at = time.monotonic()
-        found = []
-        for tp, partition in sorted(self._partitions.items()):
-            still_s = at - self._behind[tp][1] if tp in self._behind else 0.0
-            lag = max(self._lag(tp, partition), 0)
-            found.append(Progress(tp.topic, tp.partition, partition.folded, lag, still_s))
-        return found
+        return self._progress.progress(self._standings())
 
     def problems(self) -> list[str]:
         """Say what is wrong, in words for an operator."""
         name = self.settings.name
         found = [f"{name}: {where} fails: {fault}" for where, fault in sorted(self._faults.items())]
         found += [problem for partition in self._partitions.values() for problem in partition.problems]
-        return [*found, *self._stuck(), *self._crash()]
+        standings = self._standings()
+        return [*found, *self._progress.stuck(standings), *self._progress.held(standings), *self._crash()]
 
     def dead(self, *, outage: bool = False) -> list[str]:
         """Say what a new process would mend: this one has died, or stands still though nothing outside it fails."""
-        return [*self._crash(), *([] if outage or self._faults else self._stuck())]
-
-    def _stuck(self) -> list[str]:
-        return [
-            f"{self.settings.name}: {one.topic}/{one.partition} stands still since {one.still_s:.0f} s, "
-            f"{one.lag} records behind"
-            for one in self.progress()
-            if one.lag and one.still_s > self.settings.progress_s_max
-        ]
+        stuck = [] if outage or self._faults else self._progress.stuck(self._standings())
+        return [*self._crash(), *stuck]
 
     def _crash(self) -> list[str]:
         return [] if self.crashed is None else [f"{self.settings.name}: died of {type(self.crashed).__name__}"]

@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 
 from alerts.gate import GateChange
+from alerts.monitoring.signal import TIME_FIELDS, Signal
 from alerts.schema import schema_text as alert_text
+from connectors.acts.documents import AcknowledgementRecord, Document
 from connectors.decoded import RefusalReason
 from connectors.kafka.headers import SCHEMAS
 from connectors.redis.identity_store import IdentityRecord
@@ -23,7 +25,6 @@ from stream.effects import Score, Suppression, Unfoldable
 from stream.live.decisions import Decision
 from stream.live.examples import ExampleRecord
 from stream.live.letters import LETTER_BYTES_MAX, UNREADABLE
-from stream.live.parsing import AcknowledgementRecord
 
 Schema = dict[str, Any]
 
@@ -78,6 +79,12 @@ def _suppressed() -> Schema:
     return schema
 
 
+def _signals() -> Schema:
+    schema = _generated("signals.v1.json", "Something is no longer heard, or heard otherwise; or a heartbeat", Signal)
+    schema["$defs"]["Signal"]["properties"] |= {field: dict(_INSTANT) for field in TIME_FIELDS}
+    return schema
+
+
 def _dead_letters() -> Schema:
     words = {"type": "string"}
     letter = {
@@ -114,11 +121,16 @@ def _dead_letters() -> Schema:
     return schema
 
 
-def _acknowledgement() -> Schema:
-    schema = _generated(
-        "acknowledgement.v1.json", "A ward system says that somebody answers an alert", AcknowledgementRecord
-    )
-    schema["$defs"]["AcknowledgementRecord"]["properties"]["at"] |= {"format": "date-time"}
+def _acts() -> Schema:
+    schema = _generated("act.v1.json", "What somebody did about an alert, a score or a patient", Document)
+    schema["$defs"] |= _generated("", "", AcknowledgementRecord)["$defs"]
+    for definition in schema["$defs"].values():
+        for name in ("at", "expires_at"):
+            if name in definition["properties"]:
+                definition["properties"][name]["format"] = "date-time"
+    # No discriminator: the plain one has no kind.
+    schema.pop("discriminator", None)
+    schema["anyOf"].append({"$ref": "#/$defs/AcknowledgementRecord"})
     return schema
 
 
@@ -135,7 +147,7 @@ def _decisions() -> Schema:
 
 
 def _gates() -> Schema:
-    return _generated("gates.v1.json", "From which candidate on the delivery gate is closed or open", GateChange)
+    return _generated("gates.v1.json", "From which candidate on gate and ward settings stand so", GateChange)
 
 
 def _identities() -> Schema:
@@ -143,7 +155,7 @@ def _identities() -> Schema:
 
 
 _MAKERS: dict[str, Callable[[], Schema]] = {
-    "acknowledgement.v1.json": _acknowledgement,
+    "act.v1.json": _acts,
     "control.v1.json": _decisions,
     "deadletters.v1.json": _dead_letters,
     "events.v1.json": _events,
@@ -152,6 +164,7 @@ _MAKERS: dict[str, Callable[[], Schema]] = {
     "identities.v1.json": _identities,
     "models.v1.json": _versions,
     "scores.v1.json": _scores,
+    "signals.v1.json": _signals,
     "suppressed.v1.json": _suppressed,
 }
 

@@ -1,25 +1,36 @@
-"""[ward]: the fold of one partition of `candidates.v1`, and the delivery gate that stands in it.
+"""[ward]: the fold of one partition of `candidates.v1`, with the delivery gate and the ward settings that stand in it.
 
-Owns the order of a partition's steps and where the gate's positions are kept: in the partition's states, fenced, before
-anything goes out under them; then on `gates.v1`, for replay. Must not know Faust or Kafka's clients, nor decide
-anything: whether the gate is closed is what people decided (`stream.live.decisions`).
+Owns the order of a partition's steps, where the positions of gate and settings are kept (in the partition's states,
+fenced, before anything goes out under them; then on `gates.v1`, for replay), and the tick that is entered where
+something waits. Must not know Faust or Kafka's clients, nor decide anything: both are what people decided
+(`stream.live.decisions`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from alerts.gate import GateChange, GatePositions, encode_change
-from alerts.ward import CandidateError, UnreadableWardStateError, WardFold, WardOutput
+from alerts.ward import CandidateError, UnreadableWardStateError, WardCounts, WardFold, WardOutput
+from alerts.ward_records import name_tick, write_tick
+from alerts.ward_settings import WardSettings, subscribers_of
+from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
 from connectors.kafka.topics import ALERT_STATES, ALERTS, CANDIDATES, GATES, topic_headers
 from events import Millis, content_id
 from features.store import Entry, PartitionStore
+from stream.fold import TICK_MS
+from stream.live.decided_wards import DecidedWards
 from stream.live.decisions import Decisions
 from stream.live.letters import unreadable_record
 from stream.live.stage import LogItem, LogRange, first_offset, following, holds, lost_records
 
 GATE_KEY = "~gate"
+TICK_TYPE = "wardstream.ward_tick.v1"
+"""The CloudEvents type of a tick on `candidates.v1`: it is no alert event."""
+OWED_MS = 20_000
+"""A tick that was entered and has not come back after so long is entered again; its id makes it harmless."""
 
 
 class WardPartition:
@@ -32,17 +43,22 @@ class WardPartition:
         decisions: Decisions,
         recorded: Callable[[int], Sequence[GateChange]] = lambda _partition: (),
         newest_told: Callable[[WardPartition], int] = lambda _partition: -1,
+        *,
+        ticks: bool = True,
     ) -> None:
         """`recorded` gives the changes that `gates.v1` holds of a partition now: the store may have lost them.
 
         `newest_told` gives the offset of the newest candidate of the partition that is on `alerts.v1`, and sees to it
-        that no former owner tells another; -1 where there is none. It may raise a `StoreFault`.
+        that no former owner tells another; -1 where there is none. It may raise a `StoreFault`. `ticks`: whether time
+        passes where nothing comes.
         """
         self.folded = -1
         self.problems: tuple[str, ...] = ()
         self.number = partition
         self._store = store
         self._decisions = decisions
+        self._decided = DecidedWards(decisions)
+        self._ticks = ticks
         self._recorded = recorded
         self._newest_told = newest_told
         self._told_through: int | None = None
@@ -55,6 +71,12 @@ class WardPartition:
         self._entries: dict[str, Entry | None] | None = None
         self._unpublished: list[GateChange] = []
         self._unrecorded = False
+        self._settings: WardSettings | None = None
+        """In force for the record at hand."""
+        self._ticked: Millis = 0
+        """When a tick was entered last, by the clock of whoever asks."""
+        self.counts: Counter[str] = Counter()
+        """What was done here and is stored (`alerts.ward.WardCounts`), for metrics."""
 
     def open(self, log: LogRange) -> int:
         """Take the partition and read the states of then."""
@@ -72,11 +94,13 @@ class WardPartition:
             store.clear(self.epoch)
             return self.open(log)
         kept = GatePositions.decode(self.number, stored.get(GATE_KEY)).changes
-        known = {(change.position, change.sequence): change for change in (*kept, *self._recorded(self.number))}
-        self._gate = GatePositions(self.number, tuple(known.values()))
+        known = dict.fromkeys((*kept, *self._recorded(self.number)))
+        self._gate = GatePositions(self.number, tuple(known))
         self._unpublished = list(kept)  # Published anew: the ids are the same, and one may not have got there.
         self.folded, self._start, self._at = watermark, start, start - 1
         self._entries, self._unrecorded, self._told_through = None, False, None
+        self._ticked = 0
+        self._stand(start)
         return start
 
     def still_ours(self) -> bool:
@@ -91,7 +115,7 @@ class WardPartition:
         records = [_gate_record(change) for change in self._unpublished]
         for item in fresh:
             self._at = item.offset
-            self._fold.gate(self._gate.closed_at(item.offset))
+            self._stand(item.offset)
             try:
                 outputs = self._fold.take((item.key or b"").decode("utf-8", "replace"), item.value or b"")
             except CandidateError as fault:
@@ -101,17 +125,23 @@ class WardPartition:
                     records.extend(self._records_of(output, item.offset))
         return records
 
+    def _stand(self, offset: int) -> None:
+        """Have gate and settings stand in the fold as they did at a record."""
+        self._fold.gate(self._gate.closed_at(offset))
+        self._settings = self._gate.wards_at(offset)
+        self._fold.use(self._settings)
+
     def _move_gate(self) -> None:
-        """Let the gate follow what people decided, from the next record on; recorded before anything goes out.
+        """Let gate and settings follow what people decided, from the next record on; recorded before anything goes out.
 
         Past what a former owner may have told and not noted: one event has one content, also where work is repeated.
         """
-        closed = self._decisions.kill_switch
-        if closed != self._gate.closed:
+        closed, wards = self._decided.closed, self._decided.wards
+        if closed != self._gate.closed or wards != self._gate.wards:
             if self._told_through is None:
                 self._told_through = self._newest_told(self)
             position = max(self._at, self._told_through) + 1
-            change = self._gate.change(position, closed=closed, sequence=self._decisions.kill_switch_sequence)
+            change = self._gate.change(position, closed=closed, sequence=self._decided.sequence, wards=wards)
             if change is not None:
                 self._unpublished.append(change)
                 self._unrecorded = True
@@ -130,24 +160,42 @@ class WardPartition:
         self._entries = None
         self._unpublished.clear()
         self.folded = self._at
+        done, self._fold.counts = self._fold.counts, WardCounts()
+        self.counts.update({name: getattr(done, name) for name in WardCounts.__slots__})
 
-    def idle(self, now: Millis) -> list[Record]:  # noqa: ARG002 - a stage's signature
-        """Nothing enters `candidates.v1` by itself."""
-        return []
+    def idle(self, now: Millis) -> list[Record]:
+        """Give a tick where something waits and there is room for it by now, and no record came to say so."""
+        due = self._fold.due()
+        if due is None or not self._ticks or self._decided.closed or now - self._ticked < OWED_MS:
+            return []
+        # Room may also have come by a decision: that is found out as the tick is folded.
+        at = now // TICK_MS * TICK_MS
+        if at < due and self._decided.wards == self._gate.wards:
+            return []
+        self._ticked = now
+        headers = cloud_headers(name_tick(at), TICK_TYPE, self._source, at)
+        return [Record(CANDIDATES, b"", write_tick(at), headers, self.number)]
 
-    def _records_of(self, output: WardOutput, offset: int) -> list[Record]:
+    def _records_of(self, output: WardOutput[bytes], offset: int) -> list[Record]:
         records = []
         event_id, at = output.event_id, output.received_time
         if output.alert is not None:
             # `candidateoffset` says which record of candidates.v1 it came of; the partition is the same.
-            headers = topic_headers(ALERTS, event_id, self._source, at, wardseq=output.ward_seq, candidateoffset=offset)
+            heard = ",".join(subscribers_of(output.ward, self._settings or _NOTHING_DECIDED))
+            headers = topic_headers(
+                ALERTS, event_id, self._source, at, wardseq=output.ward_seq, candidateoffset=offset, subscribers=heard
+            )
             records.append(Record(ALERTS, output.ward.encode(), output.alert, headers))
         headers = topic_headers(ALERT_STATES, event_id, self._source, at)
         records.append(Record(ALERT_STATES, output.state_key.encode(), output.state, headers))
         return records
 
 
+_NOTHING_DECIDED = WardSettings()
+
+
 def _gate_record(change: GateChange) -> Record:
-    name = content_id("gate", str(change.partition), str(change.position), str(change.closed))
+    wards = () if change.wards is None else (change.wards,)
+    name = content_id("gate", str(change.partition), str(change.position), str(change.closed), *wards)
     headers = topic_headers(GATES, name, f"/wardstream/{CANDIDATES}/{change.partition}", 0)
     return Record(GATES, str(change.partition).encode(), encode_change(change), headers)

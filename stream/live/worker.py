@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import faust
 
 from alerts.gate import GateChange
+from connectors.acts.audit import ActNote
 from connectors.kafka.admin import check, check_groups
 from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, NotSentError
@@ -27,18 +28,24 @@ from connectors.redis.layout import write_layout
 from connectors.redis.partition_store import RedisPartitionStore
 from stream.clock import ServiceClock
 from stream.identity import Pseudonyms
+from stream.live.act_records import ActReader
+from stream.live.backlog import Backlog
+from stream.live.board import StoredRecords
 from stream.live.decisions import DecisionTail
 from stream.live.ends import Ends
 from stream.live.gates import newest_told, read_gates
+from stream.live.holes import look_again
 from stream.live.log_history import LogHistory
 from stream.live.parse_stage import ParsePartition
 from stream.live.patient_stage import PatientPartition, PatientSettings
+from stream.live.progress import Progress
 from stream.live.stage import StagePartition
-from stream.live.stage_app import Deliver, Progress, StageApp, StageObserver, StageSettings
+from stream.live.stage_app import Deliver, StageApp, StageObserver, StageSettings
 from stream.live.state_delivery import StateDelivery
 from stream.live.versions import VersionTail
 from stream.live.ward_stage import WardPartition
 from stream.live_settings import Stage
+from stream.records import UnreadableRecordError
 from stream.settings import SiteFile
 
 INGEST = ("hl7v2.ingest.v1", "fhir.ingest.v1", "ack.ingest.v1")
@@ -91,7 +98,9 @@ class Worker:
         *,
         code_version: str,
         observer: StageObserver,
+        told_act: Callable[[ActNote], None] = lambda _note: None,
     ) -> None:
+        """`told_act` hears of every act that somebody hands in."""
         self._site = site
         self._stages = tuple(stages)
         self._secrets = secrets
@@ -106,10 +115,15 @@ class Worker:
         self.decisions = DecisionTail(site.kafka, secrets.kafka)
         self.versions = VersionTail(site.kafka, secrets.kafka, site.live.version_keys)
         self._history = LogHistory(site.kafka, secrets.kafka)
-        self._ends = Ends(site.kafka, secrets.kafka, [topic for stage in self._stages for topic in SOURCES[stage]])
+        read = {topic: None for stage in self._stages for topic in SOURCES[stage]}
+        waiting = dict.fromkeys(INGEST) if "patient" in self._stages else {}
+        self._ends = Ends(site.kafka, secrets.kafka, [*read, *(topic for topic in waiting if topic not in read)])
         self.apps: list[StageApp] = []
         self._parsed: list[Counter[str]] = []
         """What each partition of [parse] that was ever held here has counted."""
+        self._warded: list[Counter[str]] = []
+        """The same of [ward]."""
+        self._acts = ActReader(site.people, self._ward_of, told_act)
         self.starting = True
 
     def _make_outbox(self, transactional: str | None) -> Outbox:
@@ -133,7 +147,13 @@ class Worker:
         await self.decisions.start()
         for stage, settings in settings_of.items():
             app = StageApp(
-                settings, self._maker(stage), self._deliver(stage), self._observer, self._clock.now, self._ends.of
+                settings,
+                self._maker(stage),
+                self._deliver(stage),
+                self._observer,
+                self._clock.now,
+                self._ends.of,
+                partial(look_again, self._site.kafka, self._secrets.kafka),
             )
             self.apps.append(app)
             await app.start()
@@ -171,10 +191,25 @@ class Worker:
         name = topic.removeprefix(self._site.kafka.prefix)
         identities = RedisIdentityStore(self._client, self._site.redis.prefix)
         partition = ParsePartition(
-            name, number, identities, self._site.settings, self._secrets.pseudonyms, history=self._history
+            name,
+            number,
+            identities,
+            self._site.settings,
+            self._secrets.pseudonyms,
+            history=self._history,
+            acts=self._acts,
         )
         self._parsed.append(partition.counts)
         return partition
+
+    def _ward_of(self, patient: str) -> str | None:
+        """Say where the store has a patient at this moment, for who may act on some wards only."""
+        records = StoredRecords(self._client, self._site.redis.prefix, self._partitions, self._site.settings)
+        try:
+            record = records.read_one(patient)
+        except UnreadableRecordError:
+            return None  # [patient] finds it and folds anew.
+        return None if record is None else record.state.location.ward
 
     def _make_patient(self, _topic: str, number: int) -> StagePartition:
         live = self._site.live
@@ -192,11 +227,32 @@ class Worker:
             decisions=self.decisions.decisions,
             now=self._clock.now,
             journal=f"{self._site.kafka.prefix}{EVENTS}/{number}",
+            behind=self._backlog(),
+        )
+
+    def _backlog(self) -> Backlog:
+        """Watch what waits before [parse], by whomever it is worked."""
+        identities = RedisIdentityStore(self._client, self._site.redis.prefix)
+        prefix = self._site.kafka.prefix
+        return Backlog(
+            [(topic, number) for topic in INGEST for number in range(self._partitions)],
+            lambda place: self._ends.of(prefix + place[0], place[1]),
+            lambda place: identities.watermark(*place),
+            self._clock.now,
         )
 
     def _make_ward(self, _topic: str, number: int) -> StagePartition:
         store = RedisPartitionStore(self._client, self._site.redis.prefix, "ward", number)
-        return WardPartition(number, store, self.decisions.decisions, self._recorded_gates, self._newest_told)
+        partition = WardPartition(
+            number,
+            store,
+            self.decisions.decisions,
+            self._recorded_gates,
+            self._newest_told,
+            ticks=self._site.live.ticks,
+        )
+        self._warded.append(partition.counts)
+        return partition
 
     def _recorded_gates(self, number: int) -> list[GateChange]:
         """Read where the gates stood, from a stage's thread, each time a partition is opened."""
@@ -252,7 +308,19 @@ class Worker:
 
     def parsed(self) -> Counter[str]:
         """Give how many messages [parse] accepted, found to be duplicates, refused."""
-        total: Counter[str] = Counter()
-        for counts in list(self._parsed):
-            total.update(dict(counts))
-        return total
+        return _total(self._parsed)
+
+    def warded(self) -> Counter[str]:
+        """Give what [ward] did with candidates, and with the alerts that it remembers."""
+        return _total(self._warded)
+
+    def refused_versions(self) -> Counter[str]:
+        """Give how many records of `models.v1` were refused, by reason."""
+        return self.versions.refused.copy()
+
+
+def _total(counted: Sequence[Counter[str]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for counts in list(counted):
+        total.update(dict(counts))
+    return total

@@ -1,19 +1,22 @@
 """What a worker counts: records, outputs, seconds, what was tried again, and how far behind each partition is.
 
-Owns the registry of a worker's metrics. Must not know a stage's content, nor HTTP. No label is a patient.
+Owns the registry of a worker's metrics. Must not know a stage's content, nor HTTP. No label is a patient, a ward or a
+text; a partition is one only where the figure is of that partition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, Info, ProcessCollector
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import FilteringBoundLogger
 
+from connectors.acts.audit import ActNote
 from connectors.kafka.faults import BrokerError
 from features.store import StoreFault
-from stream.live.stage_app import Progress
+from stream.live.progress import Progress
 from stream.logs import describe
 
 SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -39,7 +42,10 @@ class WorkerMetrics:
             registry=registry,
         )
         self._retries = Counter(
-            "wardstream_stage_retries", "Steps tried again.", ["stage", "where", "type"], registry=registry
+            "wardstream_stage_retries",
+            "Steps tried again; `fenced`: a partition that somebody else has taken.",
+            ["stage", "where", "type"],
+            registry=registry,
         )
         self._behind = Gauge(
             "wardstream_stage_behind_records", "Records not folded yet.", ["topic", "partition"], registry=registry
@@ -53,10 +59,25 @@ class WorkerMetrics:
         self._parsed = Counter(
             "wardstream_parsed", "What [parse] made of messages, by outcome.", ["outcome"], registry=registry
         )
-        self._told: dict[str, int] = {}
-        """What the counters of [parse] stood at when they were last shown."""
+        self._warded = Counter(
+            "wardstream_warded",
+            "What [ward] did: candidates that passed (of them held by the gate), repeats, gaps in a `seq`, alerts that "
+            "left a ward, alerts forgotten (of them abandoned: still open).",
+            ["outcome"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            "wardstream_versions_refused", "Records of models.v1 that were refused.", ["reason"], registry=registry
+        )
+        self._acts = Counter(
+            "wardstream_acts", "What people did, as it came.", ["kind", "outcome", "reason"], registry=registry
+        )
+        self._told: dict[tuple[Counter, str], int] = {}
+        """What is counted elsewhere, as it stood when it was last shown."""
         self.progress: Callable[[], Iterable[Progress]] = tuple
         self.parsed: Callable[[], Mapping[str, int]] = dict
+        self.warded: Callable[[], Mapping[str, int]] = dict
+        self.refused: Callable[[], Mapping[str, int]] = dict
 
     def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
         """Count a batch that is through."""
@@ -64,9 +85,16 @@ class WorkerMetrics:
         self._outputs.labels(stage).inc(outputs)
         self._seconds.labels(stage).observe(seconds)
 
+    def acted(self, one: ActNote) -> None:
+        """Count and log an act: it must be known later who was let in and who was not."""
+        self._acts.labels(one.kind, one.outcome, one.reason).inc()
+        say = self._log.warning if one.outcome == "refused" else self._log.info
+        say("act", **msgspec.structs.asdict(one))
+
     def failed(self, stage: str, where: str, fault: BaseException) -> None:
         """Count and log what is tried again."""
-        self._retries.labels(stage, where, type(fault).__name__).inc()
+        # `work of events.v1/3` is the step `work`: a label for each partition would be a series for each.
+        self._retries.labels(stage, where.partition(" of ")[0], type(fault).__name__).inc()
         # These texts are our own: they name nobody, and say what to do.
         told = {"text": str(fault)} if isinstance(fault, StoreFault | BrokerError) else {}
         self._log.warning("tried_again", stage=stage, where=where, **describe(fault), **told)
@@ -76,10 +104,16 @@ class WorkerMetrics:
         self._behind.clear()  # A partition that went to another worker is no longer ours to tell of.
         self._still.clear()
         for one in self.progress():
-            self._behind.labels(one.topic, str(one.partition)).set(one.lag)
+            self._behind.labels(one.topic, str(one.partition)).set(one.lag + one.held)
             self._still.labels(one.topic, str(one.partition)).set(one.still_s)
-        for outcome, count in self.parsed().items():
-            self._parsed.labels(outcome).inc(count - self._told.get(outcome, 0))
-            self._told[outcome] = count
+        self._follow(self._parsed, self.parsed())
+        self._follow(self._warded, self.warded())
+        self._follow(self._refused, self.refused())
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call] # the library's own gap
         return text, CONTENT_TYPE_LATEST
+
+    def _follow(self, counter: Counter, counts: Mapping[str, int]) -> None:
+        """Let a counter stand where what was counted elsewhere stands."""
+        for name, count in counts.items():
+            counter.labels(name).inc(count - self._told.get((counter, name), 0))
+            self._told[counter, name] = count

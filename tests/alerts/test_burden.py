@@ -44,6 +44,11 @@ def test_repeats_are_counted_apart_from_alerts() -> None:
     assert (burden.sensitivity, burden.ppv, burden.alerts_per_patient_day) == (None, 0.0, None)
 
 
+def test_how_long_alerts_stand_is_counted_of_the_patients_time() -> None:
+    """Two alerts of six hours each are a quarter of two days."""
+    assert measure_burden([told("a", 1, 7), told("b", 2, 8)], {}, 2.0).standing_share == 0.25
+
+
 def test_a_rule_with_hysteresis_stays_silent_between_its_levels() -> None:
     """Between the levels nothing is told, below the lower one the rule is armed anew, and no score changes nothing."""
     rule = RuleAlone("x", raise_at=0.5, hold_at=0.3)

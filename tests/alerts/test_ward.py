@@ -11,22 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts import ward as ward_module
+from alerts import ward_memory
 from alerts.contract import NO_WARD, AlertEvent, from_json, name_event, to_json
-from alerts.ward import (
-    ENDED_REMEMBERED_MS,
-    FOLD_KEY,
-    MOVED,
-    SWEEP_MS,
-    UNHEARD_REMEMBERED_MS,
-    WARD_REMEMBERED_MS,
-    CandidateError,
-    UnreadableWardStateError,
-    WardFold,
-    WardOutput,
-    routes,
-    state_key,
-)
+from alerts.waiting import MOVED
+from alerts.ward import CandidateError, UnreadableWardStateError, WardFold, WardOutput, routes, state_key
+from alerts.ward_memory import ENDED_REMEMBERED_MS, SWEEP_MS, UNHEARD_REMEMBERED_MS, WARD_REMEMBERED_MS
+from alerts.ward_state import FOLD_KEY, Known, seal, unseal
 from events import Location
 from tests.alerts.conftest import Bed
 
@@ -60,7 +50,7 @@ def candidate(alert: str, seq: int, state: str = "updated", ward: str = "W1", at
         late=False,
         age_ms=0,
         news2=None,
-        probability=1e-7,
+        probability=changes.pop("probability", 1e-7),
         probability_low=None,
         probability_high=1.0,
         indeterminate=False,
@@ -75,16 +65,16 @@ def candidate(alert: str, seq: int, state: str = "updated", ward: str = "W1", at
     return to_json(event)
 
 
-def fold(records: Iterable[Sent], folded: WardFold | None = None) -> list[WardOutput]:
+def fold(records: Iterable[Sent], folded: WardFold | None = None) -> list[WardOutput[bytes]]:
     folded = folded or WardFold()
     return [output for key, content in records for output in folded.take(key, content)]
 
 
-def told(outputs: Iterable[WardOutput]) -> list[tuple[str, int, str]]:
+def told(outputs: Iterable[WardOutput[bytes]]) -> list[tuple[str, int, str]]:
     return [(output.ward, output.ward_seq, output.event_id) for output in outputs if output.alert is not None]
 
 
-def last_states(outputs: Iterable[WardOutput]) -> dict[str, bytes]:
+def last_states(outputs: Iterable[WardOutput[bytes]]) -> dict[str, bytes]:
     """Give what a compacted topic holds in the end."""
     states = {output.state_key: output.state for output in outputs}
     return {key: state for key, state in states.items() if state is not None}
@@ -128,8 +118,8 @@ def test_a_candidate_done_again_is_told_once(records: list[Sent]) -> None:
 def test_a_restart_anywhere_changes_no_byte(records: list[Sent], cuts: list[int], moves: list[int]) -> None:
     """Stored and restored at any record, under a gate at recorded positions, the fold puts out the same bytes."""
 
-    def run(*, restarts: bool) -> list[WardOutput]:
-        folded, stored, outputs = WardFold(), dict[str, bytes](), list[WardOutput]()
+    def run(*, restarts: bool) -> list[WardOutput[bytes]]:
+        folded, stored, outputs = WardFold(), dict[str, bytes](), list[WardOutput[bytes]]()
         for number, (key, content) in enumerate(records):
             folded.gate(sum(move <= number for move in moves) % 2 == 1)
             outputs += folded.take(key, content)
@@ -243,7 +233,7 @@ def test_an_alert_without_an_end_is_given_up_at_last() -> None:
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the bound those that ended first are forgotten, with their tombstones; open ones stay."""
-    monkeypatch.setattr(ward_module, "ALERTS_REMEMBERED_MAX", 3)
+    monkeypatch.setattr(ward_memory, "ALERTS_REMEMBERED_MAX", 3)
     records: list[Sent] = [("W1", candidate("open", 1, "raised"))]
     for number in range(5):
         records += [("W1", candidate(f"{number}", 1, "raised")), ("W1", candidate(f"{number}", 2, "expired"))]
@@ -309,3 +299,23 @@ def test_damaged_states_are_refused(damage: bytes | None) -> None:
     data = good[:-1] + bytes([good[-1] ^ 1]) if damage is None else damage
     with pytest.raises(UnreadableWardStateError):
         WardFold().restore([(FOLD_KEY, data)])
+
+
+class _WardBefore(msgspec.Struct, frozen=True, array_like=True):
+    """A ward's record as the releases before budgets had it."""
+
+    seq: int
+    heard: int
+    alerts: dict[str, Known]
+
+
+def test_a_ward_of_before_there_were_budgets_is_read_and_reads_ours() -> None:
+    """An upgrade folds nothing anew, nor does going back: either release reads the other's record of a ward."""
+    before = _WardBefore(7, 1_000, {"a": Known(2, "open", 1_000)})
+    folded = WardFold()
+    folded.restore([("w/W1", seal(before))])  # type: ignore[arg-type]
+    (output,) = folded.take("W1", candidate("a", 3, at=2_000))
+    assert (output.ward_seq, folded.counts.gaps) == (8, 0)
+    ours = folded.encode_changes()["w/W1"]
+    assert ours is not None
+    assert unseal(ours, _WardBefore) == _WardBefore(8, 2_000, {"a": Known(3, "open", 2_000)})  # type: ignore[type-var]

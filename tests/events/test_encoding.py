@@ -39,7 +39,8 @@ from events import (
     encode_envelope,
     envelope_digest,
 )
-from events.encoding import ENVELOPE_BYTES_MAX, UndecodableEnvelopeError
+from events.control import Limit, Review, Standing
+from events.encoding import ENVELOPE_BYTES_MAX, READ_BYTES_MAX, UndecodableEnvelopeError
 
 WORDS = st.text(max_size=12)
 TIMES = st.integers(-(2**52), 2**52)
@@ -105,6 +106,35 @@ EVENTS: dict[type, st.SearchStrategy[Any]] = {
         alert_id=WORDS,
         verdict=st.sampled_from(["agree", "disagree", "dismissed"]),
         reason=WORDS,
+    ),
+    Review: st.builds(
+        Review,
+        event_time=TIMES,
+        score_id=WORDS,
+        decision=st.sampled_from(["tell", "withhold"]),
+        actor=WORDS,
+        reason=WORDS,
+    ),
+    Limit: st.builds(
+        Limit,
+        event_time=TIMES,
+        limit_id=WORDS,
+        kind=st.sampled_from(["thresholds", "scale_2", "end_of_life", "not_for_escalation", "pregnancy"]),
+        expires_at=TIMES,
+        actor=WORDS,
+        reason=WORDS,
+        notify_at=st.integers(0, 20),
+        interrupt_at=st.integers(0, 20),
+        tell_red=st.booleans(),
+        withdrawn=st.booleans(),
+    ),
+    Standing: st.builds(
+        Standing,
+        event_time=TIMES,
+        version=WORDS,
+        standing=st.sampled_from(["good", "held", "demoted"]),
+        reason=WORDS,
+        sequence=SEQUENCES,
     ),
     Promotion: st.builds(Promotion, event_time=TIMES, version=WORDS, enabled=st.booleans(), sequence=SEQUENCES),
     Configuration: st.builds(
@@ -318,9 +348,12 @@ def test_deep_nesting_is_refused(opening: bytes) -> None:
 
 
 def test_an_oversized_record_is_refused_unread() -> None:
-    """A record above the limit is refused, though it holds an envelope."""
-    with pytest.raises(UndecodableEnvelopeError, match=str(ENVELOPE_BYTES_MAX)):
-        decode_envelope(encode_envelope(SAMPLE) + b" " * ENVELOPE_BYTES_MAX)
+    """A record above the reader's limit is refused, though it holds an envelope; one above the writer's is read."""
+    data = encode_envelope(SAMPLE)
+    assert decode_envelope(data.ljust(READ_BYTES_MAX)) == SAMPLE
+    with pytest.raises(UndecodableEnvelopeError, match=str(READ_BYTES_MAX)):
+        decode_envelope(data.ljust(READ_BYTES_MAX + 1))
+    assert READ_BYTES_MAX > ENVELOPE_BYTES_MAX
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import guardrails
@@ -16,12 +16,14 @@ from features.intake import Intake
 from guardrails import checks
 from guardrails.candidate import Candidate, Told
 from guardrails.chain import CHAIN, decision, judge, judge_with
-from guardrails.configuration import GuardrailSettings, WardThresholds
+from guardrails.configuration import STANDINGS, GuardrailSettings, VersionSettings, WardThresholds
 from guardrails.verdict import Verdict
 from models.news2 import PARAMETERS, News2, band_of
-from models.scorer import Prediction
+from models.scorer import FAILED, Prediction
 
 HOUR = 3_600_000
+V1 = "0123456789ab"
+"""A version's id."""
 SETTINGS = GuardrailSettings(raise_at=0.5, clear_at=0.3, shadow=False)
 
 
@@ -33,13 +35,21 @@ def news2_of(points: tuple[int | None, ...] = (0,) * 7, quarantined: tuple[str, 
     return News2(total, total, high, band_of(total, red=red), red, 1, *points, missing, (), quarantined)
 
 
+def prediction_of(probability: float | None, **said: Any) -> Prediction:
+    """Give what a version of format 2 says of a patient like those it was made on, the interval narrow."""
+    if probability is None:
+        return Prediction(None, (), V1, "no_usable_input")
+    said = {"low": probability, "high": probability, "unlikeness": 0.2, **said}
+    return Prediction(probability, (), V1, **said)
+
+
 def candidate_of(probability: float | None = 0.6, **changes: Any) -> Candidate:
     base = Candidate(
         at=100 * HOUR,
         event_time=100 * HOUR,
         ward="W1",
         news2=news2_of(),
-        prediction=Prediction(probability, (), "v1", "" if probability is not None else "no_usable_input"),
+        prediction=prediction_of(probability),
         settings=SETTINGS,
         age_years=70.0,
     )
@@ -49,7 +59,36 @@ def candidate_of(probability: float | None = 0.6, **changes: Any) -> Candidate:
 POINTS = st.tuples(*[st.one_of(st.none(), st.integers(0, 3))] * 7)
 ANY_NUMBER = st.one_of(st.none(), st.floats(), st.floats(0, 1))
 PREDICTIONS = st.one_of(
-    st.none(), st.builds(Prediction, ANY_NUMBER, st.just(()), st.sampled_from(["", "v1"]), st.text(max_size=5))
+    st.none(),
+    st.builds(
+        Prediction,
+        ANY_NUMBER,
+        st.just(()),
+        st.sampled_from(["", V1]),
+        st.sampled_from(["", "not_finite", f"{FAILED} KeyError"]),
+        ANY_NUMBER,
+        ANY_NUMBER,
+        ANY_NUMBER,
+        st.sampled_from(["", "spo2.last"]),
+    ),
+)
+LEVELS = st.sampled_from(
+    [
+        {"raise_at": 0.8, "clear_at": 0.7},
+        {"raise_at": 0.5, "clear_at": 0.5},
+        {"cost_of_miss": 9.0, "cost_of_false_alarm": 1.0},
+        {"cost_of_miss": 1.0, "cost_of_false_alarm": 3.5},
+    ]
+)
+WARDS = st.one_of(st.just({}), LEVELS.map(lambda levels: {"W1": WardThresholds(**levels)}))
+VERSIONS = st.one_of(
+    st.just({}),
+    st.builds(
+        lambda levels, wards, standing: {V1: VersionSettings(**levels, wards=wards, standing=standing)},
+        st.one_of(st.just({}), LEVELS),
+        WARDS,
+        st.sampled_from(STANDINGS),
+    ),
 )
 INTAKES = st.lists(
     st.builds(
@@ -64,15 +103,15 @@ INTAKES = st.lists(
     max_size=3,
 ).map(tuple)
 SETTINGS_STRATEGY = st.builds(
-    GuardrailSettings,
-    raise_at=st.floats(0.5, 0.9),
-    clear_at=st.floats(0.1, 0.5),
+    lambda levels, **others: GuardrailSettings(**levels, **others),
+    levels=LEVELS,
     refractory_ms=st.integers(0, 5 * HOUR),
     rise_step=st.floats(0.01, 1.0),
     min_fresh=st.integers(0, 7),
     shadow=st.booleans(),
     kill_switch=st.booleans(),
-    wards=st.sampled_from([{}, {"W1": WardThresholds(0.8, 0.7)}]),
+    wards=WARDS,
+    versions=VERSIONS,
 )
 CANDIDATES = st.builds(
     Candidate,
@@ -89,6 +128,9 @@ CANDIDATES = st.builds(
     deceased=st.booleans(),
     model_alert_open=st.booleans(),
     told=st.one_of(st.none(), st.builds(Told, st.floats(), st.integers(0, HOUR), st.booleans())),
+    reviewed_until=st.one_of(st.none(), st.integers(0, 10 * HOUR)),
+    pregnant=st.booleans(),
+    end_of_life=st.booleans(),
 )
 
 
@@ -120,6 +162,14 @@ def test_every_filter_found_stands_in_the_chain() -> None:
 def test_every_filter_obeys_every_law(law: Any, one: Any, candidate: Candidate) -> None:
     """Each filter is pure, speaks for itself with declared reasons, and never raises, on any candidate."""
     law(one(), candidate)
+
+
+@pytest.mark.parametrize("one", FOUND, ids=lambda one: one.name)
+@settings(max_examples=40)
+@given(candidate=CANDIDATES, others=SETTINGS_STRATEGY)
+def test_every_filter_keeps_to_the_keys_it_names(one: Any, candidate: Candidate, others: GuardrailSettings) -> None:
+    """What the table in docs/guardrails.md says is configured of a filter is all that is."""
+    checks.keeps_to_its_keys(one(), candidate, others)
 
 
 def test_no_two_filters_share_a_name() -> None:
@@ -164,10 +214,26 @@ def test_each_shipped_filter_only_takes_away(left_out: int, candidate: Candidate
 
 @given(candidate=CANDIDATES)
 def test_judge_is_the_chain_and_stops_at_the_first_stop(candidate: Candidate) -> None:
-    """The quick chain gives what the plain one gives, and asks nothing after a stop."""
+    """The quick chain is the plain one, asks nothing after a stop, and is never silent without a reason."""
     verdicts = judge(candidate)
     assert verdicts == judge_with(CHAIN, candidate)
     checks.stops_at_first_stop(verdicts)
+    checks.silence_has_a_reason(verdicts)
+    checks.the_chain_is_pure(CHAIN, candidate)
+
+
+@given(candidate=CANDIDATES)
+def test_a_version_that_is_held_back_tells_nothing(candidate: Candidate) -> None:
+    """Held, demoted, in shadow or under the kill switch: whatever the score, no ward hears of it."""
+    checks.holding_back_never_raises_an_alert(CHAIN, candidate)
+
+
+def test_the_chain_stands_in_the_order_of_the_design() -> None:
+    """The eight filters of design section 5, then the delivery gate."""
+    assert [one.name for one in CHAIN] == [
+        "plausibility", "freshness", "scope", "out_of_distribution", "uncertainty", "version_status", "threshold",
+        "refractory", "delivery",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -183,11 +249,20 @@ def test_judge_is_the_chain_and_stops_at_the_first_stop(candidate: Candidate) ->
         ({"deceased": True}, "scope", "suppress", "deceased"),
         ({"admitted": False, "discharged_time": 5}, "scope", "suppress", "discharged"),
         ({"prediction": None}, "version_status", "abstain", "no_version"),
-        ({"prediction": Prediction(0.5, (), "")}, "version_status", "abstain", "no_version"),
+        ({"prediction": Prediction(0.5, (), "", low=0.5, high=0.5)}, "version_status", "abstain", "no_version"),
+        ({"prediction": prediction_of(0.6, unlikeness=1.01)}, "out_of_distribution", "defer", "unlike"),
+        ({"prediction": prediction_of(0.6, unlikeness=float("nan"))}, "out_of_distribution", "defer", "unlike"),
+        ({"prediction": prediction_of(0.6, unlikeness=None)}, "out_of_distribution", "annotate", "no_summary"),
+        ({"prediction": prediction_of(0.6, low=None)}, "uncertainty", "annotate", "no_summary"),
+        ({"prediction": prediction_of(0.6, low=0.4)}, "uncertainty", "abstain", "indeterminate"),
+        ({"prediction": prediction_of(0.4, high=0.6)}, "uncertainty", "abstain", "indeterminate"),
+        ({"settings": SETTINGS.with_standing(V1, "held")}, "version_status", "annotate", "held"),
+        ({"settings": SETTINGS.with_standing(V1, "demoted")}, "version_status", "abstain", "demoted"),
+        ({"prediction": Prediction(None, (), "v", f"{FAILED} E")}, "version_status", "abstain", "model_failed"),
         ({"prediction": Prediction(None, (), "v", "why")}, "version_status", "abstain", "no_probability"),
         ({"prediction": Prediction(float("nan"), (), "v")}, "version_status", "abstain", "not_finite"),
         ({"prediction": Prediction(1.5, (), "v")}, "version_status", "abstain", "not_finite"),
-        ({"prediction": Prediction(0.49, (), "v")}, "threshold", "suppress", "below_threshold"),
+        ({"prediction": prediction_of(0.49)}, "threshold", "suppress", "below_threshold"),
         ({"told": Told(0.6, 99 * HOUR), "model_alert_open": True}, "refractory", "suppress", "same_episode"),
         ({"settings": SETTINGS.with_kill_switch(engaged=True)}, "delivery", "suppress", "kill_switch"),
     ],
@@ -216,11 +291,11 @@ def test_plausibility_names_what_it_saw() -> None:
 
 def test_an_open_alert_is_held_between_the_thresholds() -> None:
     """Between clear_at and raise_at an open alert stands and a new one is not raised."""
-    between = Prediction(0.4, (), "v")
+    between = prediction_of(0.4)
     assert decision(judge(candidate_of(prediction=between))) == "below_threshold"
     held = judge(candidate_of(prediction=between, model_alert_open=True, told=Told(0.6, 99 * HOUR)))
     assert decision(held) == "same_episode"
-    low = judge(candidate_of(prediction=Prediction(0.29, (), "v"), model_alert_open=True))
+    low = judge(candidate_of(prediction=prediction_of(0.29), model_alert_open=True))
     assert decision(low) == "below_threshold"
 
 
@@ -243,6 +318,54 @@ def test_what_was_only_held_is_said_when_the_switch_is_released() -> None:
 
 def test_a_ward_may_have_its_own_thresholds() -> None:
     """A ward's override replaces both thresholds for that ward only."""
-    settings = msgspec.structs.replace(SETTINGS, wards={"W1": WardThresholds(0.8, 0.7)})
-    assert decision(judge(candidate_of(0.6, settings=settings))) == "below_threshold"
-    assert decision(judge(candidate_of(0.6, settings=settings, ward="W2"))) == "tell"
+    own = msgspec.structs.replace(SETTINGS, wards={"W1": WardThresholds(0.8, 0.7)})
+    assert decision(judge(candidate_of(0.6, settings=own))) == "below_threshold"
+    assert decision(judge(candidate_of(0.6, settings=own, ward="W2"))) == "tell"
+
+
+def test_a_reviewed_patient_is_told_though_unlike() -> None:
+    """After a clinician's word a deferred patient's scores pass, named as reviewed, until it ends."""
+    unlike = prediction_of(0.6, unlikeness=4.0, unlike_in="spo2.last")
+    until = candidate_of(prediction=unlike, reviewed_until=100 * HOUR + 1)
+    assert ("annotate", "reviewed", "spo2.last") in [(one.verdict, one.reason, one.detail) for one in judge(until)]
+    assert decision(judge(until)) == "tell"
+    over = judge(candidate_of(prediction=unlike, reviewed_until=100 * HOUR))
+    assert (over[-1].verdict, over[-1].detail, decision(over)) == ("defer", "spo2.last", "withheld")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_open", "reason"),
+    [
+        (0.49, 0.5, False, "indeterminate"),
+        (0.5, 0.9, False, "determinate"),
+        (0.1, 0.49, False, "determinate"),
+        (0.31, 0.9, True, "determinate"),
+        (0.29, 0.3, True, "indeterminate"),
+        (0.0, 0.29, True, "determinate"),
+    ],
+)
+def test_the_interval_is_held_against_the_decision_at_hand(low: float, high: float, is_open: bool, reason: str) -> None:  # noqa: FBT001
+    """The raising threshold decides where no alert is open, the clearing one where one is; never a clear case."""
+    verdicts = judge(
+        candidate_of(
+            prediction=prediction_of((low + high) / 2, low=low, high=high),
+            model_alert_open=is_open,
+            told=Told(0.6, 99 * HOUR) if is_open else None,
+        )
+    )
+    assert next(one.reason for one in verdicts if one.filter == "uncertainty") == reason
+
+
+def test_held_is_what_would_have_been_told() -> None:
+    """A held version's high risk comes to `hold`, its low one stays below the threshold, as under the kill switch."""
+    held = SETTINGS.with_standing(V1, "held")
+    assert decision(judge(candidate_of(settings=held))) == "hold"
+    assert decision(judge(candidate_of(0.1, settings=held))) == "below_threshold"
+    silent = Told(0.6, 99 * HOUR, silent=True)
+    assert decision(judge(candidate_of(settings=held, told=silent, model_alert_open=True))) == "same_episode"
+    assert decision(judge(candidate_of(told=silent, model_alert_open=True))) == "tell"
+
+
+def test_the_standing_of_another_version_is_no_matter() -> None:
+    """Only the version whose score it is can be held by its standing."""
+    assert decision(judge(candidate_of(settings=SETTINGS.with_standing("ba9876543210", "demoted")))) == "tell"

@@ -17,9 +17,11 @@ from pathlib import Path
 
 import httpx
 import msgspec
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from connectors.kafka.admin import declare
-from connectors.kafka.faults import NotSentError
+from connectors.kafka.faults import NotSentError, UnreachableError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.partitioning import partition_for
 from connectors.kafka.reading import log_range, read_topic
@@ -38,6 +40,7 @@ from stream.parse import Parser, RecentMessages, spread
 from stream.partition_fold import is_passed_on
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
+from tests.live.deaths import Death, read_death
 
 SESSION_TIMEOUT_S = 6.0
 """The shortest that a broker takes by default: a frozen worker's partitions go to others soon."""
@@ -49,6 +52,9 @@ RECOVERED_S = 150.0
 """Until all is well again: a producer that lost its broker is replaced after a minute, on a busy machine later."""
 """Within which the service must be healthy after a fault, or say that it is not."""
 ASK_S = 3.0
+BEHIND = "wardstream_stage_behind_records"
+AT_WORK_S, AT_WORK_LOOK_S = 1.5, 0.01
+"""For how long, and how often, a worker is looked at until it has something to do."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -75,11 +81,15 @@ class Cluster:
         self._stages: dict[str, str] = {}
         self._commands: dict[str, str] = {}
         self._told_to_stop: set[str] = set()
+        self._killed: set[str] = set()
+        """Those whose end is ours, or noted."""
         self._own: dict[str, Mapping[str, str]] = {}
         self.sent = 0
         """Messages written to the ingest topics."""
-        self.deaths = 0
-        """Workers that ended by themselves and were started again."""
+        self.ended: list[Death] = []
+        """Those that ended by themselves and were started again."""
+        self._began: dict[str, int] = {}
+        """Where in its log each process began."""
         self.config = self._write_config()
 
     def _write_config(self) -> Path:
@@ -116,11 +126,13 @@ ticks = false
         """Start a worker (or a learner), or start it again; with more in its environment, which a restart keeps."""
         assert name not in self.processes or self.processes[name].poll() is not None, f"{name} runs already"
         self._told_to_stop.discard(name)
+        self._killed.discard(name)
         self._stages[name] = stages
         self._commands.setdefault(name, command)
         self._own[name] = self._own.get(name, {}) if environment is None else environment
         port = self.ports.setdefault(name, free_ports(1)[0])
         log = (self.folder / f"{name}.log").open("ab")
+        self._began[name] = log.tell()
         words = ["-m", "stream.cli", self._commands[name], "--config", str(self.config), "--health-port", str(port)]
         if self._commands[name] == "worker":
             words += ["--name", name, "--stages", stages]
@@ -135,8 +147,10 @@ ticks = false
         log.close()
 
     def kill(self, name: str) -> None:
-        """Kill -9."""
+        """Kill -9; one that had ended by itself is noted."""
         process = self.processes[name]
+        self._note_end(name)
+        self._killed.add(name)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -151,16 +165,31 @@ ticks = false
 
     def terminate(self, name: str, timeout_s: float = 30.0) -> int:
         """Stop a worker in order; give its exit code. It stays so until it is started again."""
+        self._note_end(name)
         self._told_to_stop.add(name)
         self.processes[name].terminate()
         return self.processes[name].wait(timeout_s)
 
     def supervise(self) -> None:
         """Start again what has ended by itself, as a supervisor does."""
-        for name, process in list(self.processes.items()):
-            if process.poll() is not None and name not in self._told_to_stop:
-                self.deaths += 1
+        for name in list(self.processes):
+            if self._note_end(name):
                 self.start(name, self._stages[name], self._own[name])
+
+    def _note_end(self, name: str) -> bool:
+        """Say whether one has ended that was not told to; note it where nobody killed it either."""
+        code = self.processes[name].poll()
+        if code is None or name in self._told_to_stop:
+            return False
+        if name not in self._killed:
+            self.ended.append(read_death(name, code, self.log_of(name, self._began[name])))
+            self._killed.add(name)
+        return True
+
+    @property
+    def deaths(self) -> int:
+        """How many ended by themselves."""
+        return len(self.ended)
 
     def restart(self, name: str, environment: Mapping[str, str] | None = None) -> None:
         """Start a worker again as it was, or with another environment."""
@@ -173,9 +202,13 @@ ticks = false
                 self.thaw(name)
                 self.kill(name)
 
-    def log_of(self, name: str) -> str:
-        """Give what a worker wrote."""
-        return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    def log_of(self, name: str, begin: int = 0) -> str:
+        """Give what a worker wrote, from a byte on."""
+        return (self.folder / f"{name}.log").read_bytes()[begin:].decode("utf-8", "replace")
+
+    def log_size(self, name: str) -> int:
+        """Give how much a worker has written."""
+        return (self.folder / f"{name}.log").stat().st_size
 
     # -- how it is ---------------------------------------------------------------------------------------------------
 
@@ -192,6 +225,34 @@ ticks = false
         """Ask every worker."""
         found = await asyncio.gather(*(asyncio.to_thread(self.health, name) for name in self.processes))
         return dict(zip(self.processes, found, strict=True))
+
+    def metrics(self, name: str) -> list[Sample]:
+        """Give what a worker counts; nothing where it does not answer."""
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=ASK_S, trust_env=False)
+        except httpx.HTTPError:
+            return []
+        families = text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call] # the library's own gap
+        return [sample for family in families for sample in family.samples]
+
+    def behind_by(self, name: str) -> dict[tuple[str, int], int]:
+        """Give how many records a worker has taken on and not folded yet, by topic (its own name) and partition."""
+        return {
+            (one.labels["topic"].removeprefix(self.kafka.prefix), int(one.labels["partition"])): int(one.value)
+            for one in self.metrics(name)
+            if one.name == BEHIND
+        }
+
+    async def until_at_work(self, name: str, within_s: float = AT_WORK_S) -> dict[tuple[str, int], int]:
+        """Wait until a worker says that it has records to fold, for a moment; give how many of what it held."""
+        deadline = time.monotonic() + within_s
+        held: dict[tuple[str, int], int] = {}
+        while time.monotonic() < deadline:
+            held = await asyncio.to_thread(self.behind_by, name)
+            if any(held.values()):
+                break
+            await asyncio.sleep(AT_WORK_LOOK_S)
+        return held
 
     async def until_healthy(self, within_s: float = RECOVERED_S) -> float:
         """Wait until every worker says that it is well; give the seconds it took. Dead ones are started again.
@@ -269,7 +330,7 @@ ticks = false
         began = time.monotonic()
         try:
             for at in range(0, len(records), batch):
-                await self._put(outbox, records[at : at + batch], patience_s)
+                await self.send_with(outbox, records[at : at + batch], patience_s)
                 due = began + within_s * (at + batch) / len(records)
                 await asyncio.sleep(max(due - time.monotonic(), 0.0))
             self.sent += len(records)
@@ -277,7 +338,8 @@ ticks = false
         finally:
             await outbox.stop()
 
-    async def _put(self, outbox: Outbox, records: Sequence[Record], patience_s: float) -> None:
+    async def send_with(self, outbox: Outbox, records: Sequence[Record], patience_s: float) -> None:
+        """Send records; what the broker does not take is sent again for `patience_s`."""
         deadline = time.monotonic() + patience_s
         while True:
             try:
@@ -303,6 +365,11 @@ ticks = false
         with connect(self.redis) as client:
             found = client.hget(f"{self.redis.prefix}:{{{stage}-{partition}}}:meta", "watermark")
             return -1 if found is None else int(found)
+
+    def epoch(self, stage: str, partition: int) -> int:
+        """Give the epoch under which a partition was taken last; 0 where nobody has."""
+        with connect(self.redis) as client:
+            return int(client.hget(f"{self.redis.prefix}:{{{stage}-{partition}}}:meta", "epoch") or 0)
 
     def parsed(self, topic: str, partition: int) -> int:
         """Give the last record of an ingest partition that is through [parse]."""
@@ -335,8 +402,8 @@ ticks = false
         async def drained() -> bool:
             try:
                 lag.update(await self.behind())
-            except RedisConnectionError:
-                return False  # it is away, or full, at this moment
+            except (RedisConnectionError, UnreachableError):
+                return False  # one of them is away, full, or too busy to answer, at this moment
             calm[0] = 0 if any(lag.values()) else calm[0] + 1
             return calm[0] == 2
 

@@ -15,7 +15,8 @@ from tests.live.verdict import FaultCount
 HEAD = """# Faults, counted
 
 Written by `make faults` from the tests' own results; do not edit. Each row is a test in `tests/live` that runs real
-workers against a real Kafka and a real Redis on one machine, does the fault under load, and then reads the run's logs:
+workers against a real Kafka and a real Redis on one machine, does the fault while messages come in at a steady pace
+(before it, through it, and after it), and then reads the run's logs:
 
 - **lost**: messages without an envelope on `events.v1`, and outputs that the replay of the run's own logs has and the
   run has not;
@@ -25,6 +26,12 @@ workers against a real Kafka and a real Redis on one machine, does the fault und
 - **healthy after**: seconds from the end of the (last) fault until every process said on `/health/ready` that it was
   well. While a fault lasts, the processes say so there;
 - **ended by itself**: workers that ended to begin anew, and were started again by a supervisor.
+
+"""
+NEVER_AGAIN = """
+Records are written again where a process ends between the acknowledgement of what it wrote and the storing of its
+states, or where the states are put back to older ones. A 0 says that neither happened in that run. Under these faults
+it cannot:
 
 """
 COLUMNS = (
@@ -48,8 +55,13 @@ def page(counts: list[FaultCount]) -> str:
         f"| {one.redelivered} | {one.healthy_s:g} | {one.deaths} | {one.seed or ''} |\n"
         for _, one in sorted(newest.items())
     ]
+    reasons = [
+        f"- {one.fault}: {one.never_again}.\n"
+        for _, one in sorted(newest.items())
+        if one.never_again and not one.redelivered
+    ]
     titles = f"| fault | {' | '.join(COLUMNS)} |\n| --- |{' --: |' * len(COLUMNS)}\n"
-    return HEAD + titles + "".join(rows)
+    return HEAD + titles + "".join(rows) + NEVER_AGAIN + "".join(reasons)
 
 
 if __name__ == "__main__":

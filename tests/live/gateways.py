@@ -31,8 +31,12 @@ LETTERS = "deadletters.v1"
 class GatewayProcess:
     """One `wardstream gateway`."""
 
-    def __init__(self, folder: Path, kafka: KafkaSettings, redis: RedisSettings, **live: Any) -> None:
+    def __init__(
+        self, folder: Path, kafka: KafkaSettings, redis: RedisSettings, *, people: str = "", **live: Any
+    ) -> None:
+        """`people` is added to its configuration: who may act."""
         config = configure(folder, kafka, redis, canary=False, name="g1", **live)
+        config.write_text(config.read_text() + people)
         self.errors = folder / "gateway.log"
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
@@ -83,7 +87,7 @@ def configure(folder: Path, kafka: KafkaSettings, redis: RedisSettings, **live: 
         lines.append(f"[{name}]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
     config = folder / "wardstream.toml"
-    config.write_text("\n".join(lines))
+    config.write_text("\n".join(lines) + "\n")
     return config
 
 

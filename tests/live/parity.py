@@ -228,7 +228,9 @@ class HandHost:
             place = (topic, number)
             if place not in self._at:
                 self._at[place] = await asyncio.to_thread(partition.open, LogRange(begin, end))
-            await outbox.send(partition.idle(self.now))
+            entered = partition.idle(self.now)
+            await outbox.send(entered)
+            worked += len(entered)
             batch: list[LogItem] = []
             since = {number: self._at[place]}
             async for record in read_topic(

@@ -18,6 +18,7 @@ import pytest
 from jsonschema.protocols import Validator
 
 from alerts.gate import GateChange, encode_change
+from connectors.acts.documents import AcknowledgementRecord
 from connectors.decoded import Refusal, RefusalReason
 from connectors.kafka.headers import cloud_headers
 from connectors.kafka.topics import TOPICS
@@ -30,11 +31,11 @@ from stream.live.decisions import Decision, encode_decision
 from stream.live.examples import encode_example, happened, scored
 from stream.live.letters import dead_letter, letter_record, unreadable_record
 from stream.live.outputs import records_of
-from stream.live.parsing import AcknowledgementRecord
 from stream.live.stage import LogItem
 from stream.live.topic_schemas import schema_texts, topic_schemas
 from stream.partition_fold import PartitionFold
 from stream.versions import load_versions, shipped_version
+from tests.connectors.acts.each_act import EACH as EACH_ACT
 from tests.live.parity import PreRecorded, hospital_log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,14 +141,15 @@ def examples_of_the_rest() -> dict[str, list[bytes]]:
         "models.v1.json": [dump(each) for each in versions.values()],
         "identities.v1.json": [encode(IdentityRecord("MRN", "1", "k" * 32, "", 5, 1))],
         "examples.v1.json": [encode_example(scored("p", 0, [1.0, float("nan")])), *map(encode_example, heard)],
-        "acknowledgement.v1.json": [encode(AcknowledgementRecord("0" * 32, "a-1", "2026-03-03T00:00:00Z"))],
+        "act.v1.json": [json.dumps(document).encode() for document, _event in EACH_ACT]
+        + [encode(AcknowledgementRecord("0" * 32, "a-1", "2026-03-03T00:00:00Z"))],
     }
 
 
 @pytest.mark.parametrize(
     "name",
     ["control.v1.json", "gates.v1.json", "models.v1.json", "identities.v1.json", "examples.v1.json",
-     "acknowledgement.v1.json"],
+     "act.v1.json"],
 )  # fmt: skip
 def test_the_rest_keeps_to_its_schema(name: str) -> None:
     """Decisions, gates, versions, links, examples and acknowledgements validate as they are written."""

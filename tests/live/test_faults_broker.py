@@ -14,12 +14,10 @@ import pytest
 
 from connectors.redis.settings import RedisSettings
 from tests.live.cluster import Cluster, hospital
+from tests.live.load import Load
 from tests.live.verdict import check_run
 
 WORKERS = ("w0", "w1")
-LOAD_S = 20.0
-PATIENCE_S = 60.0
-"""For how long a sender repeats what was not acknowledged."""
 
 
 @pytest.mark.asyncio
@@ -29,23 +27,25 @@ async def test_a_broker_restart_under_load_loses_nothing(
     """Killed and started, then stopped in order and started, under load: told while it is away, well again in 30 s."""
     broker = await asyncio.to_thread(own_kafka)
     cluster = Cluster(tmp_path, broker.settings(prefix="f."), redis_settings)
-    arrivals = hospital(beds=120, hours=48)
+    load = Load(cluster, hospital(beds=300, hours=48))
     await cluster.declare()
     try:
         for name in WORKERS:
             cluster.start(name)
         await cluster.until_healthy()
-        feeding = asyncio.create_task(cluster.ingest(arrivals, within_s=LOAD_S, batch=10, patience_s=PATIENCE_S))
+        load.begin()
         await cluster.let_go_on(2.0)
+        await cluster.until_at_work("w0")
         await asyncio.to_thread(broker.kill)
         await cluster.until_said("w0", "Kafka does not answer")
         await asyncio.to_thread(broker.start)
         healthy_s = await cluster.until_healthy()
         await cluster.let_go_on(2.0)
+        await cluster.until_at_work("w0")
         await asyncio.to_thread(broker.stop)
         await asyncio.to_thread(broker.start)
         healthy_s = max(healthy_s, await cluster.until_healthy())
         fault = "broker restart under load (kill -9, then in order)"
-        await check_run(cluster, feeding, arrivals, fault, times=2, healthy_s=healthy_s)
+        await check_run(cluster, load.end(), load.said, fault, times=2, healthy_s=healthy_s)
     finally:
         cluster.stop()

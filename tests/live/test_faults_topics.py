@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from connectors.kafka.settings import KafkaSettings
 from connectors.redis.settings import RedisSettings
 from tests.live.cluster import Cluster, hospital
+from tests.live.load import Load
 from tests.live.verdict import check_run
 
 STILL_S = 2.0
@@ -88,18 +89,22 @@ async def test_a_redis_that_is_not_there_is_named_and_ends_the_worker(make: Any,
 async def test_any_number_of_partitions_gives_the_same_guarantee(
     make: Any, kafka: Any, redis_settings: Any, partitions: int
 ) -> None:
-    """One partition and two workers, or 64: one is killed amid the load, nothing is lost or contradicted."""
+    """One partition and two workers, or 64: each is killed amid the load, nothing is lost or contradicted."""
     cluster = make(msgspec.structs.replace(kafka, partitions=partitions), redis_settings)
-    arrivals = hospital(beds=40, hours=48)
+    load = Load(cluster, hospital(beds=160, hours=48))
     await cluster.declare()
     for name in ("w0", "w1"):
         cluster.start(name)
-    feeding = asyncio.create_task(cluster.ingest(arrivals, within_s=4.0, batch=20))
+    load.begin()
     await cluster.let_go_on(4.0)
-    cluster.kill("w0")
-    cluster.restart("w0")
+    for name in ("w0", "w1"):
+        await cluster.until_at_work(name)
+        cluster.kill(name)
+        cluster.restart(name)
+        await cluster.let_go_on(1.0)
     healthy_s = await cluster.until_healthy()
-    await check_run(cluster, feeding, arrivals, f"kill -9 with {partitions} partitions", healthy_s=healthy_s)
+    fault = f"kill -9 with {partitions} partition{'s' if partitions > 1 else ''}"
+    await check_run(cluster, load.end(), load.said, fault, times=2, healthy_s=healthy_s)
 
 
 @pytest.mark.asyncio
@@ -108,16 +113,20 @@ async def test_a_worker_that_stands_still_with_work_to_do_says_so(make: Any, kaf
     redis = await asyncio.to_thread(own_redis)
     settings = msgspec.structs.replace(redis.settings(prefix="f"), timeout_s=60.0)
     cluster = make(kafka, settings, f"progress_s_max = {STILL_S}")
-    arrivals = hospital(beds=40, hours=48)
+    load = Load(cluster, hospital(beds=160, hours=48))
     await cluster.declare()
     cluster.start("w0")
     await cluster.until_healthy()
+    load.begin()
+    await cluster.let_go_on(1.0)
+    await cluster.until_at_work("w0")
     await asyncio.to_thread(redis.freeze)
-    feeding = asyncio.create_task(cluster.ingest(arrivals))
     said = await cluster.until_said("w0", "stands still")
     live = await asyncio.to_thread(cluster.health, "w0", "live")
     await asyncio.to_thread(redis.thaw)
     healthy_s = await cluster.until_healthy()
-    await check_run(cluster, feeding, arrivals, "a step that does not end", healthy_s=healthy_s)
-    assert "hl7v2.ingest.v1" in said
+    waited = "the step ends when Redis goes on, and the worker with it: no process begins anew"
+    fault = "a step that does not end"
+    await check_run(cluster, load.end(), load.said, fault, healthy_s=healthy_s, never_again=waited)
+    assert ".v1/" in said
     assert (live.answered, live.well) == (True, False)

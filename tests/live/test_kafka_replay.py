@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 from redis import Redis
 
+from alerts.ward_settings import WardSettings
 from connectors.kafka.admin import declare, open_admin
 from connectors.kafka.connection import client_options
 from connectors.kafka.outbox import Outbox
@@ -29,7 +30,7 @@ from connectors.local.kafka_rights import READ, TOPIC, grant
 from connectors.redis.connection import connect
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
-from events import KillSwitch, encode_envelope, to_iso
+from events import Configuration, KillSwitch, encode_envelope, to_iso
 from models.version import ModelVersion
 from stream.cli import main
 from stream.digest import DivergedOutputError
@@ -38,7 +39,7 @@ from stream.kafka_outcome import check_state, live_digest, read_outputs
 from stream.kafka_replay import EventsReplay
 from stream.live.decisions import Decision
 from stream.release import Release
-from stream.settings import Settings
+from stream.settings import Settings, configuration_hash, configuration_text
 from stream.simulation import hospital_stream
 from stream.versions import load_versions
 from tests.live.parity import HandHost, PreRecorded, embedded_outputs, hospital_log, write_log
@@ -194,6 +195,38 @@ def test_a_closed_gate_is_replayed_where_it_closed(
     alerts = [json.loads(line) for line in (tmp_path / "alerts.ndjson").read_text().splitlines()]
     assert {alert["disposition"] for alert in alerts if alert["trigger"] == "model"} >= {"held"}
     assert (tmp_path / "digest.txt").read_text().strip() == live_digest(kafka)
+
+
+def test_what_waited_live_waits_and_is_told_in_the_replay(
+    kafka: KafkaSettings, tmp_path: Path, shipped: dict[str, ModelVersion]
+) -> None:
+    """Wards past a decided budget: alerts wait, ticks let them be told, and the replay says the same of both."""
+    name, version = next(iter(shipped.items()))
+    eager = {name: msgspec.structs.replace(version, weights=(0.0,) * len(version.weights), intercept=2.0)}
+    log = hospital_log(4, beds=16, hours=24, version=name, enabled=True, versions=eager)
+    decided = Settings(wards=WardSettings(budget=2, flood_count=1, flood_minutes=30))
+
+    async def run() -> None:
+        await write_log(kafka, log)
+        host = HandHost(kafka, log, eager)
+        event = Configuration(log.end_time, configuration_hash(decided), configuration_text(decided))
+        host.decide(Decision(event, "role:test"))
+        await host.run()
+        host.now += 12 * HOUR_MS
+        await host.run()
+
+    asyncio.run(run())
+    replayed = replay(kafka, tmp_path, eager)
+    alerts = [json.loads(line) for line in (tmp_path / "alerts.ndjson").read_text().splitlines()]
+    waits = [alert for alert in alerts if alert["disposition"] == "waiting"]
+    told_later = [alert for alert in alerts if "waited_ms" in alert]
+    assert len(waits) > 5
+    assert told_later
+    with KafkaLog(kafka) as source:
+        assert read_outputs(source).difference(replayed.outputs) == []
+        assert any(record.key == b"" for record in source.read_all("candidates.v1"))
+    assert (replayed.disagreements(), check_state(kafka)) == ([], [])
+    assert summary_of(tmp_path)["ward_budget"] == {"waited": len(waits), "told_later": len(told_later)}
 
 
 def test_repeats_and_poison_do_not_stop_a_partition(

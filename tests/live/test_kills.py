@@ -1,6 +1,7 @@
 """Workers under kill -9 and frozen through a rebalance, while messages come in: nothing lost, nothing contradicted.
 
-20 kills in CI; `make live-kills` has WARDSTREAM_LIVE_KILLS=300. The seed is printed, and WARDSTREAM_SEED repeats it.
+Every other kill, and every freeze, strikes where the worker has just said that it has records to fold. 20 kills in CI;
+`make live-kills` has WARDSTREAM_LIVE_KILLS=300. The seed is printed, and WARDSTREAM_SEED repeats it.
 """
 
 from __future__ import annotations
@@ -17,18 +18,30 @@ import pytest
 from connectors.kafka.settings import KafkaSettings
 from connectors.redis.settings import RedisSettings
 from tests.live.cluster import SESSION_TIMEOUT_S, Cluster, hospital
+from tests.live.deaths import undeclared
 from tests.live.gateways import HL7, GatewayProcess, chart, is_subsequence, numbers, read, send
+from tests.live.load import Load
 from tests.live.verdict import check_run, verdict
+from tests.live.zombies import refused_writes
 
 KILLS = int(os.environ.get("WARDSTREAM_LIVE_KILLS", "20"))
 SEED = int(os.environ.get("WARDSTREAM_SEED", "11"))
 WORKERS = 3
 BETWEEN_S = (0.2, 1.8)
+PER_S, BEDS_A_KILL = (200.0, 22) if KILLS <= 20 else (120.0, 13)
+"""So that messages come until the last kill, and the long run holds no more than some 60,000 of them."""
 SERVICE_KILLS = max(KILLS // 5, 4)
 PATIENTS = 20
+ENGINES = 4
+"""Interface engines, each waiting for its acknowledgements: together they keep the service at work."""
 FROZEN_S = SESSION_TIMEOUT_S + 2.0
-FREEZES = 1 if KILLS <= 20 else 10
-"""Each of two workers at once."""
+TAKEN_S = 20.0
+"""Until another has taken what a frozen worker held: a session's end, and a rebalance on a busy machine."""
+AWAKE_S = 2.0
+"""For a zombie to try what it was about to do."""
+FREEZES, FREEZES_MORE = (1, 3) if KILLS <= 20 else (10, 0)
+"""Each of two workers at once; and so many more until a zombie has tried a write: a freeze may fall between two
+batches."""
 
 
 @pytest.fixture
@@ -44,53 +57,84 @@ async def test_workers_killed_under_load_lose_nothing_and_contradict_nothing(
 ) -> None:
     """Every message is on events.v1 with one content; outputs are the replay's; states agree with alerts."""
     chance = random.Random(SEED)  # noqa: S311 - faults are drawn, not secrets
-    arrivals = hospital(beds=10 * KILLS, hours=48)
+    load = Load(cluster, hospital(beds=BEDS_A_KILL * KILLS, hours=48), PER_S)
     await cluster.declare()
     names = [f"w{number}" for number in range(WORKERS)]
     for name in names:
         cluster.start(name)
-    feeding = asyncio.create_task(cluster.ingest(arrivals, within_s=KILLS * sum(BETWEEN_S) / 2, batch=20))
-    for _ in range(KILLS):
+    load.begin()
+    for number in range(KILLS):
         await cluster.let_go_on(chance.uniform(*BETWEEN_S))
         name = chance.choice(names)
+        if number % 2:
+            await cluster.until_at_work(name)
         cluster.kill(name)
         cluster.restart(name)
     healthy_s = await cluster.until_healthy()
     fault = "kill -9 of a worker under load"
-    found = await check_run(cluster, feeding, arrivals, fault, times=KILLS, healthy_s=healthy_s, seed=SEED)
+    found = await check_run(cluster, load.end(), load.said, fault, times=KILLS, healthy_s=healthy_s, seed=SEED)
     with capsys.disabled():
-        sys.stdout.write(f"\n{KILLS} kills, seed {SEED}: {found.words()}; {cluster.deaths} died by themselves\n")
+        died = sorted(death.fault for death in cluster.ended)
+        sys.stdout.write(f"\n{KILLS} kills, seed {SEED}: {found.words()}; died by themselves: {died}\n")
+    assert undeclared(cluster.ended) == []
+
+
+async def sleep_through_a_rebalance(cluster: Cluster, asleep: list[str]) -> int:
+    """Freeze workers at work until others have taken what they held, then wake them; give how many tried to write."""
+    begun: dict[str, int] = {}
+    taken: dict[int, int] = {}
+    for name in asleep:
+        held = await cluster.until_at_work(name)
+        cluster.freeze(name)
+        begun[name] = cluster.log_size(name)
+        taken |= {number: cluster.epoch("patient", number) for topic, number in held if topic == "events.v1"}
+    await cluster.let_go_on(FROZEN_S)
+
+    async def taken_over() -> bool:
+        return all(cluster.epoch("patient", number) > epoch for number, epoch in taken.items())
+
+    await cluster.until(taken_over, TAKEN_S, lambda: "nobody took over what frozen workers held")
+    for name in asleep:
+        cluster.thaw(name)
+    await cluster.let_go_on(AWAKE_S)
+    return sum(refused_writes(cluster.log_of(name, begun[name])) > 0 for name in asleep)
 
 
 @pytest.mark.asyncio
-async def test_a_worker_that_slept_through_a_rebalance_corrupts_nothing_and_has_no_last_word(cluster: Cluster) -> None:
-    """Two of three workers at once are frozen past the session time-out under load, then go on."""
+async def test_a_worker_that_slept_through_a_rebalance_corrupts_nothing_and_has_no_last_word(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of three workers at once sleep in the midst of their work while others take it over; the fence refuses them.
+
+    At least one zombie of the run has tried to write.
+    """
     chance = random.Random(SEED)  # noqa: S311 - faults are drawn, not secrets
-    arrivals = hospital(beds=200, hours=48)
+    load = Load(cluster, hospital(beds=260 * (FREEZES + FREEZES_MORE), hours=48))
     await cluster.declare()
     names = [f"w{number}" for number in range(WORKERS)]
     for name in names:
         cluster.start(name)
     await cluster.until_healthy()
-    feeding = asyncio.create_task(cluster.ingest(arrivals, within_s=FREEZES * (FROZEN_S + 2), batch=20))
-    for _ in range(FREEZES):
+    load.begin()
+    rounds = tried = 0
+    while rounds < FREEZES or (not tried and rounds < FREEZES + FREEZES_MORE):
         await cluster.let_go_on(chance.uniform(1.0, 2.0))
-        asleep = chance.sample(names, 2)
-        for name in asleep:
-            cluster.freeze(name)
-        await cluster.let_go_on(FROZEN_S)
-        for name in asleep:
-            cluster.thaw(name)
+        tried += await sleep_through_a_rebalance(cluster, chance.sample(names, 2))
+        rounds += 1
     healthy_s = await cluster.until_healthy()
     fault = "two of three workers frozen (SIGSTOP) past the session time-out"
-    await check_run(cluster, feeding, arrivals, fault, times=FREEZES * 2, healthy_s=healthy_s, seed=SEED)
+    await check_run(cluster, load.end(), load.said, fault, times=rounds * 2, healthy_s=healthy_s, seed=SEED)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{rounds * 2} zombies, seed {SEED}: {tried} tried to write and were refused\n")
+    assert tried > 0
 
 
 class Engine:
     """An interface engine: the next message only after this one's AA; else the same again, to whoever listens."""
 
-    def __init__(self, gateway: GatewayProcess) -> None:
+    def __init__(self, gateway: GatewayProcess, feed: str) -> None:
         self.gateway = gateway
+        self.feed = feed
         self.acknowledged: list[int] = []
         self.ended = False
 
@@ -98,7 +142,8 @@ class Engine:
         """Send until told to end."""
         number = 0
         while not self.ended:
-            answers = await send(self.gateway.mllp, [chart(number, mrn=str(number % PATIENTS))], window=1)
+            message = chart(number, feed=self.feed, mrn=f"{self.feed[-1]}{number % PATIENTS}")
+            answers = await send(self.gateway.mllp, [message], window=1)
             if [answer.code for answer in answers] == ["AA"]:
                 self.acknowledged.append(number)
                 number += 1
@@ -108,36 +153,42 @@ class Engine:
 async def test_gateway_learner_and_worker_killed_under_load_lose_nothing_acknowledged(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    """What an engine was told is stored is folded, in its order, whichever process of the service is killed when."""
+    """What engines were told is stored is folded, in its order, whichever process of the service is killed when."""
     chance = random.Random(SEED)  # noqa: S311 - faults are drawn, not secrets
     await cluster.declare()
     cluster.start("w0")
     cluster.start("learner", command="learner")
     gateway = await asyncio.to_thread(GatewayProcess, tmp_path / "g", cluster.kafka, cluster.redis)
-    engine = Engine(gateway)
-    sending = asyncio.create_task(engine.send())
+    engines = [Engine(gateway, f"MON|W{number}") for number in range(ENGINES)]
+    sending = [asyncio.create_task(engine.send()) for engine in engines]
     try:
         for _ in range(SERVICE_KILLS):
             await cluster.let_go_on(chance.uniform(*BETWEEN_S))
             name = chance.choice(["gateway", "gateway", "learner", "w0"])
             if name == "gateway":
-                engine.gateway.kill()
-                engine.gateway = await asyncio.to_thread(GatewayProcess, tmp_path / "g", cluster.kafka, cluster.redis)
+                gateway.kill()
+                gateway = await asyncio.to_thread(GatewayProcess, tmp_path / "g", cluster.kafka, cluster.redis)
+                for engine in engines:
+                    engine.gateway = gateway
             else:
+                if name == "w0":
+                    await cluster.until_at_work(name)
                 cluster.kill(name)
                 cluster.restart(name)
         healthy_s = await cluster.until_healthy()
     finally:
-        engine.ended = True
-        await sending
-        engine.gateway.kill()
+        for engine in engines:
+            engine.ended = True
+        await asyncio.gather(*sending)
+        gateway.kill()
     await cluster.drain()
     found = await verdict(cluster)
-    lying = numbers(await read(cluster.kafka, HL7), "MON|W")
-    cluster.sent = len(lying)
+    ingested = await read(cluster.kafka, HL7)
+    cluster.sent = len(ingested)
     fault = "kill -9 of gateway, learner or worker under load by MLLP"
     found.note(cluster, fault, (), times=SERVICE_KILLS, healthy_s=healthy_s, seed=SEED)
     assert found.well() == []
-    assert len(engine.acknowledged) > 0
-    assert is_subsequence(engine.acknowledged, lying)
-    assert len(found.ids) == len(set(lying))
+    for engine in engines:
+        assert len(engine.acknowledged) > 0
+        assert is_subsequence(engine.acknowledged, numbers(ingested, engine.feed))
+    assert len(found.ids) == sum(len(set(numbers(ingested, engine.feed))) for engine in engines)

@@ -22,6 +22,7 @@ from stream.kafka_outcome import check_state, read_outputs
 from stream.kafka_replay import EventsReplay
 from stream.output_set import OutputSet
 from tests.live.cluster import Cluster, expected_ids
+from tests.live.deaths import undeclared
 
 FAULTS_VARIABLE = "WARDSTREAM_FAULTS"
 OUTPUTS = {"scores.v1": "scores", "suppressed.v1": "suppressed"}
@@ -44,6 +45,8 @@ class FaultCount(msgspec.Struct):
     deaths: int
     """Workers that ended by themselves and were started again."""
     seed: int = 0
+    never_again: str = ""
+    """Why nothing can be written twice under this fault; empty where something can."""
 
 
 class Verdict(msgspec.Struct):
@@ -60,13 +63,15 @@ class Verdict(msgspec.Struct):
     not_yet: dict[str, int]
     states: list[str]
     unfoldable: list[str]
+    deaths: list[str]
+    """Of workers that ended by themselves, of a fault that they should not end of."""
 
     def well(self) -> list[str]:
         """Say what is wrong; nothing where all is well."""
         found = [f"{name} has two contents on events.v1" for name in self.two_contents]
         found += [f"{name} came out with two contents" for name in self.live.diverged]
         found += self.live.difference(self.replayed)
-        found += self.disagreements + self.states + self.unfoldable
+        found += self.disagreements + self.states + self.unfoldable + self.deaths
         found += [f"{count} {kind} were never written" for kind, count in self.not_yet.items() if count]
         return found
 
@@ -84,6 +89,7 @@ class Verdict(msgspec.Struct):
         times: int = 1,
         healthy_s: float,
         seed: int = 0,
+        never_again: str = "",
     ) -> FaultCount:
         """Count a fault for docs/faults.md, where that is asked for."""
         count = FaultCount(
@@ -98,6 +104,7 @@ class Verdict(msgspec.Struct):
             healthy_s=round(healthy_s, 1),
             deaths=cluster.deaths,
             seed=seed,
+            never_again=never_again,
         )
         path = os.environ.get(FAULTS_VARIABLE)
         if path:
@@ -128,6 +135,7 @@ async def verdict(cluster: Cluster, versions: dict[str, ModelVersion] | None = N
         replay.not_yet(),
         states,
         await _unfoldable(cluster),
+        undeclared(cluster.ended),
     )
 
 
@@ -140,14 +148,16 @@ async def check_run(
     healthy_s: float,
     times: int = 1,
     seed: int = 0,
+    never_again: str = "",
 ) -> Verdict:
     """Wait until all that is sent is folded, then hold the run to the verdict, and count it under the fault's name."""
     await feeding
     await cluster.drain()
     found = await verdict(cluster)
     expected = expected_ids(arrivals)
-    found.note(cluster, fault, expected, times=times, healthy_s=healthy_s, seed=seed)
-    assert (found.ids ^ expected, found.well()) == (set(), [])
+    found.note(cluster, fault, expected, times=times, healthy_s=healthy_s, seed=seed, never_again=never_again)
+    wrong = found.well()
+    assert (found.ids ^ expected, wrong) == (set(), []), wrong  # pytest explains no assertion outside a test
     return found
 
 

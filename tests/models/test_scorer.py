@@ -13,9 +13,11 @@ from features.state import PatientState
 from models.checks import INPUTS, PARITY_TOLERANCE, rows
 from models.inputs import CLINICAL_INPUTS, clinical_vector
 from models.learning import Learner
+from models.likeness import Likeness, Shape
 from models.news2 import score_news2
-from models.scorer import CONTRIBUTIONS_TOLD, Scorer
+from models.scorer import CONTRIBUTIONS_TOLD, FAILED, Scorer
 from models.training import freeze
+from models.venn import Category, VennTable
 from models.version import Lineage, ModelVersion
 
 LEARNER = Learner(INPUTS)
@@ -88,3 +90,50 @@ def test_a_given_news2_changes_nothing():
     assert given_it.probability is not None
     assert given_it.version == scorer.version
     assert scorer.score(clinical_vector(state, now)) == given_it
+
+
+SUMMARISED = Scorer(
+    msgspec.structs.replace(
+        freeze(LEARNER, Lineage("test rows", 0, 0), schema_hash="s"),
+        likeness=Likeness(
+            ("steady", "trend"), (Shape(False, 200, (80.0, 0.5), ((0.1,), (0.0, 1.0)), 16.0, 0.005, 400),)
+        ),
+        venn=VennTable((0.3,), (Category(0.0, 0.2, 900, 9, 90), Category(0.4, 0.6, 90, 45, 30)), 0.95),
+    )
+)
+
+
+@given(st.lists(value, min_size=6, max_size=6))
+def test_summaries_change_no_probability(vector):
+    """A version that also speaks of its limits gives the same probability and reasons as one that does not."""
+    plain, full = SCORER.score(vector), SUMMARISED.score(vector)
+    assert (full.probability, full.contributions, full.reason) == (plain.probability, plain.contributions, plain.reason)
+    assert (plain.low, plain.high, plain.unlikeness) == (None, None, None)
+    if full.probability is not None:
+        assert full.low <= full.probability <= full.high
+        assert full.unlikeness >= 0.0
+        assert bool(full.unlike_in) == (full.unlikeness > 1.0)
+
+
+@given(st.lists(value, min_size=6, max_size=6))
+def test_explaining_adds_the_contributions_and_nothing_else(vector):
+    """A prediction that is explained afterwards is the one that was explained at once."""
+    assert SUMMARISED.explained(SUMMARISED.score(vector, explain=False), vector) == SUMMARISED.score(vector)
+
+
+class Broken(Scorer):
+    """A scorer with a bug in its arithmetic."""
+
+    def logits(self, vector):
+        """Fail as a bug fails."""
+        raise ZeroDivisionError(str(vector))
+
+
+def test_a_model_that_raises_is_a_prediction_that_says_so():
+    """A bug gives no probability and the kind of error, never the data and never an exception."""
+    broken = Broken(SCORER.model)
+    row = [80.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    failed = broken.score(row)
+    assert (failed.probability, failed.reason) == (None, f"{FAILED} ZeroDivisionError")
+    assert broken.explained(SCORER.score(row), row) == failed
+    assert broken.predict(None, 0).reason.startswith(FAILED)  # type: ignore[arg-type]

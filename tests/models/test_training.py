@@ -6,6 +6,7 @@ import pytest
 
 from models.card import model_card
 from models.checks import INPUTS, rows
+from models.holding import HeldBack
 from models.labels import Example
 from models.learning import Learner
 from models.scorer import Scorer
@@ -94,3 +95,24 @@ def test_card_says_what_it_must():
     ):  # fmt: skip
         assert words in card
     assert model_card(version) == card
+
+
+def test_card_says_what_the_version_knows_of_its_own_limits():
+    """With rows held back the card has their table and what was measured; without, it says that there is none."""
+    assert "No intervals" in model_card(trained())
+    assert "No summary" in model_card(trained())
+    held = HeldBack(INPUTS)
+    run = Prequential(Learner(INPUTS))
+    for number, (vector, label) in enumerate(rows(24, 1200)):
+        said = run.learner.predict_proba_one(vector)
+        if number < 600:
+            run.learn(Example(str(number), number, tuple(vector), label, number))
+        else:
+            held.hold(vector, said, label=label, patient=str(number))
+    version = finish(run, LINEAGE, held_back=held)
+    card = model_card(version)
+    assert version.venn is not None
+    assert card.count(" to ") >= len(version.venn.categories)
+    assert "| rows held back | 600 |" in card
+    assert "rows whose interval agrees with what was found" in card
+    assert version.lineage.evaluation["held_back_rows"] == 600

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from models.checks import INPUTS, rows
 from models.learning import Learner
+from models.likeness import Likeness, Shape
 from models.training import freeze
+from models.venn import Category, VennTable
 from models.version import (
     VERSION_BYTES_MAX,
     Lineage,
@@ -66,7 +70,7 @@ def test_other_content_is_a_named_error(version):
     "change",
     [
         {"weights": (1.0,)},
-        {"format": 2},
+        {"format": 3},
         {"horizon_h": 0},
         {"threshold": 0.0},
         {"threshold_release": 0.9},
@@ -95,3 +99,50 @@ def test_nan_is_malformed(version):
     """A version with a NaN weight, which JSON writes as null, does not load."""
     with pytest.raises(MalformedVersionError):
         load(dump(msgspec.structs.replace(version, weights=(float("nan"),) * 10)))
+
+
+FORMAT_1 = Path(__file__).parent / "versions" / "ca23a3286c5c.json"
+SHAPE = Shape(False, 200, (1.0, 0.0), ((1.0,), (0.2, 1.0)), 9.0, 0.005, 400)
+LIKENESS = Likeness(("steady", "trend"), (SHAPE,))
+VENN = VennTable((0.1,), (Category(0.0, 0.05, 900, 9, 90), Category(0.1, 0.4, 90, 20, 30)), 0.95)
+
+
+def test_format_1_is_read_under_its_own_name():
+    """A version that an earlier release wrote keeps its id and its bytes, and has neither summary."""
+    data = FORMAT_1.read_bytes()
+    found = load(data, version=FORMAT_1.stem)
+    assert (found.format, found.likeness, found.venn) == (1, None, None)
+    assert dump(found) == data
+
+
+def test_summaries_are_content(version):
+    """What a version says of its own limits travels with it and is part of its name."""
+    full = msgspec.structs.replace(version, likeness=LIKENESS, venn=VENN)
+    again = load(dump(full), version=full.version)
+    assert (again.likeness, again.venn) == (LIKENESS, VENN)
+    other = msgspec.structs.replace(full, likeness=msgspec.structs.replace(LIKENESS, shapes=(replace_limit(8.0),)))
+    assert len({version.version, full.version, other.version}) == 3
+
+
+def replace_limit(limit: float) -> Shape:
+    return msgspec.structs.replace(SHAPE, limit=limit)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"likeness": msgspec.structs.replace(LIKENESS, inputs=("steady", "nobody"))},
+        {"likeness": msgspec.structs.replace(LIKENESS, shapes=(replace_limit(-1.0),))},
+        {"likeness": msgspec.structs.replace(LIKENESS, shapes=(replace_limit(float("inf")),))},
+        {"venn": msgspec.structs.replace(VENN, edges=())},
+        {"venn": msgspec.structs.replace(VENN, coverage=2.0)},
+        {"format": 1, "likeness": LIKENESS},
+    ],
+)
+def test_a_summary_that_does_not_fit_is_malformed(version, change):
+    """A summary of other inputs, with numbers that are none, or in a format that has none, is refused."""
+    data = dump(msgspec.structs.replace(version, **change))
+    if change.get("format") == 1:
+        data = dump(msgspec.structs.replace(version, likeness=LIKENESS)).replace(b'"format":2', b'"format":1')
+    with pytest.raises(MalformedVersionError):
+        load(data)

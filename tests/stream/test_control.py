@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import Availability, Configuration, Event, KillSwitch, Promotion
-from stream.control import AVAILABLE_MAX, Control, ForeignStateError, read_control, usable
+from events import Availability, Configuration, Event, KillSwitch, Promotion, Standing
+from guardrails.configuration import VersionSettings
+from stream.control import (
+    AVAILABLE_MAX,
+    CONTROL_SCHEMA,
+    STANDINGS_MAX,
+    Control,
+    ForeignStateError,
+    read_control,
+    usable,
+)
 from stream.settings import ConfigurationError, Settings, configuration_hash, configuration_text
 from stream.versions import load_versions
 
@@ -22,6 +31,8 @@ DECISIONS: list[Event] = [
     Configuration(0, configuration_hash(Settings(news2_scale_2=("p",))), TEXT, sequence=3),
     KillSwitch(0, engaged=False, sequence=4),
     Promotion(0, "", enabled=False, sequence=5),
+    Standing(0, VERSION, "held", "drift", sequence=6),
+    Standing(0, VERSION, "good", sequence=7),
 ]
 
 
@@ -128,11 +139,15 @@ def test_a_state_stored_by_an_earlier_release_is_read() -> None:
 
 
 def test_a_configuration_that_cannot_be_read_changes_nothing() -> None:
-    """It is refused whole, counts as applied, and the state stored afterwards can be restored."""
+    """It is refused whole and is not called applied; the state stored afterwards can be restored, and goes on."""
     control = applied(*DECISIONS[:3])
+    before = control.encode()
     with pytest.raises(ConfigurationError):
         control.apply(Configuration(0, "x", '{"of_a_later_release": 1}', sequence=9))
-    assert (control.settings.news2_scale_2, control.sequence) == (("p",), 9)
+    assert control.encode() == before
+    assert control.sequence == 3
+    control.apply(KillSwitch(0, engaged=False, sequence=10))
+    assert (control.kill_switch, control.sequence) == (False, 10)
     restored = Control(SHIPPED)
     restored.restore(control.encode())
     assert restored.configuration_content == TEXT
@@ -142,3 +157,86 @@ def test_what_is_no_control_state_is_refused() -> None:
     """Bytes of another kind are named as foreign."""
     with pytest.raises(ForeignStateError):
         read_control(b"\x93")
+
+
+def enabled(*events: Event) -> Control:
+    return applied(Promotion(0, VERSION, enabled=True), *events)
+
+
+def test_a_held_version_is_computed_and_silenced() -> None:
+    """Held: it scores, the guardrails say so, and nothing of it is told."""
+    control = enabled(Standing(0, VERSION, "held", "drift"))
+    assert control.scorer is not None
+    assert control.guardrails.standing_of(VERSION) == "held"
+    assert control.silenced
+
+
+def test_a_demoted_version_is_not_asked() -> None:
+    """Demoted: there is no scorer, and the prediction in its place says why."""
+    control = enabled(Standing(0, VERSION, "demoted"))
+    assert control.scorer is None
+    assert (control.no_prediction.version, control.no_prediction.reason) == (VERSION, "demoted")
+
+
+def test_a_standing_is_the_versions_own() -> None:
+    """It outlasts promotions: come back to, a held version is still held; another one is not; restored, it speaks."""
+    control = enabled(Standing(0, VERSION, "held"), Promotion(0, "", enabled=False))
+    assert not control.silenced
+    control.apply(Promotion(0, VERSION, enabled=True))
+    assert control.silenced
+    control.apply(Standing(0, VERSION, "good"))
+    assert not control.silenced
+    assert control.standings == {}
+
+
+def test_a_standing_may_come_before_its_promotion() -> None:
+    """A version that was held before anybody promoted it is held from the first."""
+    assert applied(Standing(0, VERSION, "held"), Promotion(0, VERSION, enabled=True)).silenced
+
+
+def test_the_configuration_holds_back_too() -> None:
+    """What the operator wrote in the file counts where it is worse than the log's word, and the log cannot lift it."""
+    guardrails = msgspec.structs.replace(Settings().guardrails, versions={VERSION: VersionSettings(standing="held")})
+    settings = Settings(guardrails=guardrails)
+    event = Configuration(0, configuration_hash(settings), configuration_text(settings))
+    control = enabled(event, Standing(0, VERSION, "good"))
+    assert control.silenced
+    assert enabled(event, Standing(0, VERSION, "demoted")).scorer is None
+
+
+def test_the_kill_switch_silences_as_it_did() -> None:
+    """Silenced is said of the kill switch as of a held version."""
+    assert enabled(KillSwitch(0, engaged=True)).silenced
+    assert not enabled(KillSwitch(0, engaged=True), KillSwitch(0, engaged=False)).silenced
+
+
+def test_standings_are_stored() -> None:
+    """A restored control state holds back what it held back, and is stored with the number of its form."""
+    control = enabled(Standing(0, VERSION, "held"), Standing(0, "0" * 12, "demoted"))
+    restored = Control(SHIPPED)
+    restored.restore(control.encode())
+    assert restored.silenced
+    assert restored.standings == {VERSION: "held", "0" * 12: "demoted"}
+    assert read_control(restored.encode()).schema == CONTROL_SCHEMA
+
+
+def test_standings_are_bounded_and_the_one_in_force_stays() -> None:
+    """However many versions are held back, the one in force is not forgotten."""
+    control = enabled(
+        Standing(0, VERSION, "held"), *(Standing(0, f"{number:012x}", "held") for number in range(STANDINGS_MAX * 2))
+    )
+    assert len(control.standings) == STANDINGS_MAX
+    assert control.silenced
+
+
+def test_what_is_no_version_stands_nowhere() -> None:
+    """A standing of no version's name changes nothing, and no fold fails of it."""
+    assert enabled(Standing(0, "", "held"), Standing(0, "not an id", "demoted")).standings == {}
+
+
+def test_a_state_of_a_later_release_is_refused() -> None:
+    """A form that this release does not know is foreign: it is refolded, never guessed at."""
+    fields = list(msgspec.msgpack.decode(enabled().encode()))
+    fields[fields.index(CONTROL_SCHEMA, 11)] = CONTROL_SCHEMA + 1
+    with pytest.raises(ForeignStateError, match="form 3"):
+        read_control(msgspec.msgpack.encode(fields))

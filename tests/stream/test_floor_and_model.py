@@ -135,6 +135,20 @@ def test_a_retraction_by_correction_is_held_too(new_ward, shipped):
     assert [alert["disposition"] for alert in taken_back] == ["held"]
 
 
+def test_a_corrected_laboratory_value_takes_back_what_rested_on_it(new_ward, shipped):
+    """The model told of a lactate that was a slip: the alert cites it, and is taken back with its correction."""
+    names = shipped.inputs.all_names()
+    weights = tuple(float(name == "lactate.last") * 4 for name in names)
+    version = replace(shipped, weights=weights, intercept=-4.0, likeness=None, venn=None)
+    ward = new_ward(version=version, enabled=True)
+    ward.admit("1")
+    ward.chart("1", 10, {**ward.WELL, "lactate": 4.0})
+    (raised,) = ward.alerts("1", "model")
+    assert ("lactate", 4.0) in [(item["feature"], item["value"]) for item in raised["evidence"]]
+    ward.chart("1", 20, {"lactate": 1.0}, observed=9, status="C")
+    assert ward.story("1", "model") == ["raised risk_threshold", "retracted correction"]
+
+
 def test_the_switch_given_back_gives_the_model_its_voice(new_ward, constant_version):
     """After the switch is released the held risk is told at the next score."""
     ward = new_ward(version=constant_version(ALWAYS), enabled=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from events import (
     MILLIS_PER_HOUR,
@@ -11,6 +12,7 @@ from events import (
     Demographics,
     Discharge,
     Envelope,
+    Feedback,
     Location,
     Merge,
     Outcome,
@@ -18,6 +20,7 @@ from events import (
 )
 from models.inputs import CLINICAL_INPUTS
 from stream.learning import LearnerFold, OutcomeDefinition
+from stream.live.examples import Happened, decode_example, encode_example, happened
 from stream.training import train_on_hospital
 
 WIDTH = len(CLINICAL_INPUTS.names)
@@ -103,6 +106,58 @@ def test_an_acknowledged_alert_marks_the_labels_around_it():
     assert [example.after_action for example in marked] == [True]
 
 
+@pytest.mark.parametrize("verdict", ["agree", "disagree", "dismissed"])
+@pytest.mark.parametrize("dies", [True, False])
+def test_what_a_clinician_thinks_of_an_alert_changes_no_label(verdict, dies):
+    """With feedback of any kind between score and outcome, an example has the label, time and vector it has without."""
+    learned = []
+    for said in ((), (Feedback(HOUR, "a", verdict, "known_baseline", "nurse"),)):
+        fold = LearnerFold(OutcomeDefinition())
+        fold.scored("p", 0, [1.0] * WIDTH)
+        if said:
+            fold.happened(record("p", HOUR, *said))
+        if dies:
+            fold.happened(record("p", 2 * HOUR, Outcome(2 * HOUR, "death")))
+        matured = fold.joiner.advance(100 * HOUR)
+        learned.append([(one.patient, one.at, one.label, one.matured_at, one.vector[:-1]) for one in matured])
+        fold.finish()
+    assert learned[0] == learned[1]
+    assert [label for _, _, label, _, _ in learned[0]] == [dies]
+
+
+def test_feedback_is_kept_as_a_signal_of_its_own():
+    """What was thought of which alert, and why, stands beside the examples; it is counted by verdict, once a record."""
+    fold = LearnerFold(OutcomeDefinition())
+    fold.happened(record("p", 0, Merge(0, "q")))
+    fold.happened(record("p", HOUR, Feedback(HOUR, "a", "dismissed", "artefact", "nurse")))
+    fold.happened(record("p", HOUR, Feedback(HOUR, "b", "agree")))
+    assert [(one.alert_id, one.verdict, one.reason) for one in fold.feedback] == [
+        ("a", "dismissed", "artefact"), ("b", "agree", ""),
+    ]  # fmt: skip
+    assert fold.judged == {"dismissed": 1, "agree": 1}
+    assert (fold.joiner.counts.positives, fold.joiner.counts.other_outcomes) == (0, 0)
+
+
+def test_an_alert_that_was_agreed_with_marks_the_labels_around_it():
+    """To agree is to take it: the label is the outcome's, marked as one after an action; a dismissal marks none."""
+    for verdict, marked in (("agree", True), ("dismissed", False)):
+        fold = LearnerFold(OutcomeDefinition())
+        fold.scored("p", 0, [1.0] * WIDTH)
+        fold.happened(record("p", HOUR, Feedback(HOUR, "a", verdict)))
+        (example,) = fold.joiner.advance(100 * HOUR)
+        assert (example.label, example.after_action) == (False, marked)
+
+
+def test_feedback_reaches_the_learner_through_the_topic():
+    """The examples' topic carries it whole, under its own name."""
+    event = Feedback(HOUR, "a", "dismissed", "artefact", "nurse")
+    example = happened(record("p", HOUR, event))
+    assert example is not None
+    again = decode_example(encode_example(example))
+    assert isinstance(again, Happened)
+    assert again.envelope.events == (event,)
+
+
 def test_hold_out_rows_are_of_patients_never_learned_from():
     """From the border on only patients first scored from then on are evaluated, and nothing more is learned."""
     fold = LearnerFold(OutcomeDefinition(), hold_out_from=20 * HOUR)
@@ -119,3 +174,22 @@ def test_training_is_repeatable():
     versions = [train_on_hospital(seed=seed, beds=60, days=8, code_version="test")[0] for seed in (5, 5, 6)]
     assert versions[0] == versions[1]
     assert versions[0].version != versions[2].version
+
+
+def test_what_is_held_back_was_not_learned():
+    """With a border, the summaries rest on patients first scored from it on; what they are held against was learned."""
+    fold = LearnerFold(OutcomeDefinition(), hold_out_from=20 * HOUR)
+    fold.scored("old", 0, [1.0] * WIDTH)
+    fold.scored("old", 21 * HOUR, [1.0] * WIDTH)
+    fold.scored("new", 22 * HOUR, [2.0] * WIDTH)
+    fold.finish()
+    measured = fold.held_back.summaries(0.1).measured
+    assert measured["held_back_rows"] == 1
+
+
+def test_without_a_border_what_was_said_before_learning_is_held_back():
+    """The live learner holds back its newest rows with what was said at the bedside; none is in its own summary."""
+    fold = noise(seed=4, rows=5, patients=100)
+    measured = fold.held_back.summaries(0.1).measured
+    assert measured["held_back_rows"] == 500
+    assert fold.held_back.summaries(0.1).likeness is None

@@ -13,14 +13,29 @@ from hypothesis import strategies as st
 
 from alerts.contract import AlertEvent
 from connectors.decoded import Decoded, Identifier
-from events import Envelope, Merge, Observation, Retirement, Unmerge, content_id
+from connectors.kafka.lanes import weight
+from connectors.kafka.record import Record
+from connectors.kafka.topics import EVENTS, RECORD_BYTES_MAX, topic_headers
+from events import (
+    MILLIS_PER_HOUR,
+    Envelope,
+    Limit,
+    Merge,
+    Observation,
+    Retirement,
+    Unmerge,
+    content_id,
+    decode_envelope,
+    encode_envelope,
+)
+from events.encoding import ENVELOPE_BYTES_MAX
 from features.catalogue import default_catalogue
 from features.store import MemoryStateStore
 from stream.control import Control
 from stream.effects import Effect, Forward, Unfoldable
 from stream.fold import fold_record
 from stream.identity import IdentityMap, Pseudonyms
-from stream.merging import HOPS_MAX
+from stream.merging import HOPS_MAX, passed_on
 from stream.parse import Parser, RecentMessages, retirements, spread
 from stream.parts import result_ids
 from stream.pipeline import Pipeline
@@ -95,6 +110,13 @@ class Log:
         self.tell(name, Observation(identity, HEART_RATE, value, "/min", self.at + 1_000))
         return identity
 
+    def limit(self, name: str) -> int:
+        """Tell a limit of its own name; give that."""
+        identity = self.told + 1
+        until = self.at + 240 * MILLIS_PER_HOUR
+        self.tell(name, Limit(self.at + 1_000, str(identity), "not_for_escalation", until))
+        return identity
+
     def merge(self, survivor: str, retired: str) -> Envelope:
         """Tell a merge (A40)."""
         return self.tell(survivor, Merge(self.at + 1_000, ""), retired=retired)
@@ -134,6 +156,12 @@ class Log:
         record = self.record(self.key(name))
         return set() if record is None else result_ids(record.state)
 
+    def limits(self, name: str) -> set[int]:
+        """Give the limits that hold for the patient whom a number leads to."""
+        record = self.record(self.key(name))
+        kept = () if record is None or record.limits is None else record.limits.kept
+        return {int(one.limit_id) for one in kept}
+
     def effects(self) -> list[Effect]:
         """Give all effects so far."""
         return [effect for one in self.partitions for effect in one.effects]
@@ -152,18 +180,27 @@ def number(name: str) -> Identifier:
 NAMES = "abcdef"
 STEPS = st.one_of(
     st.tuples(st.just("chart"), st.sampled_from(NAMES), st.just("")),
+    st.tuples(st.just("limit"), st.sampled_from(NAMES), st.just("")),
     st.tuples(st.just("merge"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
     st.tuples(st.just("unmerge"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
     st.tuples(st.just("restart"), st.just(""), st.just("")),
 )
 
 
-def run(log: Log, steps: list[tuple[str, str, str]], random: Random | None) -> dict[str, set[int]]:
-    """Tell a story; give by number the results that came under it. Without `random` every record is folded at once."""
+def run(
+    log: Log, steps: list[tuple[str, str, str]], random: Random | None
+) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
+    """Tell a story; give by number the results and the limits that came under it.
+
+    Without `random` every record is folded at once.
+    """
     charted: dict[str, set[int]] = {name: set() for name in NAMES}
+    limited: dict[str, set[int]] = {name: set() for name in NAMES}
     for kind, one, other in steps:
         if kind == "chart":
             charted[one].add(log.chart(one, 60.0 + log.told % 60))
+        elif kind == "limit":
+            limited[one].add(log.limit(one))
         elif kind == "merge":
             log.merge(one, other)
         elif kind == "unmerge":
@@ -177,25 +214,28 @@ def run(log: Log, steps: list[tuple[str, str, str]], random: Random | None) -> d
             for _ in range(random.randrange(4)):
                 log.step(random)
     log.settle(random)
-    return charted
+    return charted, limited
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 16])
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=25), st.integers(0, 1_000))
 def test_every_result_is_in_the_end_with_its_patient(count: int, steps: list[tuple[str, str, str]], seed: int) -> None:
-    """However merges, unmerges and results cross on their way between partitions, and whatever is evicted and loaded in
-    between: when all has arrived, each result is in the record that its number leads to, and in no other.
+    """However merges, unmerges, results and limits cross on their way between partitions, and whatever is evicted and
+    loaded in between: when all has arrived, each is in the record that its number leads to, and in no other.
     """
     log = Log(count or 1, parted=count > 0)  # 0: in one piece, as the embedded service has it
-    charted = run(log, steps, seeded(seed))
+    charted, limited = run(log, steps, seeded(seed))
     assert not [effect for effect in log.effects() if type(effect) is Unfoldable]
     expected: dict[str, set[int]] = {}
-    for name, ids in charted.items():
-        expected.setdefault(log.key(name), set()).update(ids)
+    limits: dict[str, set[int]] = {}
+    for name in NAMES:
+        expected.setdefault(log.key(name), set()).update(charted[name])
+        limits.setdefault(log.key(name), set()).update(limited[name])
     for name in NAMES:
         if log.key(name):
             assert log.results(name) == expected[log.key(name)]
+            assert log.limits(name) == limits[log.key(name)]
     for name in NAMES:
         own = log.own_key(name)
         record = log.record(own)
@@ -329,3 +369,32 @@ def test_a_stand_in_key_is_joined_for_good() -> None:
     record = log.record(log.own_key(survivor))
     assert record is not None
     assert (record.merges, result_ids(record.state)) == (None, {1, 2})
+
+
+# -- how long a record may grow ----------------------------------------------------------------------------------------
+
+
+def longest(*events: object) -> Envelope:
+    """Give the longest envelope that is made of a message."""
+    envelope = Envelope(content_id("e", "1"), key_of(0), 1, 1, events, named=(key_of(99),), position="x")
+    room = ENVELOPE_BYTES_MAX - len(encode_envelope(envelope))
+    return msgspec.structs.replace(envelope, position="x" * (1 + room))
+
+
+def key_of(place: int) -> str:
+    """Give the patient key at one end of a chain of merges."""
+    return f"{place:032x}"
+
+
+@pytest.mark.parametrize("event", [Observation(1, HEART_RATE, 60.0, "/min", 1), Unmerge(1, "b")], ids=["chart", "A37"])
+def test_the_longest_message_is_read_after_every_merge_it_is_passed_on_by(event: object) -> None:
+    """An envelope as long as a message may make it is within the reader's limit, and Kafka's, at its last hop."""
+    envelope = longest(event)
+    assert len(encode_envelope(envelope)) == ENVELOPE_BYTES_MAX
+    for hop in range(1, HOPS_MAX + 1):
+        envelope = passed_on(envelope, key_of(hop), home=False).envelope
+        data = encode_envelope(envelope)
+        assert len(data) > ENVELOPE_BYTES_MAX
+        assert decode_envelope(data) == envelope
+        headers = topic_headers(EVENTS, envelope.envelope_id, "/wardstream/events.v1/63", envelope.received_time)
+        assert weight(Record(EVENTS, envelope.patient.encode(), data, headers)) <= RECORD_BYTES_MAX

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import msgspec
 import pytest
 
+from alerts.ward_settings import WardSettings
 from stream.service_settings import ServiceSettings
-from stream.settings import ConfigurationError, Settings, parse_site
+from stream.settings import ConfigurationError, Settings, configuration_hash, configuration_text, parse_json, parse_site
 from stream.site_schema import schema_text, site_schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,10 +55,22 @@ def test_the_schema_accepts_what_the_service_accepts(path: Path) -> None:
         ("[live]\nstages = ['learner']", "w.toml, line 2: live.stages"),
         ("[live]\nsession_timeout_s = 3", "w.toml, line 2: live.session_timeout_s: Expected `float` >= 6.0"),
         ("[live]\nversion_keys = ['abc']", "w.toml, line 2: live.version_keys"),
+        ("[people]\nlate_s_max = 90000", "w.toml, line 2: people.late_s_max: Expected `float` <= 86400.0"),
+        (
+            "[people.actors.n]\nrole = 'nurse'\nrights = ['all']",
+            "w.toml, line 3: people.actors.rights: Invalid enum value 'all'",
+        ),
         ("service = 3", "w.toml, line 1: service: Expected `object`, got `int`"),
         ("[guardrail]\n", "w.toml, line 1: guardrail: unknown key; did you mean guardrails?"),
         ("[guardrails]\nraise_at = 'x'", "w.toml, line 2: guardrails.raise_at: Expected `float`, got `str`"),
-        ("[hl7]\nzone = 'Mars'", "w.toml, line 1: hl7: zone: unknown time zone 'Mars'; expected an IANA name"),
+        ("[hl7]\nzone = 'Mars'", "w.toml, line 2: hl7: zone: unknown time zone 'Mars'; expected an IANA name"),
+        ("[wards]\nbudgt = 3", "w.toml, line 2: wards.budgt: unknown key; did you mean budget?"),
+        ("[wards]\nbudget = 0", "w.toml, line 2: wards.budget: Expected `int` >= 1"),
+        ("[hl7]\nzone = 'UTC'\n[wards]\nzone = 'Mars'", "w.toml, line 4: wards: zone: unknown time zone 'Mars'"),
+        ("[wards]\n\ncatch_all = ''", "w.toml, line 3: wards: catch_all: is empty, so nobody hears of a ward"),
+        ("[wards]\nbudget = 3\nshift_starts = ['7:00']", "w.toml, line 3: wards: shift_starts: '7:00' is no time"),
+        ("[wards]\n[wards.budgets]\nW1 = 0", "w.toml, line 3: wards.budgets: Expected `int` >= 1"),
+        ("[wards.subscribers]\npager = []", "w.toml, line 2: wards: subscribers.pager: covers no ward"),
         ("[hl7\n", "w.toml: Expected ']' at the end of a table declaration (at line 1, column 5)"),
     ],
 )
@@ -64,3 +79,25 @@ def test_a_mistake_is_named_with_its_line_and_key(text: str, said: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_site(text, "w.toml")
     assert str(caught.value).startswith(said)
+
+
+def test_a_table_that_is_new_changes_no_name() -> None:
+    """A configuration that says nothing of wards has the text and the name it had before there was such a table."""
+    assert "wards" not in json.loads(configuration_text(Settings()))
+    declared = Settings(wards=WardSettings(budget=4))
+    assert parse_json(configuration_text(declared)) == declared
+    assert configuration_hash(declared) != configuration_hash(Settings())
+
+
+@pytest.mark.parametrize("command", [("run", "--data-dir", "data"), ("worker",)])
+def test_neither_host_starts_where_nobody_would_hear_of_a_ward(
+    command: tuple[str, ...], cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a catch-all and with a ward that nobody covers, the wrong line is named and nothing runs."""
+    monkeypatch.chdir(tmp_path)
+    site = tmp_path / "wardstream.toml"
+    site.write_text('[wards]\ncatch_all = ""\n[wards.subscribers]\npager = ["Ward 7"]\n')
+    done = cli(*command, "--config", site)
+    assert done.code == 2
+    assert "line 2: wards: catch_all: is empty, so nobody hears of a ward" in done.err
+    assert not (tmp_path / "data").exists()

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from alerts.book import AlertBook
 from connectors.sqlite import journal_schema
 from connectors.sqlite.journal import JournalError, SqliteJournal
+from features.catalogue import default_catalogue
+from stream.records import PatientRecord, read_stored
 from stream.release import Release
 from stream.service import EmbeddedService, open_for_reading
 from stream.settings import Settings
@@ -43,6 +46,19 @@ def digest_of_then() -> str:
 def schema(folder: Path) -> str:
     with closing(sqlite3.connect(folder / "journal.db")) as database:
         return str(database.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()[0])
+
+
+def test_what_an_earlier_release_kept_of_alerts_is_read_and_written_as_it_was(folder):
+    """No open alert is lost by the upgrade, and a book that needs nothing new keeps the form of the older release."""
+    with closing(sqlite3.connect(folder / "state.db")) as database:
+        states = [state for (state,) in database.execute("SELECT state FROM patient_state WHERE key <> ''")]
+    catalogue = default_catalogue()
+    stored = [read_stored(state) for state in states]
+    books = [AlertBook.decode(one.book) for one in stored]
+    assert any(not book.idle for book in books)
+    assert [book.encode() for book in books] == [one.book for one in stored]
+    again = [read_stored(PatientRecord.decode(state, catalogue).encode()) for state in states]
+    assert [(one.schema, one.book) for one in again] == [(one.schema, one.book) for one in stored]
 
 
 def test_an_older_folder_is_brought_up_to_date_and_says_what_it_said(folder):

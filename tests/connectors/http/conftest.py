@@ -16,6 +16,7 @@ import pytest_asyncio
 from connectors.decoded import Decoded, Refusal
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
+from connectors.http.acting import Entrance
 from connectors.http.limits import HttpLimits
 from connectors.http.ports import Condition, NumberedAlert
 from connectors.http.server import HttpServer
@@ -126,6 +127,12 @@ class MemoryReading:
             return False
         return True
 
+    async def ward_of(self, key: str) -> str | None:
+        for one in self.documents["patients"]["patients"]:
+            if one["patient"] == key:
+                return str(one["ward"])
+        return None
+
     async def feeds(self) -> bytes:
         return msgspec.json.encode(self.documents["feeds"])
 
@@ -188,7 +195,9 @@ async def serve(intake: MemoryIntake, reading: MemoryReading) -> AsyncIterator[S
     """Give a way to start servers, which are stopped at the end."""
     sites: list[Site] = []
 
-    async def start(*, token: str | None = None, port: int = 0, **limits: Any) -> Site:
+    async def start(
+        *, token: str | None = None, port: int = 0, entrance: Entrance | None = None, **limits: Any
+    ) -> Site:
         told: list[dict[str, Any]] = []
         answered: list[dict[str, Any]] = []
         server = HttpServer(
@@ -202,6 +211,7 @@ async def serve(intake: MemoryIntake, reading: MemoryReading) -> AsyncIterator[S
                 {"event": event, **fields}
             ),
             clock=lambda: NOW,
+            entrance=entrance,
         )
         bound = await server.start("127.0.0.1", port)
         client = aiohttp.ClientSession(f"http://127.0.0.1:{bound}", timeout=aiohttp.ClientTimeout(total=UNTIL_S))

@@ -15,9 +15,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from connectors.acts.door import Door, token_hash
+from connectors.acts.people import PeopleSettings, Person
+from connectors.http.acting import Entrance
 from connectors.http.page import load_page
 from connectors.http.ports import NumberedAlert
-from events import to_iso
+from events import Acknowledgement, to_iso
+from events.control import Feedback, Review
 
 NOW = 1_770_000_000_000
 WAIT_S = 60.0
@@ -225,6 +229,37 @@ async def test_the_page_shows_who_how_sick_why_and_how_old(serve, ward, browser:
 
 
 @pytest.mark.asyncio
+async def test_the_page_shows_a_limit_and_what_waits_for_review(serve, ward, browser: Browser) -> None:
+    """A clinician's limit stands on the row with its kind, reason, totals, whose it is and until when; so does a score
+    that waits for a person.
+    """
+    ward[0]["limits"] = [
+        {
+            "limit_id": "l",
+            "kind": "thresholds",
+            "reason": "known_baseline",
+            "by": "registrar",
+            "since": to_iso(NOW),
+            "until": to_iso(NOW + 86_400_000),
+            "notify_at": 8,
+            "interrupt_at": 10,
+            "tell_red": False,
+        }
+    ]
+    ward[0]["review"] = {"score_id": "s", "since": to_iso(NOW - 900_000), "waits_s": 900, "reason": "unlike"}
+    site = await serve()
+    await browser.open(site.url)
+    await browser.until("document.querySelectorAll('#rows tr').length === 2")
+    shown = await browser.text("#rows tr:nth-child(1)")
+    assert re.search(
+        r"LIMIT thresholds \(known baseline\), tells from 8, interrupts from 10, by registrar, until \w", shown
+    )
+    assert "waits for review, 15 min: unlike" in shown
+    assert "LIMIT" not in await browser.text("#rows tr:nth-child(2)")
+    assert browser.errors == []
+
+
+@pytest.mark.asyncio
 async def test_the_page_follows_alerts_and_the_ward(serve, ward, reading, browser: Browser) -> None:
     """An alert is shown as it comes and the board with it; the ward's filter leaves only its patients, and an opened
     list of inputs stays open.
@@ -292,6 +327,89 @@ async def test_a_token_is_asked_for_and_kept_out_of_addresses(serve, ward, brows
     await browser.until("document.querySelectorAll('#rows tr').length === 2")
     await browser.until("document.querySelector('#stream').textContent === 'live'")
     assert "s3cret" not in await browser.value("performance.getEntries().map(e => e.name).join() + location.href")
+
+
+NURSE = "n" * 43
+PEOPLE = PeopleSettings(
+    actors={"cedar-nurses": Person("nurse", ("acknowledge", "feedback"), token_sha256=token_hash(NURSE))}
+)
+
+
+async def press(browser: Browser, button: str) -> None:
+    """Press a button of the first patient's alert."""
+    await browser.value(
+        "[...document.querySelectorAll('#rows tr:first-child .answer:not([hidden]) button')]"
+        f".find(b => b.textContent === '{button}').click()"
+    )
+
+
+@pytest.mark.asyncio
+async def test_an_alert_is_answered_on_the_board(serve, ward, intake, reading, browser: Browser) -> None:
+    """Signed in with a nurse's token, the board sends an acknowledgement and a dismissal with its coded reason, each an
+    act of hers on the alert that is shown; an alert that is answered asks for no answer.
+    """
+    ward[0]["patient"] = "c" * 32
+    reading.documents["patients"]["as_of"] = to_iso(NOW)
+    site = await serve(entrance=Entrance(Door(PEOPLE), reading.ward_of))
+    await browser.open(site.url, before=f"sessionStorage.setItem('wardstream-token', '{NURSE}')")
+    await browser.until("document.querySelectorAll('#rows tr').length === 2")
+    assert await browser.value("document.querySelectorAll('.alert .answer:not([hidden])').length") == 1
+    assert "Dismiss" in await browser.text("#rows tr:first-child .answer")
+    await press(browser, "Acknowledge")
+    await browser.until("document.querySelector('#rows [role=status]').textContent.startsWith('taken')")
+    assert "cedar-nurses" in await browser.text("#rows tr:first-child [role=status]")
+    assert await browser.value("document.querySelectorAll('#rows tr:first-child .answer button')[1].disabled") is True
+    await browser.value(
+        "(() => { const why = document.querySelector('#rows .answer select'); why.value = 'measurement_error'; "
+        "why.dispatchEvent(new Event('change')); })()"
+    )
+    await press(browser, "Dismiss")
+    async with asyncio.timeout(WAIT_S):
+        while len(intake.arrivals) < 2:
+            await browser.text("body")
+    said = [arrival.decoded.events[0] for arrival in intake.arrivals]
+    assert [type(one) for one in said] == [Acknowledgement, Feedback]
+    assert {(one.alert_id, one.actor) for one in said} == {("a1", "cedar-nurses")}
+    assert said[1].reason == "measurement_error"
+    assert {arrival.decoded.patient for arrival in intake.arrivals} == {"c" * 32}
+    ward[0]["alert"] = {**RAISED, "state": "acknowledged"}
+    await browser.until("document.querySelector('#rows .alert .answer').hidden")
+    assert browser.errors == []
+
+
+@pytest.mark.asyncio
+async def test_a_score_that_waits_for_a_person_is_decided_on_the_board(
+    serve, ward, intake, reading, browser: Browser
+) -> None:
+    """Where a score waits for a review, whoever may review tells or withholds it there, as an act of his."""
+    review = {"score_id": "s-1", "since": to_iso(NOW), "waits_s": 5, "reason": "unlike_training"}
+    ward[0] |= {"patient": "c" * 32, "review": review}
+    people = PeopleSettings(actors={"doctor-7": Person("doctor", ("review",), token_sha256=token_hash(NURSE))})
+    reading.documents["patients"]["as_of"] = to_iso(NOW)
+    site = await serve(entrance=Entrance(Door(people), reading.ward_of))
+    await browser.open(site.url, before=f"sessionStorage.setItem('wardstream-token', '{NURSE}')")
+    await browser.until("document.querySelectorAll('#rows tr').length === 2")
+    assert await browser.value("document.querySelectorAll('.held .answer:not([hidden])').length") == 1
+    await press(browser, "Withhold")
+    await browser.until("document.querySelector('#rows [role=status]').textContent.startsWith('taken')")
+    [arrival] = intake.arrivals
+    assert arrival.decoded.events == (Review(arrival.decoded.event_time, "s-1", "withhold", "doctor-7"),)
+    assert browser.errors == []
+
+
+@pytest.mark.asyncio
+async def test_who_may_not_act_is_told_so_and_asked_for_a_token(serve, ward, intake, reading, browser: Browser) -> None:
+    """Without a token of somebody who may act, the board says that nothing was taken, and asks for one; it goes on
+    showing what it showed.
+    """
+    site = await serve(entrance=Entrance(Door(PEOPLE), reading.ward_of))
+    await browser.open(site.url)
+    await browser.until("document.querySelectorAll('#rows tr').length === 2")
+    await press(browser, "Acknowledge")
+    await browser.until("!document.querySelector('#sign-in').hidden")
+    assert "NOT TAKEN" in await browser.text("#rows tr:first-child [role=status]")
+    assert await browser.value("document.querySelectorAll('#rows tr').length") == 2
+    assert intake.arrivals == []
 
 
 @pytest.mark.asyncio

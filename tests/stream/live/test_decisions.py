@@ -14,7 +14,16 @@ from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import CONTROL
-from events import Availability, Configuration, Envelope, KillSwitch, Promotion, decode_envelope, encode_envelope
+from events import (
+    Availability,
+    Configuration,
+    Envelope,
+    KillSwitch,
+    Promotion,
+    Standing,
+    decode_envelope,
+    encode_envelope,
+)
 from stream.control import Control
 from stream.live import decisions as decisions_module
 from stream.live.decisions import (
@@ -47,6 +56,10 @@ def kill_switch(*, engaged: bool) -> Decision:
 def configuration() -> Decision:
     text = configuration_text(Settings())
     return Decision(Configuration(NOW - 3_000, configuration_hash(Settings()), text), "safety-officer")
+
+
+def standing(version: str, word: Any) -> Decision:
+    return Decision(Standing(NOW - 2_000, version, word, "drift"), "safety-officer", "drift")
 
 
 def made(*wanted: Decision | bytes) -> Decisions:
@@ -153,6 +166,28 @@ def test_a_rollback_takes_its_promotion_away() -> None:
     twice = [*once, promotion("a", undoes=2)]
     assert [decided.sequence for decided in made(*twice).standing_promotions()] == [1]
     assert [decided.sequence for decided in made(*twice, promotion("d")).standing_promotions()] == [1, 6]
+
+
+def test_a_standing_is_a_decision_like_the_others() -> None:
+    """Held, then restored: each is brought into a partition's log once, in order, and counts there."""
+    held = standing(VERSION, "held")
+    assert decode_decision(encode_decision(held)) == held
+    assert decision_key(held) == b"standing"
+    decisions = made(promotion(), held, standing(VERSION, "good"))
+    control = Control(SHIPPED)
+    enter(control, decisions.lacking(0, NOW)[:2])
+    assert (control.silenced, control.sequence) == (True, 2)
+    enter(control, decisions.lacking(control.sequence, NOW))
+    assert (control.silenced, control.sequence) == (False, 3)
+
+
+def test_the_newest_standing_of_each_version_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the bound the newest word on every version is kept: one held long ago is still held."""
+    monkeypatch.setattr(decisions_module, "DECISIONS_KEPT_MAX", 2)
+    words = [standing("a", "held"), standing("b", "held"), standing("b", "good")]
+    decisions = made(*words, *(kill_switch(engaged=bool(n % 2)) for n in range(5)))
+    assert [decided.sequence for decided in decisions.kept()] == [1, 3, 7, 8]
+    assert {name: event.standing for name, event in decisions.standings.items()} == {"a": "held", "b": "good"}
 
 
 def enter(control: Control, records: list[Envelope]) -> None:

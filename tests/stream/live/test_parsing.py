@@ -72,7 +72,7 @@ def test_each_entry_of_a_bundle_has_a_place_of_its_own():
 def test_an_acknowledgement_is_of_the_patient_whom_it_names():
     """A ward system's acknowledgement carries the alert's patient key, alert id, actor and time."""
     [taken] = read(ACKNOWLEDGEMENTS, said()).messages
-    assert taken.patient == PATIENT
+    assert taken.decoded.patient == PATIENT
     assert taken.decoded.events == (Acknowledgement(1_767_268_800_000, "a-1", "nurse"),)
 
 

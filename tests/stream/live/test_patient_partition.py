@@ -18,6 +18,7 @@ from features.store import LostStateError
 from stream.effects import Effect, Forward
 from stream.fold import CONTROL_KEY, tick
 from stream.live.outputs import records_of
+from stream.live.patient_stage import CLOCKS_APART
 from stream.live.stage import LogItem
 from stream.parse import spread
 from stream.partition_fold import PartitionFold
@@ -34,6 +35,7 @@ from tests.stream.live.partitions import (
 )
 
 DAY = 24 * 60 * MINUTE
+LETTERS = "deadletters.v1"
 DATED_2099 = 4_070_908_800_000
 PEOPLE = [str(number) for number in range(6)]
 Written = list[Record]
@@ -41,8 +43,8 @@ Spoil = Callable[[bytes], bytes]
 
 
 def said(records: Written) -> list[tuple[str, bytes | None]]:
-    """Give what was written, whatever the order."""
-    return sorted((record.topic, record.value or b"") for record in records)
+    """Give what was written, whatever the order; heartbeats are the stage's own, and no replay makes them."""
+    return sorted((one.topic, one.value or b"") for one in records if b'"state":"alive"' not in (one.value or b""))
 
 
 # -- clocks ------------------------------------------------------------------------------------------------------------
@@ -65,16 +67,52 @@ def test_a_record_of_an_absurd_time_becomes_a_letter(redis_settings: RedisSettin
     assert stage.folded == 0
 
 
-def test_an_envelope_of_an_absurd_time_ends_no_partition(redis_settings: RedisSettings) -> None:
-    """An envelope received in the year 3170843, which [parse] writes none of, is folded; and so are those after it."""
+@pytest.mark.parametrize("received", [START + 2 * DAY, DATED_2099, 10**17], ids=["later", "2099", "never"])
+def test_an_envelope_of_an_absurd_time_is_a_letter_and_moves_no_clock(
+    redis_settings: RedisSettings, received: int
+) -> None:
+    """Received long after it was written, which [parse] writes none of, it is kept as a letter; the next is folded."""
     stage = patient_partition(redis_settings)
     stage.open(LOG)
-    absurd = Envelope("i", "p", 0, 10**17, (Demographics(0, birth_date="1950-01-01"),))
-    stage.work([LogItem(0, b"p", encode_envelope(absurd), (), 0)])
+    absurd = Envelope("i", "p", 0, received, (Demographics(0, birth_date="1950-01-01"),))
+    [letter] = stage.work([LogItem(0, b"p", encode_envelope(absurd), (), START)])
     stage.commit()
+    assert (letter.topic, b"unreadable_record" in (letter.value or b"")) == ("deadletters.v1", True)
     stage.work(items([Messages().envelope(0, SICK)], 1))
     stage.commit()
-    assert stage.folded == 1
+    assert (stage.folded, stage.pipeline.control.clock) == (1, START)
+
+
+def test_clocks_that_are_apart_are_told_until_a_record_is_believed(redis_settings: RedisSettings) -> None:
+    """While all that comes was received long after it was written the partition says so; then no more."""
+    stage, messages = patient_partition(redis_settings), Messages()
+    stage.open(LOG)
+    early, fair = messages.envelope(0, SICK), messages.envelope(1, SICK)
+    stage.work([LogItem(0, b"p", encode_envelope(early), (), START - 2 * DAY)])
+    stage.commit()
+    assert [CLOCKS_APART in problem for problem in stage.problems] == [True]
+    stage.work(items([fair], 1))
+    stage.commit()
+    assert stage.problems == ()
+
+
+def test_a_batch_decides_of_times_as_its_records_one_by_one(redis_settings: RedisSettings) -> None:
+    """Whether a record is believed hangs on the records before it, not on how they were taken together."""
+    log = [
+        LogItem(at, b"", encode_envelope(Envelope(f"e{at}", "", 0, START + at * DAY, ())), (), START if at == 0 else 1)
+        for at in range(4)
+    ]
+    log.append(LogItem(4, b"", encode_envelope(Envelope("e4", "", 0, START + 6 * DAY, ())), (), 1))
+    found = []
+    for number, size in enumerate((1, len(log))):
+        stage = patient_partition(redis_settings, number=number, ticks=False)
+        stage.open(LOG)
+        letters = []
+        for begin in range(0, len(log), size):
+            letters += [record.value for record in stage.work(log[begin : begin + size]) if record.topic == LETTERS]
+            stage.commit()
+        found.append((len(letters), stage.pipeline.control.clock))
+    assert found == [(1, START + 3 * DAY)] * 2
 
 
 def told_of_the_sick(second_received: int | None) -> list[tuple[str, str, int]]:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from alerts.gate import decode_change
-from alerts.ward import FOLD_KEY
+from alerts.ward import WardCounts
+from alerts.ward_state import FOLD_KEY
 from connectors.kafka.admin import declare
 from connectors.kafka.headers import header
 from connectors.kafka.record import Record
@@ -127,7 +128,7 @@ def test_a_record_of_an_absurd_time_becomes_a_letter(redis_settings: RedisSettin
     """What is no candidate is kept as a letter, whatever its stamp says, and the partition goes on."""
     stage = Wards(redis_settings).partition()
     records = stage.work([LogItem(0, b"W1", b"garbage", (("ws_received", b"999999999999999"),), 0)])
-    assert [record.topic for record in records] == ["deadletters.v1"]
+    assert [record.topic for record in records] == ["gates.v1", "deadletters.v1"]
     stage.commit()
     assert stage.folded == 0
 
@@ -150,6 +151,21 @@ def test_a_ward_state_of_another_schema_is_folded_anew(redis_settings: RedisSett
     wards.deliver([*first, *stage.work(CANDIDATES[3:])])
     stage.commit()
     check_one_content(wards.contents(), held_from=COUNT)
+
+
+def test_what_was_done_is_counted_once_it_is_stored(redis_settings: RedisSettings) -> None:
+    """A batch counts when it is committed, also past a partition opened anew; one that was let go of counts nothing."""
+    wards = Wards(redis_settings)
+    stage = wards.partition()
+    stage.work(CANDIDATES[:2])
+    assert not stage.counts.total()
+    stage.commit()
+    stage.work(CANDIDATES[2:4])
+    stage.open(LOG)  # what was in the midst is let go of
+    stage.work(CANDIDATES[2:])
+    stage.commit()
+    assert stage.counts["passed"] == COUNT
+    assert set(stage.counts) == set(WardCounts.__slots__)
 
 
 class Unheard(StageObserver):

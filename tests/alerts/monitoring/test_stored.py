@@ -1,0 +1,111 @@
+"""What is kept of the monitoring: restored at any moment it says the same; what is damaged is begun anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerts.monitoring import MONITOR_KEY, Monitor, Signal, decode_signal, encode_signal, monitor_keys
+from tests.alerts.monitoring.hospital_log import GLUCOSE, HOUR, MINUTE, PULSE, Log
+
+WHOLE = 900
+
+
+def story(log: Log, begin: int, end: int) -> None:
+    """Tell part of a story that has silences, changes and people coming and going in it; message by message."""
+    for number in range(begin, end):
+        at = number * 4 * MINUTE
+        if number % 100 == 99:
+            log.tick(at + 3 * MINUTE)
+        if 400 <= number < 490 or number % 211 == 0:
+            continue
+        values = [(PULSE, 60.0 + number * 7 % 31 if number < 600 or number % 9 else 77.0, "/min")]
+        unit, factor = ("mmol/L", 1) if number < 700 else ("mg/dL", 18)
+        values.append((GLUCOSE if number < 800 else ("LOCAL", "GLU"), factor * (5.0 + number * 3 % 17), unit))
+        log.message(at, f"p{number % 9}", values, total=number % 9, ward=f"W{number % 3}")
+        if number % 150 == 149:
+            log.leave(at + MINUTE, f"p{number % 9}")
+        if number == 750:
+            log.tick(at + 2 * MINUTE, behind=True)
+    log.records = dict(log.records)
+
+
+def kept(monitor: Monitor, store: dict[str, bytes]) -> None:
+    """Commit what has changed."""
+    for key, data in monitor.take_changes().items():
+        if data is None:
+            store.pop(key, None)
+        else:
+            store[key] = data
+
+
+@pytest.fixture(scope="module")
+def whole() -> list[Signal]:
+    """Give what is said of the whole story in one go."""
+    log = Log()
+    story(log, 0, WHOLE)
+    return log.said
+
+
+def test_the_story_is_worth_its_name(whole: list[Signal]) -> None:
+    """It raises and clears silences of all three sorts and tells of changes."""
+    kinds = {one.kind for one in whole}
+    assert {"feed_silent", "ward_silent", "patient_silent", "unit_changed", "code_remapped"} <= kinds
+
+
+@pytest.mark.parametrize("every", [1, 37, 300])
+def test_restored_between_any_two_records_it_says_the_same(every: int, whole: list[Signal]) -> None:
+    """A store that is written and read back every few records changes nothing, whatever the batch."""
+    log, store = Log(), {}
+    for begin in range(0, WHOLE, every):
+        story(log, begin, min(begin + every, WHOLE))
+        kept(log.monitor, store)
+        fresh = Monitor()
+        assert fresh.restore({**store, "other": b"x"}) or not store
+        log.monitor = fresh
+    assert log.said == whole
+
+
+def test_only_what_was_touched_is_written() -> None:
+    """One message writes its patient's chunk, its feed's, the wards and the head; without one nothing is written."""
+    log = Log()
+    story(log, 0, 50)
+    log.monitor.take_changes()
+    log.message(201 * MINUTE, "p1")
+    assert len(log.monitor.take_changes()) <= 8
+    assert log.monitor.take_changes() == {}
+
+
+def test_what_the_store_could_not_commit_is_written_with_the_next() -> None:
+    """Changes that are put back come again."""
+    log = Log()
+    log.message(0)
+    changes = log.monitor.take_changes()
+    log.monitor.put_back(changes)
+    assert log.monitor.take_changes() == changes
+
+
+@pytest.mark.parametrize("key", [MONITOR_KEY, "~monitor/wards"])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-3], lambda data: data[:-1] + b"?", lambda _data: b"\x93\x09\x00\xc4\x00"]
+)
+def test_a_state_that_cannot_be_read_is_begun_anew(key: str, damage: object) -> None:
+    """Cut off, altered or of another schema: nothing of it is taken over, and hearing goes on."""
+    log, store = Log(), {}
+    log.message(0)
+    kept(log.monitor, store)
+    store[key] = damage(store[key])  # type: ignore[operator]
+    fresh = Monitor()
+    assert not fresh.restore(store)
+    assert fresh.standing() == []
+    assert Log(monitor=fresh).message(HOUR) == []
+
+
+def test_every_key_is_one_that_no_patient_has() -> None:
+    """They begin with a tilde, by which records, boards and doctors leave them out."""
+    assert all(key.startswith("~monitor/") for key in monitor_keys())
+
+
+def test_a_signal_is_read_back_as_it_was_written(whole: list[Signal]) -> None:
+    """JSON and back is the same signal, and one content has one id."""
+    assert [decode_signal(encode_signal(one)) for one in whole] == whole
+    assert len({one.signal_id for one in whole}) == len(whole)
