@@ -175,8 +175,8 @@ Written by `make burden`; do not edit. All rules are measured by one yardstick (
 aloud, to whom, until when it stood, and what then happened. A deterioration is *told in advance* if an alert of its
 patient stood at any time within 12 h before it; *PPV* is the share of alerts that a deterioration follows within 12 h;
 *told* counts an alert and each time it was told again: nobody answers in a replay, so everything is told again and
-escalated as on a ward that never does; *standing* is the share of the patients' time in which an alert stood. NEWS2 alone
-and the model without filters speak as their score reaches the level, and again after it fell below.
+escalated as on a ward that never does; *standing* is the share of the patients' time in which an alert stood. NEWS2
+alone and the model without filters speak as their score reaches the level, and again after it fell below.
 """
 COLUMNS = (
     "rule",
@@ -269,7 +269,7 @@ def main() -> int:
         run, threshold = of_icu(data, chosen.every)
         runs["icu"] = run
         page += [
-            f"## ICU data: PhysioNet 2019, hospital A, {'all stays' if chosen.every == 1 else f'each {chosen.every}th stay'}; sepsis",
+            f"## ICU data: PhysioNet 2019, hospital A, one stay of {chosen.every}; sepsis",
             "",
             f"The version is trained on the earlier {TRAINED_SHARE:.0%} of the stays; its threshold, {threshold:.4f}, "
             "is where it warned of more deteriorations there than NEWS2 5 or more did, by a standard error.",
