@@ -70,9 +70,7 @@ class GatePositions:
                     return read_wards(change.wards)
         return None
 
-    def change(
-        self, position: int, *, closed: bool, sequence: int = 0, wards: str | None = None
-    ) -> GateChange | None:
+    def change(self, position: int, *, closed: bool, sequence: int = 0, wards: str | None = None) -> GateChange | None:
         """Move the gate, or put settings into force, from `position` on; give the change to record, or None.
 
         None is for what stands so already. `position` must be past everything that may have been put out (a redo

@@ -83,6 +83,9 @@ class ModelChannel(Channel, array_like=True):
     def assess(self, scored: ScoredContext, subject: Subject) -> list[AlertEvent]:
         """Say what the chain decided about this moment."""
         decided = decision(scored.verdicts)
+        if scored.prediction is None or scored.prediction.probability is None:
+            # Whatever the chain let pass: without a number there is nothing to say, and the floor must not fail of it.
+            decided = "withheld"
         alert = self.open
         if alert is None:
             disposition = None if scored.departed else _DISPOSITIONS.get(decided)

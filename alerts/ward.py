@@ -102,6 +102,8 @@ class Wards(Generic[Content]):
         self._settings: WardSettings | None = None
         self._allowance: Allowance | None = None
         self._memory: WardMemory[Content] = WardMemory(form)
+        self.queued = self._memory.queues
+        """The wards on which something waits; empty nearly always."""
 
     @property
     def clock(self) -> Millis:
@@ -116,6 +118,14 @@ class Wards(Generic[Content]):
     def gate(self, closed: bool) -> None:  # noqa: FBT001 - the gate has two positions
         """Close or open the delivery gate, from the next record on. While it is closed, what waits goes on waiting."""
         self._memory.gate(closed)
+
+    def believe(self, until: Millis) -> None:
+        """Let the next record move the clock no further than this, whatever it says; what it says of an alert passes.
+
+        Else one record of the far future would end every shift, and have every alert forgotten. No part of the stored
+        form, as gate and settings: to be said before each record, by whoever knows when it was written.
+        """
+        self._memory.believed_until = until
 
     def use(self, settings: WardSettings | None) -> None:
         """Keep to these settings from the next record on; None is no budget at all. No part of the stored form."""

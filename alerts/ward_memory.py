@@ -26,6 +26,7 @@ from alerts.ward_state import (
     ward_and_alert,
 )
 from events import MILLIS_PER_HOUR, Millis
+from events.times import INSTANT_MAX
 
 ENDED_REMEMBERED_MS = 24 * MILLIS_PER_HOUR
 """A repeat of an ended alert's event comes within batches done again, or a Redis restored from yesterday."""
@@ -67,6 +68,8 @@ class WardMemory(Generic[Content]):
     def __init__(self, form: Form[Content]) -> None:
         """Begin with no ward and an open gate."""
         self.clock: Millis = 0
+        self.believed_until: Millis = INSTANT_MAX
+        """How far the next record may move the clock."""
         self.closed = False
         self.queues: dict[str, Ward[Content]] = {}
         """The wards on which something waits."""
@@ -123,6 +126,7 @@ class WardMemory(Generic[Content]):
 
     def advance(self, at: Millis) -> list[tuple[str, str, Phase]]:
         """Move the clock; once an hour of it, forget what is past. Give which alerts: ward, id, what they were."""
+        at = min(at, self.believed_until)
         if at > self.clock:
             self.clock = at
             self._fold_changed = True

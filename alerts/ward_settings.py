@@ -21,14 +21,14 @@ BUDGET_DEFAULT = 6
 (Kaiser AAM, NEJM 2020): 0.4 a shift on a ward of 30 beds. Poisson with that mean reaches 4 once in 950 shifts; an
 alert that lasts all shift is told three times (every four hours). So six is room for two that last and some that do
 not; a model that needs more is fourteen times as loud as one that is known to have helped."""
-BUDGET_MAX = 200
+BUDGET_MAX = 100
 """A telling every few minutes all shift: beyond, a budget is none. It bounds what is remembered of a ward."""
 FLOOD_COUNT_DEFAULT = 3
 FLOOD_MINUTES_DEFAULT = 15
 """Three patients of one ward whom the model tells within a quarter of an hour are all that its nurses can go to; more
 at once is far oftener a batch of late charting than a ward that deteriorates together."""
 FLOOD_MINUTES_MAX = 24 * 60
-SHIFTS_PER_DAY_MAX = 12
+SHIFTS_PER_DAY_MAX = 6
 NAME_LENGTH_MAX = 128
 NAMED_MAX = 1_000
 """Wards or subscribers that a configuration may name: more than the largest hospital has."""

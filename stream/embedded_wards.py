@@ -32,16 +32,21 @@ class EmbeddedWards:
 
     def tell(self, envelope: Envelope, effects: Sequence[Effect]) -> Sequence[Effect]:
         """Take a record's effects; give what is carried out, with what there is room for by now."""
-        if not self._is_due() and not any(type(effect) is AlertEvent for effect in effects):
-            return effects
+        if not (self._fold.queued and self._is_due()):  # hot path: most records have no alert, and nothing waits
+            for effect in effects:
+                if type(effect) is AlertEvent:
+                    break
+            else:
+                return effects
         self._fold.gate(self._control.silenced)
+        self._fold.use(self._control.settings.wards)
         said: list[Effect] = []
         for effect in effects:
             if type(effect) is AlertEvent:
                 self._take(effect, envelope, said)
             else:
                 said.append(effect)
-        if self._is_due():
+        if self._fold.queued and self._is_due():
             for output in self._fold.pass_time(self._control.clock, envelope.envelope_id):
                 if output.alert is not None:
                     self._tally.count_queue(output.queue)

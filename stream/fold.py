@@ -29,13 +29,15 @@ def fold_record(pipeline: Pipeline, envelope: Envelope) -> list[Effect]:
 
 def step(pipeline: Pipeline, envelope: Envelope) -> list[Effect]:
     """Fold one record. One that our own code cannot fold stops nobody else: it is told as unfoldable, and kept."""
+    pipeline.heard = ()
     try:
         return pipeline.step(envelope)
     except StoreFault:
         raise  # It says nothing of the record: it must be folded again once the store can be had.
     except Exception as fault:  # noqa: BLE001 - a bug of ours in one record must not silence every ward
         pipeline.tally.unfoldable += 1
-        return [Unfoldable(envelope.envelope_id, envelope.message_id, envelope.received_time, type(fault).__name__)]
+        name, at = envelope.envelope_id, envelope.received_time
+        return [*pipeline.heard, Unfoldable(name, envelope.message_id, at, type(fault).__name__)]
 
 
 def fire_timers(pipeline: Pipeline, envelope: Envelope, effects: list[Effect]) -> None:

@@ -15,7 +15,7 @@ from alerts.contract import NO_WARD
 from alerts.lifecycle import TERMINAL, State
 from alerts.ward import state_key
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topics import ALERT_STATES, ALERTS, SCORES, SUPPRESSED
+from connectors.kafka.topics import ALERT_STATES, ALERTS, SCORES, SIGNALS, SUPPRESSED
 from stream.digest import DivergedOutputError
 from stream.kafka_log import KafkaLog
 from stream.output_set import NAMED_MAX, OutputSet
@@ -27,6 +27,11 @@ class _ScoreName(msgspec.Struct):
 
 class _SuppressionName(msgspec.Struct):
     suppression_id: str
+
+
+class _SignalName(msgspec.Struct):
+    signal_id: str
+    kind: str
 
 
 class _Alert(msgspec.Struct):
@@ -48,6 +53,10 @@ def read_outputs(log: KafkaLog) -> OutputSet:
     for record in log.read_all(SUPPRESSED):
         name = msgspec.json.decode(record.value or b"", type=_SuppressionName).suppression_id
         outputs.add("suppressed", name, record.value or b"")
+    for record in log.read_all(SIGNALS):
+        signal = msgspec.json.decode(record.value or b"", type=_SignalName)
+        if signal.kind != "heartbeat":  # The stage's own: no replay makes one.
+            outputs.add("signals", signal.signal_id, record.value or b"")
     for record in log.read_all(ALERTS):
         outputs.add("alerts", msgspec.json.decode(record.value or b"", type=_Alert).event_id, record.value or b"")
     return outputs

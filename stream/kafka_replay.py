@@ -20,6 +20,7 @@ import msgspec
 
 from alerts.contract import AlertEvent
 from alerts.gate import GateChange, decode_change
+from alerts.monitoring import Signal
 from alerts.ward import CandidateError, WardOutput, routes
 from alerts.ward_settings import WardSettings
 from connectors.decoded import RefusalReason
@@ -161,7 +162,7 @@ class EventsReplay:
                 self.regenerated.add("candidates", effect.event_id, content)
                 for ward in routes(effect) if self._release else ():
                     self._what_if.add(effect.received_time, effect.event_id, ward, content)
-            elif isinstance(effect, Score | Suppression) and effect.received_time >= self._since:
+            elif isinstance(effect, Score | Suppression | Signal) and effect.received_time >= self._since:
                 self.outputs.add(effect_kind(effect), effect_id(effect), encode_effect(effect))
         self._files.carry_out([effect for effect in effects if not isinstance(effect, Forward | AlertEvent)])
 
@@ -183,7 +184,8 @@ class EventsReplay:
                 self._advance()
                 content = record.value or b""
                 try:
-                    told = wards.take(record.offset, record.key.decode("utf-8", "replace"), content)
+                    name = record.key.decode("utf-8", "replace")
+                    told = wards.take(record.offset, name, content, record.record_time)
                 except CandidateError as fault:
                     self._refuse(CANDIDATES, record, f"no candidate: {fault.reason}")
                     continue

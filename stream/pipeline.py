@@ -63,6 +63,8 @@ class Pipeline:
         self, shelf: RecordShelf, control: Control, learner: Learner | None = None, partition: int = 0
     ) -> None:
         self.control = control
+        self.heard: tuple[Effect, ...] = ()
+        """What the monitoring said of the record at hand: it is said also where our code fails on the record."""
         self.monitor = Monitor(partition, control.catalogue)
         self.monitor.use(control.catalogue, control.settings.monitoring)
         self.tally = Tally()
@@ -87,6 +89,7 @@ class Pipeline:
             return self._carry(envelope.patient, envelope.events[0])
         record = self._shelf.open(envelope.patient)
         effects: list[Effect] = self.monitor.hear(envelope)
+        self.heard = tuple(effects)
         if (record.merges is not None or envelope.named) and self._joining.pass_on(envelope, record, effects):
             return effects
         if self._learner is not None:

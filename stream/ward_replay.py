@@ -13,6 +13,7 @@ from alerts.gate import GateChange, GatePositions
 from alerts.ward import WardFold, WardOutput
 from alerts.ward_settings import WardSettings
 from events import Millis
+from stream.partition_fold import believed_until
 
 INSERTED_TOGETHER = 1_000
 """Candidates put into the temporary table at once."""
@@ -25,8 +26,9 @@ class RecordedWards:
         self._fold = WardFold()
         self._positions = GatePositions(partition, tuple(changes))
 
-    def take(self, offset: int, ward: str, content: bytes) -> list[WardOutput[bytes]]:
-        """Fold the record at an offset; raises `alerts.ward.CandidateError`."""
+    def take(self, offset: int, ward: str, content: bytes, record_time: Millis = 0) -> list[WardOutput[bytes]]:
+        """Fold the record at an offset; raises `alerts.ward.CandidateError`. `record_time` as for `PartitionFold`."""
+        self._fold.believe(believed_until(record_time, self._fold.clock))
         self._fold.gate(self._positions.closed_at(offset))
         self._fold.use(self._positions.wards_at(offset))
         return self._fold.take(ward, content)

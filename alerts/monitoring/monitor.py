@@ -51,6 +51,8 @@ class Monitor:
 
     def __init__(self, partition: int = 0, catalogue: Catalogue | None = None) -> None:
         self.clock: Millis = 0
+        self._kept_clock: Millis = 0
+        """What the clock was when changes were taken last: it moves by ticks that touch nothing else."""
         self.faults = 0
         """Bugs of ours, by which no patient's fold may suffer."""
         self._voice = Voice(partition)
@@ -222,9 +224,9 @@ class Monitor:
 
     def take_changes(self) -> dict[str, bytes | None]:
         """Give what has changed since the last call, by key, for the store to commit."""
-        if not self._changed and not self._voice.changed:
+        if not self._changed and not self._voice.changed and self.clock == self._kept_clock:
             return {}
-        self._voice.changed = False
+        self._voice.changed, self._kept_clock = False, self.clock
         changes = {key: self._encode(key) for key in sorted({*self._changed, MONITOR_KEY})}
         self._changed.clear()
         return changes

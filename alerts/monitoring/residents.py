@@ -116,8 +116,11 @@ class Residents:
         watch.acuity = acuity
         if not watch.told:
             place = self.wards.get(ward)
-            usual = None if place is None else place.usual[acuity]
-            watch.deadline = watch.since + patience(self._desk.settings, acuity, usual)
+            settings = self._desk.settings
+            may_wait = (
+                patience(settings, acuity, None) if place is None else place.patient_may_wait(settings, acuity, now)
+            )
+            watch.deadline = watch.since + may_wait
             self._deadlines.wait("p" + patient, watch)
         self._changed.add(patient_key(watch.chunk))
 

@@ -107,6 +107,7 @@ class _Ward(msgspec.Struct, frozen=True, array_like=True):
     silence: _Silence
     present: int
     usual: list[StoredUsual]
+    patience: list[tuple[int, Millis]]
 
 
 class _Watch(msgspec.Struct, frozen=True, array_like=True):
@@ -182,7 +183,7 @@ def pack_feeds(feeds: Iterable[Feed]) -> bytes | None:
 def pack_wards(wards: Mapping[str, Ward]) -> bytes | None:
     """Write wards; None where there are none."""
     rows = [
-        _Ward(name, _silence_row(ward.silence), ward.present, [usual.stored() for usual in ward.usual])
+        _Ward(name, _silence_row(ward.silence), ward.present, [usual.stored() for usual in ward.usual], ward.patience)
         for name, ward in wards.items()
     ]
     return _pack(rows) if rows else None
@@ -296,7 +297,8 @@ def _channel_from(row: _Channel) -> Channel:
 def _ward_from(row: _Ward) -> Ward:
     ward = Ward(row.silence.first)
     ward.silence, ward.present = _silence_from(row.silence), row.present
-    ward.usual = (Usual(row.usual[0]), Usual(row.usual[1]), Usual(row.usual[2]))
+    ward.usual = (Usual(row.usual[0], 1), Usual(row.usual[1], 1), Usual(row.usual[2], 1))
+    ward.patience = row.patience
     return ward
 
 

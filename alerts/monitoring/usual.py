@@ -51,7 +51,7 @@ def above(found: int) -> int:
 
 
 class Usual:
-    """The silences of one subject, by the hour of the day in which they began or ended.
+    """The silences of one subject, by the hour of the day in which they began or ended; or all together (`hours` is 1).
 
     >>> usual = Usual()
     >>> for minute in range(0, 120, 5):
@@ -62,9 +62,9 @@ class Usual:
 
     __slots__ = ("_days", "_hours")
 
-    def __init__(self, stored: list[tuple[int, dict[int, int]]] | None = None) -> None:
-        self._hours: list[dict[int, int]] = [{} for _ in range(HOURS)]
-        self._days = [0] * HOURS
+    def __init__(self, stored: list[tuple[int, dict[int, int]]] | None = None, hours: int = HOURS) -> None:
+        self._hours: list[dict[int, int]] = [{} for _ in range(hours)]
+        self._days = [0] * hours
         for hour, (day, bins) in enumerate(stored or ()):
             self._days[hour], self._hours[hour] = day, bins
 
@@ -77,13 +77,13 @@ class Usual:
             return
         found = bin_of(gap // 1_000)
         last, first = at // MILLIS_PER_HOUR, (at - gap) // MILLIS_PER_HOUR
-        for hour in (last,) if first == last else (first, last):
+        for hour in (last,) if first == last or len(self._hours) == 1 else (first, last):
             bins = self._of(hour)
             bins[found] = bins.get(found, 0) + weight
 
     def _of(self, hour: int) -> dict[int, int]:
         """Give the bins of an hour of a day, what is older forgotten in part."""
-        day, at = divmod(hour, HOURS)
+        day, at = hour // HOURS, hour % len(self._hours)
         passed = day - self._days[at]
         if passed > 0:
             bins = self._hours[at]
@@ -94,12 +94,14 @@ class Usual:
 
     def bound(self, first_hour: int, last_hour: int) -> Millis | None:
         """Give the silence that is seldom exceeded in these hours and their neighbours; None where little is known."""
-        wanted = range(first_hour - 1, min(last_hour + 1, first_hour + HOURS - 2) + 1)
         weights: dict[int, int] = {}
         worst = None
-        for hour in wanted:
-            for found, weight in self._hours[hour % HOURS].items():
-                weights[found] = weights.get(found, 0) + weight
+        if len(self._hours) == 1:
+            weights = self._hours[0]
+        else:
+            for hour in range(first_hour - 1, min(last_hour + 1, first_hour + HOURS - 2) + 1):
+                for found, weight in self._hours[hour % HOURS].items():
+                    weights[found] = weights.get(found, 0) + weight
         total = sum(weights.values())
         if total < ENOUGH:
             return None

@@ -9,7 +9,7 @@ from typing import Literal
 
 from alerts.monitoring.configuration import MonitoringSettings
 from alerts.monitoring.silence import NEVER
-from alerts.monitoring.usual import HOURS, Usual
+from alerts.monitoring.usual import Usual
 from events import Millis
 
 Acuity = Literal[0, 1, 2]
@@ -79,7 +79,7 @@ def patience(settings: MonitoringSettings, acuity: Acuity, usual: Usual | None) 
     """
     interval = interval_of(settings, acuity)
     least = interval + settings.patient_grace_ms
-    bound = None if usual is None else usual.bound(0, HOURS - 1)
+    bound = None if usual is None else usual.bound(0, 0)
     if bound is None:
         return least
     most = min(interval + least, max(settings.patient_silence_ms_max, least))

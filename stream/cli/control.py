@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 HELP = """Decide over the live service while it runs: silence the model, change the configuration, see what is in force.
 
 Each decision is one record on the topic control.v1, kept for good with who decided and why. Workers bring it into every
-partition's log; nothing is restarted. Model versions are promoted by `wardstream models promote`.
+partition's log; nothing is restarted. Model versions are promoted, held and demoted by `wardstream models`.
 
 \b
 Examples:
@@ -213,6 +213,8 @@ def _partition_table(site: SiteFile, decisions: Decisions) -> tuple[Table, int, 
         applied = max(applied, stored.sequence)
         loaded = not stored.awaits or not stored.version or stored.version in stored.available
         version = stored.version or "NEWS2 alone"
+        if (stands := dict(stored.standings).get(stored.version)) is not None:
+            version += f" ({stands})"
         table.add_row(
             str(number),
             str(stored.sequence),

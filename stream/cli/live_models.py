@@ -207,8 +207,9 @@ def live_table(config_path: Path) -> Table:
     from events import Promotion
 
     site = read_site(config_path)
-    versions, standing = read_versions(site), read_decisions(site).standing_promotions()
-    event = standing[-1].decision.event if standing else None
+    versions, decisions = read_versions(site), read_decisions(site)
+    promotions = decisions.standing_promotions()
+    event = promotions[-1].decision.event if promotions else None
     table = Table()
     for column in ("version", "horizon", "trained on", "signed by", "in force"):
         table.add_column(column)
@@ -216,6 +217,9 @@ def live_table(config_path: Path) -> Table:
         said = ""
         if isinstance(event, Promotion) and event.version == name:
             said = "yes" if event.enabled else "in shadow"
+        stands = decisions.standings.get(name)
+        if stands is not None and stands.standing != "good":
+            said = f"{said}, {stands.standing}".removeprefix(", ")
         signer = versions.signed_by(name) or "came with the release"
         table.add_row(name, f"{version.horizon_h} h", version.lineage.source, signer, said)
     return table

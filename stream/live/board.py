@@ -24,10 +24,8 @@ from stream.board import Board, Row
 from stream.board_rows import render_patient, render_row, review_queue
 from stream.catalogues import catalogue_for
 from stream.effects import Effect
-from stream.fold import CONTROL_KEY
 from stream.live.canary import WARD as CANARY
-from stream.records import PatientRecord
-from stream.repeats import CHUNK_KEY
+from stream.records import NO_PATIENT, PatientRecord
 from stream.settings import Settings
 from stream.standing import StandingSignals
 
@@ -61,13 +59,13 @@ class StoredRecords:
         """Read all partitions; blocks. Raises `features.store.StoreFault` where the store cannot be had."""
         data: dict[str, bytes] = {}
         for store in self._stores:
-            data |= {key: state for key, state in store.items() if key != CONTROL_KEY and not key.startswith(CHUNK_KEY)}
+            data |= {key: state for key, state in store.items() if _is_patient(key)}
         records = {key: self._decoded(key, state) for key, state in data.items()}
         self._data, self._records = data, records
 
     def read_one(self, patient: str) -> PatientRecord | None:
         """Read one patient's record now; blocks."""
-        if patient == CONTROL_KEY or patient.startswith(CHUNK_KEY):
+        if not _is_patient(patient):
             return None
         store = self._stores[partition_of(patient, len(self._stores))]
         state = store.load([patient]).get(patient)
@@ -88,6 +86,10 @@ class StoredRecords:
             if known is not None and self._data.get(key) == state
             else PatientRecord.decode(state, self._catalogue)
         )
+
+
+def _is_patient(key: str) -> bool:
+    return bool(key) and not key.startswith(NO_PATIENT[1])
 
 
 class _Here(NamedTuple):

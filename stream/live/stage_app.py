@@ -14,6 +14,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -43,6 +44,9 @@ BUNDLES_MAX = 16
 """Taken at a time, of all partitions: what was fetched of a partition at once is one, or several of the longest."""
 BUFFERED_MAX = 16
 """Bundles that wait; fetching pauses beyond."""
+
+STEPS_MAX = 8
+"""Steps under way at once, one a thread: they wait for the store far more than they compute."""
 
 Answer = TypeVar("Answer")
 Deliver = Callable[[StagePartition, Sequence[Record]], Awaitable[object]]
@@ -115,6 +119,8 @@ class StageApp:
         self._progress = ProgressWatch(settings.name, settings.progress_s_max)
         self._entering: dict[TP, asyncio.Task[None]] = {}
         self._faults: dict[str, str] = {}
+        # Not the loop's own threads: a step may wait for an answer of the loop's, which needs one of those.
+        self._steps = ThreadPoolExecutor(STEPS_MAX, thread_name_prefix=f"{settings.name}-step")
         self.app = self._build()
         self._idle: asyncio.Task[None] | None = None
 
@@ -164,6 +170,7 @@ class StageApp:
             if task is not None:
                 task.cancel()
         await self.app.stop()
+        self._steps.shutdown(wait=False, cancel_futures=True)
 
     @property
     def crashed(self) -> BaseException | None:
@@ -214,8 +221,9 @@ class StageApp:
         return self._locks.setdefault(tp, asyncio.Lock())
 
     async def _insist(self, where: str, step: Callable[[], Answer]) -> Answer:
-        """Do a blocking step, in a thread, until the store lets it be done."""
-        return await self._until_done(where, partial(asyncio.to_thread, step))
+        """Do a blocking step, in a thread of the stage's own, until the store lets it be done."""
+        loop = asyncio.get_running_loop()
+        return await self._until_done(where, lambda: loop.run_in_executor(self._steps, step))
 
     async def _until_done(self, where: str, step: Callable[[], Awaitable[Answer]]) -> Answer:
         """Try until the store and the broker can be had; a fence is no outage."""

@@ -25,6 +25,7 @@ from stream.live.decided_wards import DecidedWards
 from stream.live.decisions import Decisions
 from stream.live.letters import unreadable_record
 from stream.live.stage import LogItem, LogRange, first_offset, following, holds, lost_records
+from stream.partition_fold import believed_until
 
 GATE_KEY = "~gate"
 TICK_TYPE = "wardstream.ward_tick.v1"
@@ -116,6 +117,7 @@ class WardPartition:
         for item in fresh:
             self._at = item.offset
             self._stand(item.offset)
+            self._fold.believe(believed_until(item.record_time, self._fold.clock))
             try:
                 outputs = self._fold.take((item.key or b"").decode("utf-8", "replace"), item.value or b"")
             except CandidateError as fault:

@@ -167,7 +167,8 @@ class Play:
         self._acts += 1
         trigger = getattr(step, verb) if verb not in ("review", "limit") else ""
         subject = self._subject(step.who, trigger)
-        data, by = act_document(step, verb, self._acts, at, self._writer.start, subject), step.by or "nurse"
+        decided = self._writer.taken(step, at) if step.taken else at
+        data, by = act_document(step, verb, self._acts, decided, self._writer.start, subject), step.by or "nurse"
         if step.name:
             self._acted[step.name] = data, by
         return self._hand_in(data, by, at)

@@ -25,7 +25,19 @@ SIGNALS = tuple(f"{kind} {state}" for kind in KINDS for state in ("raised", "cle
 STEPS_MAX = 2_000
 """Of one story, repeated ones counted: what plays in a second."""
 MODIFIERS: dict[str, tuple[str, ...]] = {
-    "taken": ("chart", "correct", "withdraw", "hl7", "fhir"),
+    "taken": (
+        "chart",
+        "correct",
+        "withdraw",
+        "hl7",
+        "fhir",
+        "acknowledge",
+        "agree",
+        "disagree",
+        "dismiss",
+        "review",
+        "limit",
+    ),
     "to": ("cancel",),
     "by": ("acknowledge", "agree", "disagree", "dismiss", "review", "limit", "kill_switch", "promote", "standing"),
     "reason": ("dismiss", "disagree", "review", "limit", "kill_switch", "standing"),

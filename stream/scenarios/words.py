@@ -197,7 +197,9 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     ] = None
     fhir: Annotated[dict[str, Any] | None, said("A FHIR resource as it is; texts are filled in likewise.")] = None
     name: Annotated[str, said("A name for `repeat`.")] = ""
-    taken: Annotated[WallTime, said("When it was true of the patient; left out, a minute before `at`.")] = ""
+    taken: Annotated[
+        WallTime, said("When it was true of the patient (left out, a minute before `at`), or decided (`at`).")
+    ] = ""
     to: Annotated[str, said("Where a cancelled transfer or discharge leaves the patient.")] = ""
     by: Annotated[str, said("The role of whoever acts: `nurse`.")] = ""
     reason: Annotated[str, said("The code of the reason: `known_baseline`.")] = ""

@@ -77,6 +77,18 @@ def test_a_new_shift_tells_what_waited() -> None:
     assert last_states(ward.outputs)["W1|b"] == ward.outputs[-1].alert
 
 
+def test_a_new_alert_does_not_jump_the_queue() -> None:
+    """The first record of a shift is a new alert: what waits is told if it is riskier, and the new one waits."""
+    ward = Ward()
+    ward.take(said("a", 1, "risk_threshold", 0))
+    ward.take(said("b", 1, "risk_threshold", 1_000, probability=0.9))
+    assert ward.take(said("c", 1, "risk_threshold", 24 * HOUR, probability=0.1)) == [
+        ("b", "told", None),
+        ("c", "waiting", 1),
+    ]
+    assert ward.take(said("d", 1, "risk_threshold", 48 * HOUR, probability=0.5)) == [("d", "told", None)]
+
+
 def test_a_flood_passes() -> None:
     """Within the budget a second one waits only until the flood's length is over."""
     ward = Ward(WardSettings(budget=9, flood_count=1, flood_minutes=10))
@@ -92,6 +104,7 @@ def test_a_flood_passes() -> None:
         (said("b", 2, "risk_risen", 2_000, probability=0.9), "told"),
         (said("b", 2, "unanswered", 2_000), "told"),
         (said("b", 2, "acknowledged", 2_000), "told"),
+        (said("b", 2, "acknowledged", 2_000, disposition="held"), "held"),
         (said("b", 2, "abstained", 2_000, probability=None), "told"),
         (said("b", 2, "risk_below_threshold", 2_000, state="resolved"), "told"),
         (said("b", 2, "correction", 2_000, state="retracted"), "told"),

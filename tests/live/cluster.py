@@ -48,9 +48,9 @@ DRAIN_S = 120.0
 LOOK_S = 0.25
 BATCH = 200
 HEALTHY_S = 30.0
+"""Within which the service must be healthy after a fault, or say that it is not."""
 RECOVERED_S = 150.0
 """Until all is well again: a producer that lost its broker is replaced after a minute, on a busy machine later."""
-"""Within which the service must be healthy after a fault, or say that it is not."""
 ASK_S = 3.0
 BEHIND = "wardstream_stage_behind_records"
 AT_WORK_S, AT_WORK_LOOK_S = 1.5, 0.01
@@ -253,6 +253,16 @@ ticks = false
                 break
             await asyncio.sleep(AT_WORK_LOOK_S)
         return held
+
+    async def until_one_at_work(self, within_s: float) -> str:
+        """Wait until any worker says that it has records to fold, for so long; give its name, or else the first one."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            for name in self.processes:
+                if any((await asyncio.to_thread(self.behind_by, name)).values()):
+                    return name
+            await asyncio.sleep(AT_WORK_LOOK_S)
+        return next(iter(self.processes))
 
     async def until_healthy(self, within_s: float = RECOVERED_S) -> float:
         """Wait until every worker says that it is well; give the seconds it took. Dead ones are started again.

@@ -147,7 +147,7 @@ def fold_outputs(values: Sequence[Sequence[bytes]], versions: Mapping[str, Model
 def add_effect(outputs: OutputSet, effect: Effect) -> None:
     """Take an effect into a set, where it is one that parity is about."""
     kind = effect_kind(effect)
-    if kind in ("scores", "suppressed", "alerts"):
+    if kind in ("scores", "suppressed", "signals", "alerts"):
         outputs.add(kind, effect_id(effect), encode_effect(effect))
 
 

@@ -30,9 +30,12 @@ WORKERS = 3
 BETWEEN_S = (0.2, 1.8)
 PER_S, BEDS_A_KILL = (200.0, 22) if KILLS <= 20 else (120.0, 13)
 """So that messages come until the last kill, and the long run holds no more than some 60,000 of them."""
-SERVICE_KILLS = max(KILLS // 5, 4)
+SERVICE = ("w0", "gateway", "gateway", "learner", "w0")
+SERVICE_KILLS = max(KILLS // 5, len(SERVICE))
+WORKING_S = 20.0
+"""Until the worker of the service has started again and has something to fold."""
 PATIENTS = 20
-ENGINES = 4
+ENGINES = 16
 """Interface engines, each waiting for its acknowledgements: together they keep the service at work."""
 FROZEN_S = SESSION_TIMEOUT_S + 2.0
 TAKEN_S = 20.0
@@ -162,9 +165,9 @@ async def test_gateway_learner_and_worker_killed_under_load_lose_nothing_acknowl
     engines = [Engine(gateway, f"MON|W{number}") for number in range(ENGINES)]
     sending = [asyncio.create_task(engine.send()) for engine in engines]
     try:
-        for _ in range(SERVICE_KILLS):
+        for number in range(SERVICE_KILLS):
             await cluster.let_go_on(chance.uniform(*BETWEEN_S))
-            name = chance.choice(["gateway", "gateway", "learner", "w0"])
+            name = SERVICE[number % len(SERVICE)]
             if name == "gateway":
                 gateway.kill()
                 gateway = await asyncio.to_thread(GatewayProcess, tmp_path / "g", cluster.kafka, cluster.redis)
@@ -172,7 +175,7 @@ async def test_gateway_learner_and_worker_killed_under_load_lose_nothing_acknowl
                     engine.gateway = gateway
             else:
                 if name == "w0":
-                    await cluster.until_at_work(name)
+                    await cluster.until_at_work(name, WORKING_S)
                 cluster.kill(name)
                 cluster.restart(name)
         healthy_s = await cluster.until_healthy()

@@ -47,7 +47,7 @@ from features.store import MemoryStateStore
 from models.likeness import Likeness, Shape
 from models.version import ModelVersion
 from stream.control import Control
-from stream.effects import Effect, Unfoldable, effect_id, encode_effect
+from stream.effects import Effect, Score, Suppression, Unfoldable, effect_id, encode_effect
 from stream.fold import fold_record
 from stream.pipeline import Pipeline
 from stream.records import RecordShelf
@@ -262,9 +262,11 @@ class World:
 
 
 def told(world: World) -> dict[str, bytes]:
-    """Give all effects by id; one id has one content."""
+    """Give all that was said of patients by id; one id has one content. The monitor's state is stored by the hosts."""
     found: dict[str, bytes] = {}
     for effect in world.effects:
+        if type(effect) not in (AlertEvent, Score, Suppression):
+            continue
         content = encode_effect(effect)
         assert found.setdefault(effect_id(effect), content) == content
     return found

@@ -196,3 +196,30 @@ def test_status_tells_who_is_behind(cli: Cli, site: Path, kafka: KafkaSettings, 
     control.apply(Availability(0, BASE.version, available=True))
     store.commit(store.acquire_epoch(), {CONTROL_KEY: control.encode()}, 2)
     assert cli("control", "status", "--config", site).out.count("NOT AVAILABLE") == 1
+
+
+def test_a_version_is_held_demoted_and_restored(
+    cli: Cli, site: Path, kafka: KafkaSettings, redis_settings: RedisSettings
+) -> None:
+    """Each is a decision with who and why; the lists show how the version stands, where it is applied and where not."""
+    assert cli("models", "promote", BASE.version, "--config", site, *REASON).code == 0
+    for word in ("hold", "demote", "restore", "hold"):
+        assert cli("models", word, BASE.version, "--config", site, *REASON).code == 0
+    assert cli("models", "hold", BASE.version, "--config", site, "--data-dir", site.parent, *REASON).code == 2
+    events = [each.decision.event for each in decided(kafka).kept()][1:]
+    assert [event.standing for event in events] == ["held", "demoted", "good", "held"]  # type: ignore[union-attr]
+    assert {(each.decision.who, each.decision.reason) for each in decided(kafka).kept()} == {
+        ("safety-officer", "tested")
+    }
+    assert "yes, held" in cli("models", "list", "--live", "--config", site).out
+    client = connect(redis_settings)
+    write_layout(client, redis_settings.prefix, 1)
+    control = Control(SHIPPED)
+    for envelope in decided(kafka).lacking(0, 2**45):
+        control.apply(envelope.events[0])
+    store = RedisPartitionStore(client, redis_settings.prefix, "patient", 0)
+    store.commit(store.acquire_epoch(), {CONTROL_KEY: control.encode()}, 0)
+    status = cli("control", "status", "--config", site)
+    assert status.code == 0
+    assert f"version {BASE.version} held" in status.out
+    assert f"{BASE.version} (held)" in status.out

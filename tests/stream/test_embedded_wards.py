@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from alerts.configuration import AlertSettings
 from alerts.contract import AlertEvent, from_json
 from alerts.ward import EventWards
 from alerts.ward_settings import WardSettings
 from connectors.sources.arrival import Arrival
-from events import Envelope, KillSwitch
+from events import Envelope, KillSwitch, Location
 from features.store import MemoryStateStore
 from stream.control import Control
 from stream.effects import Effect, Unfoldable
@@ -46,7 +47,7 @@ def eager(wards: WardSettings) -> Release:
 
 
 TIGHT = eager(WardSettings(budget=2, flood_count=1, flood_minutes=30))
-ROOMY = eager(WardSettings(budget=200, flood_count=200))
+ROOMY = eager(WardSettings(budget=100, flood_count=100))
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +219,83 @@ def test_a_bug_in_the_wards_fold_keeps_no_alert_back(monkeypatch: pytest.MonkeyP
     assert event == from_json(content)
     assert isinstance(fault, Unfoldable)
     assert fault.fault == "KeyError"
+
+
+# -- patients who move ------------------------------------------------------------------------------------------------
+
+PATIENT_ALERTS = AlertSettings(escalate_notify_ms=24 * 3_600_000)
+SEVEN = 7 * 60
+"""The minute at which a shift begins: the ward's first is midnight."""
+
+
+@pytest.fixture
+def two_wards(new_ward: Any) -> Any:
+    """Give two wards, each with one patient whose alert was told and one whose alert waits; all by messages."""
+    settings = Settings(wards=WardSettings(budget=1, flood_count=1), alerts=PATIENT_ALERTS)
+    made = new_ward(settings=settings, version=EAGER, enabled=True)
+    for number, (mrn, ward) in enumerate((("1", "Ward A"), ("2", "Ward A"), ("3", "Ward B"), ("4", "Ward B"))):
+        made.admit(mrn, number, ward=ward)
+        made.chart(mrn, number + 5, made.WELL)
+    assert [heard(made, mrn) for mrn in "1234"] == [
+        ["Ward A told"],
+        ["Ward A waiting 1"],
+        ["Ward B told"],
+        ["Ward B waiting 1"],
+    ]
+    return made
+
+
+def heard(ward: Any, mrn: str) -> list[str]:
+    """Give what went out of a patient's model alert: ward, disposition, place."""
+    return [
+        " ".join(str(one[name]) for name in ("ward", "disposition", "waiting_place") if name in one)
+        for one in ward.alerts(mrn, "model")
+    ]
+
+
+def test_two_waiting_patients_swap_wards(two_wards: Any) -> None:
+    """By two ADT^A02 each alert leaves one queue for the other, and in the next shift each ward is told of its own."""
+    two_wards.adt("A02", "2", 20, ward="Ward B")
+    two_wards.adt("A02", "4", 20, ward="Ward A")
+    assert heard(two_wards, "2") == ["Ward A waiting 1", "Ward B waiting 2"]
+    assert heard(two_wards, "4") == ["Ward B waiting 1", "Ward A waiting 1"]
+    two_wards.pass_time(SEVEN)
+    assert heard(two_wards, "2")[-1] == "Ward B told"
+    assert heard(two_wards, "4")[-1] == "Ward A told"
+    assert [len(heard(two_wards, mrn)) for mrn in "24"] == [3, 3]
+
+
+def test_a_told_alert_that_moves_is_the_new_wards_first_word(two_wards: Any) -> None:
+    """An open alert comes to a ward whose budget is spent: it waits there, behind the one that waits already."""
+    two_wards.adt("A02", "1", 20, ward="Ward B")
+    assert heard(two_wards, "1") == ["Ward A told", "Ward B waiting 2"]
+    two_wards.pass_time(SEVEN)
+    assert heard(two_wards, "4")[-1] == "Ward B told"
+    assert heard(two_wards, "1")[-1] == "Ward B waiting 2"
+
+
+def test_a_waiting_patient_who_goes_home_is_told_of_no_more(two_wards: Any) -> None:
+    """The end of a stay ends the wait: the ending goes out as it is, and no shift tells the alert."""
+    two_wards.adt("A03", "2", 20)
+    two_wards.pass_time(SEVEN)
+    assert heard(two_wards, "2") == ["Ward A waiting 1", "Ward A told"]
+    assert two_wards.alerts("2", "model")[-1]["state"] == "expired"
+
+
+def test_who_waits_for_an_hour_is_told_by_escalation(new_ward: Any) -> None:
+    """With the default timers nothing waits unheard for longer than the model's own answer time."""
+    made = new_ward(settings=Settings(wards=WardSettings(budget=1, flood_count=1)), version=EAGER, enabled=True)
+    for number, mrn in enumerate("12"):
+        made.admit(mrn, number, ward="Ward A")
+        made.chart(mrn, number + 5, made.WELL)
+    made.pass_time(67)
+    last = made.alerts("2", "model")[-1]
+    assert (last["state"], last["disposition"]) == ("escalated", "told")
+
+
+def test_a_bed_of_the_same_ward_keeps_the_place(two_wards: Any) -> None:
+    """Another bed changes neither the queue nor what is told of an alert that was told."""
+    for mrn in "12":
+        two_wards.adt("A02", mrn, 20, location=Location("Ward A", "2", f"{mrn}9"))
+    assert heard(two_wards, "1") == ["Ward A told", "Ward A told"]
+    assert heard(two_wards, "2") == ["Ward A waiting 1", "Ward A waiting 1"]

@@ -143,6 +143,23 @@ def test_a_bug_in_the_monitoring_silences_no_patient(
     service.close()
 
 
+@pytest.mark.unfoldable
+def test_a_record_that_cannot_be_folded_still_clears_a_silence(ward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the monitoring said of a record is put out though our code fails on the rest of it: `seq` has no gap."""
+    ward.chart("1", 5, ward.WELL)
+    ward.service.enter_tick(ward.at(200))
+    ward.service.fold()
+
+    def fail(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ward.service.host.pipeline, "_take_in", fail)
+    ward.chart("1", 210, ward.WELL)
+    said = [one for one in ward.outputs("signals") if one["kind"] == "feed_silent"]
+    assert [(one["state"], one["seq"]) for one in said] == [("raised", 1), ("cleared", 2)]
+    assert ward.tally().unfoldable == 1
+
+
 def test_the_defaults_leave_the_configurations_name_as_it_was() -> None:
     """A configuration that says nothing of the monitoring has the text, and so the hash, that it had before."""
     assert "monitoring" not in configuration_text(Settings())

@@ -75,6 +75,25 @@ def test_only_what_was_touched_is_written() -> None:
     assert log.monitor.take_changes() == {}
 
 
+def test_a_tick_that_touches_nothing_else_is_kept() -> None:
+    """Restored after it, a message received before it is heard at the same time as without the restart."""
+    logs = []
+    for restarted in (False, True):
+        log, store = Log(), {}
+        log.message(0, total=5)
+        kept(log.monitor, store)
+        log.tick(HOUR)
+        kept(log.monitor, store)
+        if restarted:
+            log.monitor = Monitor()
+            assert log.monitor.restore(store)
+        log.message(HOUR // 2, total=5)
+        log.tick(4 * HOUR)
+        logs.append(log.said)
+    assert [one.received_time // MINUTE for one in logs[0] if one.kind == "patient_silent"] == [225]
+    assert logs[0] == logs[1]
+
+
 def test_what_the_store_could_not_commit_is_written_with_the_next() -> None:
     """Changes that are put back come again."""
     log = Log()
