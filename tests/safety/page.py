@@ -9,6 +9,7 @@ Run: `python -m tests.safety.page > docs/safety.md`
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -145,6 +146,19 @@ def _names(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def stories_of(hazard_id: str) -> list[str]:
+    """Give the ward stories that say they show a hazard.
+
+    >>> "scenarios/steady_emergency_is_told_once.yaml" in stories_of("H03")
+    True
+    """
+    return [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "scenarios").glob("*.yaml"))
+        if re.search(rf"\bhazard\.{hazard_id}\b", path.read_text())
+    ]
+
+
 def _linked(link: str) -> str:
     path, _, name = link.replace("::", ":").partition(":")
     return f"[{name or Path(path).stem}](../{path})"
@@ -179,6 +193,9 @@ def safety_page(hazards: tuple[Hazard, ...]) -> str:
             f"| {control.what} | {_linked(control.by)} | {', '.join(map(_linked, control.shown))} |"
             for control in one.control
         ]
+        stories = stories_of(one.id)
+        if stories:
+            lines += ["", "Ward stories: " + ", ".join(map(_linked, stories)) + "."]
         lines += ["", f"Residual risk: {_rated(one.residual)}." + (f" {one.residual_note}" * bool(one.residual_note))]
     return "\n".join(lines) + "\n"
 
