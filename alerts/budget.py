@@ -17,8 +17,8 @@ from alerts.ward_settings import WardSettings
 from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Millis
 
 LATE_MS_MAX = 7 * 24 * MILLIS_PER_HOUR
-"""What comes later than this counts as if it were so late: tellings of before are no longer remembered. A partition that
-stood still over a long weekend comes in within it."""
+"""What comes later than this counts as if it were so late: tellings of before are no longer remembered. A partition
+that stood still over a long weekend comes in within it."""
 REMEMBERED_MS = LATE_MS_MAX + SHIFT_MS_MAX
 """The whole shift that the latest may belong to."""
 

@@ -30,6 +30,7 @@ waiting for room in the ward's budget, shown on the board meanwhile."""
 Reason = Literal[
     "band_rise",
     "new_red",
+    "late_stands",
     "band_fall",
     "input_expired",
     "input_quarantined",

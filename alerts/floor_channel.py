@@ -21,10 +21,11 @@ from guardrails.floor import (
     WATCH_WARD,
     FloorFinding,
     FloorMemory,
-    Priority,
     assess_floor,
     corrected,
+    standing_priority,
 )
+from guardrails.late import Release, confirm, hold, is_late_news, release, still_stands
 from guardrails.limits import ClinicianLimit
 from guardrails.parameters import points_of
 from models.news2 import PARAMETERS, News2
@@ -42,6 +43,7 @@ _REASONS: dict[str, Reason] = {
     "resolved": "calm",
 }
 """The event's reason for each change the floor finds."""
+_RISES = ("band_rise", "new_red")
 
 
 class Recomputed(msgspec.Struct, frozen=True):
@@ -93,11 +95,12 @@ class FloorChannel(Channel, array_like=True):
         self, alert: OpenAlert, scored: ScoredContext, subject: Subject, finding: FloorFinding
     ) -> list[AlertEvent]:
         """Bring the open alert up to this moment, and say what is new of it."""
-        became_episode = self.memory.watch and not finding.memory.watch and finding.memory.rank > 0
-        self.memory = finding.memory
+        before, self.memory = self.memory, finding.memory
+        became_episode = before.watch and not finding.memory.watch and finding.memory.rank > 0
         self._renew(alert, scored, finding)
         heard_now = self._is_heard_now(alert)
-        if not finding.change and not heard_now:
+        late_news = self._weigh_late(alert, scored, before, finding, heard_now=heard_now)
+        if not finding.change and not heard_now and late_news is None:
             return []
         if finding.change in ("resolved", "inputs_usable"):
             loudness = self.loudness(kill_switch=False)
@@ -106,8 +109,10 @@ class FloorChannel(Channel, array_like=True):
         if became_episode:
             # From here on it is held against the score that had a rank, not against the artefact before it.
             alert.raised_at, alert.grounds = scored.at, alert.resting
+        if late_news is not None:
+            return [self._tell_late(alert, scored, subject, late_news)]
         disposition = "told" if heard_now else self._disposition(alert, finding)
-        is_news = finding.change in ("band_rise", "new_red") and disposition == "told"
+        is_news = finding.change in _RISES and disposition == "told"
         if is_news or heard_now or (finding.memory.watch and disposition == "told"):
             # New danger in a taken alert is untaken: the clock of its answer starts again.
             alert.untake(scored.at, _answer_within(alert, scored))
@@ -121,6 +126,36 @@ class FloorChannel(Channel, array_like=True):
             evidence=scored.evidence(),
         )
         return [say(alert, subject, scored.at, saying)]
+
+    def _weigh_late(
+        self, alert: OpenAlert, scored: ScoredContext, before: FloorMemory, finding: FloorFinding, *, heard_now: bool
+    ) -> Release | None:
+        """Let late news wait, forget what newer values superseded, and give what is told now after waiting."""
+        held = alert.held
+        alert.held = None
+        if alert.quiet:
+            alert.unheard = alert.unheard or (held is not None and still_stands(held, finding.memory))
+            return None
+        if heard_now or (held is None and not is_late_news(finding)):
+            return None
+        if is_late_news(finding):
+            held = hold(held, before, finding, scored.at)
+        elif held is not None and finding.change in _RISES:
+            return confirm(held, finding, scored.at)
+        if held is None or not still_stands(held, finding.memory):
+            return None
+        told = release(held, finding.memory, scored.news2, scored.readings(), scored.at, scored.limit)
+        if told is None:
+            alert.held = held
+        return told
+
+    def _tell_late(self, alert: OpenAlert, scored: ScoredContext, subject: Subject, late_news: Release) -> AlertEvent:
+        """Tell late news after it waited; the time for its answer begins now."""
+        alert.late, alert.evidence_time = late_news.late, late_news.event_time
+        alert.untake(scored.at, _answer_within(alert, scored))
+        parameters, evidence = late_news.parameters, scored.evidence()
+        saying = Saying("updated", late_news.reason, "told", late_news.priority, parameters, evidence=evidence)
+        return say(alert, subject, scored.at, saying)
 
     def _is_heard_now(self, alert: OpenAlert) -> bool:
         """Whether a limit that kept something from the ward is over, and what it kept still stands."""
@@ -201,6 +236,8 @@ class FloorChannel(Channel, array_like=True):
         )
         self._renew(alert, scored, finding)
         alert.grounds = alert.resting
+        if is_late_news(finding) and not alert.quiet:
+            alert.held = hold(None, NO_MEMORY, finding, scored.at)
         disposition = self._disposition(alert, finding)
         if disposition == "told":
             alert.untake(scored.at, _answer_within(alert, scored))
@@ -221,6 +258,10 @@ class FloorChannel(Channel, array_like=True):
         if alert.quiet:
             alert.unheard = True
             return "board"
+        if alert.held is not None and is_late_news(finding):
+            return "board"
+        if not alert.was_told and not finding.memory.watch and finding.change not in _RISES:
+            return "board"  # Of what the ward never heard, because newer values superseded it or it waits yet.
         if finding.memory.watch:
             if alert.watch_told:
                 return "board"
@@ -232,7 +273,7 @@ class FloorChannel(Channel, array_like=True):
         readings = scored.readings()
         alert.news2 = msgspec.structs.astuple(scored.news2)
         alert.place = place(scored.location)
-        alert.priority = _standing_priority(finding.memory)
+        alert.priority = standing_priority(finding.memory)
         alert.quiet = scored.board_only
         if scored.limit is not None and not finding.memory.watch and finding.memory.rank == 0:
             # By the limit there is nothing to answer; what rises again is told, and asks anew.
@@ -249,12 +290,6 @@ class FloorChannel(Channel, array_like=True):
         if finding.standing and is_newer:
             # Only a newer reading with a rank by itself keeps an alert alive; carried points do not, nor does a timer.
             alert.expires_at = scored.at + scored.settings.expire_ms
-
-
-def _standing_priority(memory: FloorMemory) -> Priority:
-    if memory.watch:
-        return "notify" if memory.watch == WATCH_WARD else "board"
-    return "interrupt" if memory.rank == RANK_HIGH else "notify"
 
 
 def _carried_on(before: Grounds, now: Grounds) -> Grounds:

@@ -49,6 +49,17 @@ old. A service that pages the same old news every quarter of an hour is one that
 
 """
 
+LATE = """## Late news
+
+A rise whose values came just now and are older than {late_min} min is put on the board at once, `late` and with its age,
+and told {held_s} s later, at the next whole minute, if it stands then: `late_stands`, with the time for an answer from
+then on. Newer values that supersede it meanwhile leave it on the board, and so does its end. Fresh readings that say
+the same tell it at once, and so does any other rise. Nothing that comes meanwhile puts it off, and no kill switch. An
+answer to the board's row does not spare the telling. What rises without such values (a limit ended, good values were
+withdrawn) is told at once. See [decision 0025](decisions/0025-late-news-waits-a-minute.md).
+
+"""
+
 LIMITS = """## A clinician's limits
 
 The one thing that changes what the floor tells. Each is a signed, audited event in the log, lasts until its
@@ -103,6 +114,8 @@ def alerts_page() -> str:
     True
     """
     terms = {
+        "late_min": LATE_AFTER_MS // MILLIS_PER_MINUTE,
+        "held_s": LATE_HELD_MS // 1_000,
         "limits": "".join(f"| `{kind}` | {change} |\n" for kind, change in LIMIT_ROWS.items()),
         "limit_days": LIMIT_MS_MAX // (24 * MILLIS_PER_HOUR),
         "reviewed_h": REVIEWED_MS // MILLIS_PER_HOUR,
@@ -117,6 +130,7 @@ def alerts_page() -> str:
             _timers(AlertSettings()),
             ANSWERS,
             ESCALATION,
+            LATE.format(**terms),
             LIMITS.format(**terms),
             REVIEW.format(**terms),
             COUNTED,

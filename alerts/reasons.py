@@ -24,6 +24,9 @@ _TOLD: tuple[State, ...] = ("raised", "updated")
 REASONS: dict[Reason, Row] = {
     "band_rise": Row(_TOLD, "NEWS2 rose into a band (5, 7, or the clinician's own totals)"),
     "new_red": Row(_TOLD, "a single parameter turned red"),
+    "late_stands": Row(
+        ("updated",), "a rise that came late, and waited a minute on the board: nothing newer superseded it"
+    ),
     "band_fall": Row(("updated",), "the band fell; shown on the board"),
     "input_expired": Row(("updated",), "a value it rests on grew too old; its points are carried on"),
     "input_quarantined": Row(_TOLD, "a newer value is impossible; the last good one counts on"),

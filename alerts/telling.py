@@ -26,6 +26,10 @@ class Form(Protocol[Content]):
         """Give it as the delivery gate holds it."""
         ...
 
+    def board(self, content: Content) -> Content:
+        """Give the end of an alert that was never told here: the board's, for nobody has heard of it."""
+        ...
+
     def wait(self, content: Content, place: int) -> Content:
         """Give it as it goes out with a place in the ward's queue."""
         ...
@@ -58,6 +62,10 @@ class JsonForm:
     def hold(self, content: bytes) -> bytes:
         """Change the one word."""
         return _changed(content, disposition="held")
+
+    def board(self, content: bytes) -> bytes:
+        """Change the one word."""
+        return _changed(content, disposition="board")
 
     def wait(self, content: bytes, place: int) -> bytes:
         """Change the disposition and add the place."""
@@ -93,6 +101,10 @@ class EventForm:
     def hold(self, content: AlertEvent) -> AlertEvent:
         """See `JsonForm`."""
         return msgspec.structs.replace(content, disposition="held")
+
+    def board(self, content: AlertEvent) -> AlertEvent:
+        """See `JsonForm`."""
+        return msgspec.structs.replace(content, disposition="board")
 
     def wait(self, content: AlertEvent, place: int) -> AlertEvent:
         """See `JsonForm`."""

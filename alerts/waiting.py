@@ -20,6 +20,8 @@ WAITING_MAX = 100
 """Alerts that wait on one ward: more than it has beds. Past it the riskiest is told, uncounted: never dropped."""
 FIRST_OR_PERSISTS = frozenset({"risk_threshold", "risk_persists", "now_audible"})
 """Why the model speaks where it is neither worse nor answered: the first word, its repetition, the first aloud."""
+PERSISTS = "risk_persists"
+"""Of an alert that was told before; where it never was, it is what waited already that persists."""
 MOVED = "transferred"
 """The reason of the one event that is also sent to a ward its alert has left. To the ward it comes to it is the first
 word of the alert, whatever the one before was told: that ward cannot know."""
@@ -35,6 +37,8 @@ class Waiting(NamedTuple, Generic[Content]):
     received: Millis
     since: Millis
     """When the alert began to wait here."""
+    unheard: bool = False
+    """Whether nothing of the alert was ever told here: then its end is the board's."""
 
 
 def rank(risk: float | None, received: Millis, alert_id: str) -> tuple[float, Millis, str]:

@@ -20,7 +20,7 @@ from alerts.budget import LATE_MS_MAX, Allowance, count_telling
 from alerts.contract import NO_WARD, AlertEvent
 from alerts.lifecycle import TERMINAL
 from alerts.telling import EventForm, Form, JsonForm, name_telling
-from alerts.waiting import FIRST_OR_PERSISTS, MOVED, WAITING_MAX, Waiting
+from alerts.waiting import FIRST_OR_PERSISTS, MOVED, PERSISTS, WAITING_MAX, Waiting
 from alerts.ward_memory import Ward, WardMemory
 from alerts.ward_records import (
     Candidate,
@@ -199,6 +199,7 @@ class Wards(Generic[Content]):
         self._remember(step, "ended" if candidate.state in TERMINAL else "open", first=first)
         aloud = candidate.trigger == "model" and candidate.disposition == "told"
         held = aloud and self.closed
+        unheard = entry is not None and entry.unheard and candidate.state in TERMINAL
         if aloud and not held and self._may_wait(candidate, first=first or entry is not None):
             if self._waits(step, entry):
                 return alert_id
@@ -207,10 +208,11 @@ class Wards(Generic[Content]):
             if over or (aloud and not held) or candidate.disposition == "shadow":
                 self._memory.release(ward, alert_id)
             else:
-                self._queue(step, entry.since)  # The newest that is known of it is what will be told.
+                self._queue(step, entry)  # The newest that is known of it is what will be told.
         self.counts.passed += 1
         self.counts.held += held
         said = self._form.hold(step.content) if held else step.content
+        said = self._form.board(step.content) if aloud and unheard else said
         self._put(ward, alert_id, candidate.event_id, step.received, said, step.outputs)
         return ""
 
@@ -227,12 +229,15 @@ class Wards(Generic[Content]):
         if entry is None and at < clock and self._has_room(ward, at):
             count_telling(ward.told, at, clock)
             return False
-        self._queue(step, clock if entry is None else entry.since)
+        self._queue(step, entry)
         return True
 
-    def _queue(self, step: _Step[Content], since: Millis) -> None:
+    def _queue(self, step: _Step[Content], before: Waiting[Content] | None) -> None:
         candidate = step.candidate
-        entry = Waiting(step.content, candidate.event_id, candidate.probability, step.received, since)
+        since = self.clock if before is None else before.since
+        # The first word of an alert, or of one that comes with its patient: that it persists was told before.
+        unheard = candidate.reason != PERSISTS if before is None else before.unheard
+        entry = Waiting(step.content, candidate.event_id, candidate.probability, step.received, since, unheard)
         self._memory.queue(step.ward, candidate.alert_id, entry)
 
     def _remember(self, step: _Step[Content], phase: Phase, *, first: bool = False) -> None:

@@ -190,7 +190,7 @@ class WardMemory(Generic[Content]):
 
     def _stored_entry(self, entry: Waiting[Content]) -> StoredWaiting:
         content = self._form.encode(entry.content)
-        return StoredWaiting(entry.event_id, entry.risk, entry.received, entry.since, content)
+        return StoredWaiting(entry.event_id, entry.risk, entry.received, entry.since, content, entry.unheard)
 
     def restore(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Take over what was encoded over time; other keys are none of ours. Raises `UnreadableWardStateError`."""
@@ -208,7 +208,9 @@ class WardMemory(Generic[Content]):
                 kept = unseal(data, StoredWaiting)
                 content = self._form.decode(kept.content)
                 ward = self.queues[name] = self.open(name)
-                ward.waiting[alert_id] = Waiting(content, kept.event_id, kept.risk, kept.received, kept.since)
+                ward.waiting[alert_id] = Waiting(
+                    content, kept.event_id, kept.risk, kept.received, kept.since, kept.unheard
+                )
 
 
 def _stored_ward(ward: Ward[Content]) -> StoredWard:

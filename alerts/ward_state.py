@@ -53,6 +53,7 @@ class StoredWaiting(msgspec.Struct, frozen=True, array_like=True):
     received: Millis
     since: Millis
     content: bytes
+    unheard: bool = False
 
 
 class StoredFold(msgspec.Struct, frozen=True, array_like=True):

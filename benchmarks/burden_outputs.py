@@ -14,12 +14,15 @@ from typing import Any
 import msgspec
 
 from alerts.burden import Burden, RuleAlone, Telling, measure_burden
-from events import Millis, from_iso
+from events import MILLIS_PER_MINUTE, Millis, from_iso
+from guardrails.late import LATE_HELD_MS
 
 EMERGENCY, URGENT = 7, 5
 """NEWS2 totals of the RCP's emergency and urgent responses."""
 ENDS = ("resolved", "retracted", "expired")
 NOT_ENDED = -1
+LATE_TOLD_MS = LATE_HELD_MS + MILLIS_PER_MINUTE
+"""By when late news is told or over: it waits, and timers fire on the whole minute after."""
 RELEASE_SHARE = 0.7
 """Hysteresis of the unfiltered model: the service's own (`models.training.RELEASE_SHARE`)."""
 
@@ -91,12 +94,18 @@ def repeated(folder: Path) -> int:
 
 
 class Emergencies:
-    """Whether each rise to a NEWS2 emergency was told by the floor, then or before in the same open alert."""
+    """Whether each rise to a NEWS2 emergency was told by the floor, then or before in the same open alert.
+
+    One that came late and went to the board then may be told within its time, or be over within it; else it is untold.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.rises = self.untold = 0
         self._before: dict[str, int] = {}
         self._floor: dict[str, list[tuple[Millis, bool]]] = {}
+        self._late: set[tuple[str, Millis]] = set()
+        self._ends: set[tuple[str, Millis]] = set()
+        self._waiting: dict[str, Millis] = {}
         heard: dict[str, bool] = {}
         for line in lines(folder / "alerts.ndjson"):
             if line["trigger"] != "news2_floor":
@@ -105,16 +114,45 @@ class Emergencies:
             over = line["state"] in ENDS
             loud = line["disposition"] == "told" and line["priority"] == "interrupt"
             heard[patient] = not over and (loud or heard.get(patient, False))
-            self._floor.setdefault(patient, []).append((from_iso(line["received_time"]), heard[patient]))
+            at = from_iso(line["received_time"])
+            self._floor.setdefault(patient, []).append((at, heard[patient]))
+            if over:
+                self._ends.add((patient, at))
+            elif line["late"] and line["disposition"] == "board" and line["reason"] in ("band_rise", "new_red"):
+                self._late.add((patient, at))
 
     def scored(self, patient: str, at: Millis, total: int, reasons: set[str]) -> None:
         """Hear a score."""
         before, self._before[patient] = self._before.get(patient, 0), total
+        self._weigh(patient, at, over=total < EMERGENCY)
         if total < EMERGENCY or before >= EMERGENCY or reasons & {"discharged", "deceased", "under_16", "pregnancy"}:
             return
         self.rises += 1
         stands = [heard for when, heard in self._floor.get(patient, []) if when <= at]
-        self.untold += not (stands and stands[-1])
+        if stands and stands[-1]:
+            return
+        if (patient, at) in self._late:
+            self._waiting[patient] = at
+        else:
+            self.untold += 1
+
+    def end(self) -> None:
+        """Hear that there are no more scores."""
+        for patient, since in list(self._waiting.items()):
+            self._weigh(patient, since + LATE_TOLD_MS, over=False)
+
+    def _weigh(self, patient: str, at: Millis, *, over: bool) -> None:
+        """Judge late news that waits once it is told, over, or has waited for too long."""
+        since = self._waiting.get(patient)
+        if since is None:
+            return
+        until = since + LATE_TOLD_MS
+        heard = any(told and since < when <= min(at, until) for when, told in self._floor[patient])
+        ended = any((patient, when) in self._ends and since < when <= until for when, _ in self._floor[patient])
+        in_time = heard or ended or (over and at <= until)
+        if in_time or at >= until:
+            del self._waiting[patient]
+            self.untold += not in_time
 
 
 def measure(folder: Path, onsets: Mapping[str, list[Millis]], patient_days: float, raise_at: float) -> Run:

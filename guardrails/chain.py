@@ -40,8 +40,8 @@ class Filter(Protocol):
     def KEYS(self) -> tuple[str, ...]:  # noqa: N802 - as `REASONS`
         """The keys of `GuardrailSettings` that it reads."""
 
-    def check(self, candidate: Candidate) -> Verdict:
-        """Judge one candidate."""
+    def check(self, candidate: Candidate) -> Verdict | None:
+        """Judge one candidate; None where there is nothing for this filter to judge, and the next one is asked."""
 
 
 CHAIN: tuple[Filter, ...] = (
@@ -71,6 +71,8 @@ def judge(candidate: Candidate) -> tuple[Verdict, ...]:
     verdicts: list[Verdict] = []
     for check in _CHECKS:
         verdict = check(candidate)
+        if verdict is None:
+            continue
         verdicts.append(verdict)
         if verdict.verdict != "pass" and verdict.verdict != "annotate":  # noqa: PLR1714 - the set lookup costs double
             break
@@ -82,6 +84,8 @@ def judge_with(chain: tuple[Filter, ...], candidate: Candidate) -> tuple[Verdict
     verdicts: list[Verdict] = []
     for one in chain:
         verdict = one.check(candidate)
+        if verdict is None:
+            continue
         verdicts.append(verdict)
         if not verdict.proceeds:
             break

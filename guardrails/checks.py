@@ -34,8 +34,10 @@ def is_pure(one: Filter, candidate: Candidate) -> None:
 
 
 def speaks_for_itself(one: Filter, candidate: Candidate) -> None:
-    """A verdict carries its filter's own name and a reason that the filter declared."""
+    """A verdict, where there is one, carries its filter's own name and a reason that the filter declared."""
     verdict = one.check(candidate)
+    if verdict is None:
+        return
     if verdict.filter != one.name:
         raise LawBrokenError(f"{one.name}: speaks as {verdict.filter}")
     if verdict.reason not in one.REASONS:

@@ -17,8 +17,9 @@ verdict, any configuration, or how alerts are made. The rules, and why:
   somebody must look. It ends when each input in doubt has a good value again, or becomes an episode when a rank comes.
   An input that merely expires opens nothing: with observations every 12 hours that is every ward's every day, and the
   board shows it.
-- What is told late is told, with its age. An old value that newer readings superseded changes no latest reading,
-  hence no score and no rank: it never comes here.
+- What is told late is told, with its age; a rise by values that came late waits a minute for newer ones before it is
+  (`guardrails.late`). An old value that newer readings superseded changes no latest reading, hence no score and no
+  rank: it never comes here.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ class FloorFinding(msgspec.Struct, frozen=True, gc=False):
     late: bool = False
     age_ms: int = 0
     parameters: tuple[str, ...] = ()
+    came_now: bool = False
+    """Whether a reading that made the rise came at this very moment."""
 
 
 NO_MEMORY = FloorMemory()
@@ -208,7 +211,7 @@ def _watched(memory: FloorMemory, news2: News2) -> FloorFinding:
 def _opened(news2: News2, at: Millis, readings: Sequence[Reading], rank: int) -> FloorFinding:
     points = points_of(news2)
     red = tuple(name for name, value in zip(PARAMETERS, points, strict=True) if value == RED_POINTS)
-    age_ms = _age_of_makers(news2, readings, red if rank == RANK_RED else (), at)
+    age_ms, came_now = _age_of_makers(news2, readings, red if rank == RANK_RED else (), at)
     carried = tuple(NEVER_SEEN if value is None else value for value in points)
     return FloorFinding(
         memory=FloorMemory(rank, carried, quarantined=news2.quarantined),
@@ -218,6 +221,7 @@ def _opened(news2: News2, at: Millis, readings: Sequence[Reading], rank: int) ->
         late=age_ms > LATE_AFTER_MS,
         age_ms=age_ms,
         parameters=red,
+        came_now=came_now,
     )
 
 
@@ -235,8 +239,8 @@ def _continued(
             return FloorFinding(NO_MEMORY, "resolved")
     if rank > memory.rank or (turned_red and rank > 0 and (limit is None or limit.tell_red)):
         change: Change = _rise(rank) if rank > memory.rank else "new_red"
-        age_ms = _age_of_makers(news2, readings, turned_red if change == "new_red" else (), at)
-        return FloorFinding(after, change, _priority(rank), True, age_ms > LATE_AFTER_MS, age_ms, turned_red)
+        age_ms, came_now = _age_of_makers(news2, readings, turned_red if change == "new_red" else (), at)
+        return FloorFinding(after, change, _priority(rank), True, age_ms > LATE_AFTER_MS, age_ms, turned_red, came_now)
     return _worn(memory, after, standing=rank > 0)
 
 
@@ -310,8 +314,21 @@ def _priority(rank: int) -> Priority:
     return "interrupt" if rank == RANK_HIGH else "notify"
 
 
-def _age_of_makers(news2: News2, readings: Sequence[Reading], parameters: tuple[str, ...], at: Millis) -> int:
-    """Age of the newest reading that makes the score what it is: of those that came just now, if any made it."""
+def standing_priority(memory: FloorMemory) -> Priority:
+    """Give the priority of what stands.
+
+    >>> standing_priority(FloorMemory(RANK_HIGH)), standing_priority(FloorMemory(watch=WATCH_BOARD))
+    ('interrupt', 'board')
+    """
+    if memory.watch:
+        return "notify" if memory.watch == WATCH_WARD else "board"
+    return _priority(memory.rank)
+
+
+def _age_of_makers(
+    news2: News2, readings: Sequence[Reading], parameters: tuple[str, ...], at: Millis
+) -> tuple[int, bool]:
+    """Age of the newest reading that makes the score what it is, and whether any came just now: of those, if any did."""
     making = [
         reading
         for reading in readings
@@ -319,4 +336,4 @@ def _age_of_makers(news2: News2, readings: Sequence[Reading], parameters: tuple[
         and ((name in parameters) if parameters else (getattr(news2, name) or 0) > 0)
     ]
     arrived = [reading for reading in making if reading.received_time == at]
-    return max(0, at - max((reading.event_time for reading in arrived or making), default=at))
+    return max(0, at - max((reading.event_time for reading in arrived or making), default=at)), bool(arrived)

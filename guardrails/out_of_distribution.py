@@ -15,7 +15,7 @@ class OutOfDistribution:
     """Defer what is beyond the version's limit; annotate what cannot be measured, or was reviewed."""
 
     name = "out_of_distribution"
-    REASONS = ("alike", "no_probability", "no_summary", "reviewed", "unlike")
+    REASONS = ("alike", "no_summary", "reviewed", "unlike")
     METHOD = (
         "squared Mahalanobis distance from the nearest of the version's two training summaries (with and without the "
         "outcome), beyond the conformal quantile of held-back rows of that label, at a false rate of 0.5 %",
@@ -24,14 +24,13 @@ class OutOfDistribution:
     KEYS: tuple[str, ...] = ()
 
     _PASS = Verdict(name, "pass", "alike")
-    _NOTHING = Verdict(name, "pass", "no_probability")
     _NO_SUMMARY = Verdict(name, "annotate", "no_summary")
 
-    def check(self, candidate: Candidate) -> Verdict:
-        """Compare with the limit; a distance that is no number is beyond it."""
+    def check(self, candidate: Candidate) -> Verdict | None:
+        """Compare with the limit; a distance that is no number is beyond it. Without a probability nothing is said."""
         prediction = candidate.prediction
         if prediction is None or prediction.probability is None:
-            return self._NOTHING
+            return None
         unlikeness = prediction.unlikeness
         if unlikeness is None:
             return self._NO_SUMMARY

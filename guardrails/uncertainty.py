@@ -17,7 +17,7 @@ class Uncertainty:
     """Abstain where the interval straddles the threshold; annotate where the version has no intervals."""
 
     name = "uncertainty"
-    REASONS = ("determinate", "no_probability", "no_summary", "indeterminate")
+    REASONS = ("determinate", "no_summary", "indeterminate")
     METHOD = (
         "Venn predictor: the interval (95 %) of the share of held-back patients with the outcome among those given "
         "about the same probability, on effective rows; abstain where it straddles the threshold",
@@ -26,15 +26,14 @@ class Uncertainty:
     KEYS = Threshold.KEYS
 
     _PASS = Verdict(name, "pass", "determinate")
-    _NOTHING = Verdict(name, "pass", "no_probability")
     _NO_SUMMARY = Verdict(name, "annotate", "no_summary")
     _INDETERMINATE = Verdict(name, "abstain", "indeterminate")
 
-    def check(self, candidate: Candidate) -> Verdict:
-        """Ask whether all of the interval is on one side."""
+    def check(self, candidate: Candidate) -> Verdict | None:
+        """Ask whether all of the interval is on one side. Without a probability nothing is said."""
         prediction = candidate.prediction
         if prediction is None or prediction.probability is None:
-            return self._NOTHING
+            return None
         low, high = prediction.low, prediction.high
         if low is None or high is None:
             return self._NO_SUMMARY

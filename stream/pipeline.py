@@ -86,7 +86,7 @@ class Pipeline:
         if not envelope.events:
             return []
         if type(envelope.events[0]) is Carried:
-            return self._carry(envelope.patient, envelope.events[0])
+            return self._carry(envelope, envelope.events[0])
         record = self._shelf.open(envelope.patient)
         effects: list[Effect] = self.monitor.hear(envelope)
         self.heard = tuple(effects)
@@ -109,13 +109,16 @@ class Pipeline:
         self._finish(envelope.patient, record, effects)
         return effects
 
-    def _carry(self, patient: str, event: Carried) -> list[Effect]:
+    def _carry(self, envelope: Envelope, event: Carried) -> list[Effect]:
         """Go on with a patient where the log before this one ended; what the wards know of him is told again."""
+        patient = envelope.patient
+        effects: list[Effect] = self.monitor.hear(envelope)
         record = PatientRecord.decode(event.record, self.control.catalogue)
         self._shelf.put(patient, record)
         unheard = record.heard + UNHEARD_RETENTION_MS
         self._timers.set(unheard if record.deadline is None else min(record.deadline, unheard), patient)
-        return list(carried_alerts(event))
+        self.monitor.follow(envelope, record, None, effects)
+        return [*effects, *carried_alerts(event)]
 
     def due(self, now: Millis) -> Millis | None:
         """Give the earliest deadline that has come by `now`, or None: a host fires a tick for it."""

@@ -96,7 +96,7 @@ class Residents:
         here = stay.admitted and not stay.deceased and not record.away
         watch = self.patients.get(patient)
         if watch is None:
-            if not here or news2 is None:
+            if not here:
                 return
             watch = self.watch(patient, now, said)
             if watch is None:

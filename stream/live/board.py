@@ -89,7 +89,7 @@ class StoredRecords:
 
 
 def _is_patient(key: str) -> bool:
-    return bool(key) and not key.startswith(NO_PATIENT[1])
+    return key[:1] not in NO_PATIENT
 
 
 class _Here(NamedTuple):

@@ -29,8 +29,7 @@ from stream.control import Control, StoredControl, read_control
 from stream.fold import CONTROL_KEY
 from stream.live.decisions import Decisions
 from stream.live.parsing import INGEST_TOPICS
-from stream.records import UnreadableRecordError, read_stored
-from stream.repeats import CHUNK_KEY
+from stream.records import NO_PATIENT, UnreadableRecordError, read_stored
 from stream.settings import SiteFile
 
 BATCH_RECORDS = 500
@@ -292,7 +291,7 @@ async def _carry_patients(
 def _states(site: SiteFile, client: Client, number: int) -> Iterator[tuple[str, bytes]]:
     """Give every patient's state of a partition; blocks."""
     for key, data in RedisPartitionStore(client, site.redis.prefix, PATIENT_STAGE, number).items():
-        if key != CONTROL_KEY and not key.startswith(CHUNK_KEY):
+        if key[:1] not in NO_PATIENT:
             yield key, data
 
 

@@ -88,10 +88,12 @@ def test_what_a_limit_made_nothing_of_waits_for_no_answer(bed: Any) -> None:
 
 def test_a_book_without_what_came_since_is_written_as_before(bed: Any) -> None:
     """With alerts open and no limit, review or interval it is of schema 2, and reads back the same."""
-    bed.score(0, bed.HIGH)
+    bed.score(0, bed.HIGH, 0.9)
     data = bed.book.encode()
     assert data[0] == BEFORE_LIMITS
-    assert AlertBook.decode(data).encode() == data
+    again = AlertBook.decode(data)
+    assert (again.encode(), again) == (data, bed.book)
+    assert again.model.open.model_version == "v1"
     bed.book.floor.open.unheard = True
     later = bed.book.encode()
     assert later[0] == BOOK_SCHEMA_VERSION

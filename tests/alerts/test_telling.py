@@ -17,9 +17,10 @@ JSON, EVENT = JsonForm(), EventForm()
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(1, 100))
 def test_both_forms_say_the_same(since: int, later: int, place: int) -> None:
-    """Held, waiting and told are the same bytes whether JSON was changed or the event was."""
+    """Held, on the board, waiting and told are the same bytes whether JSON was changed or the event was."""
     event = from_json(CONTENT)
     assert JSON.hold(CONTENT) == to_json(EVENT.hold(event))
+    assert JSON.board(CONTENT) == to_json(EVENT.board(event))
     assert JSON.wait(CONTENT, place) == to_json(EVENT.wait(event, place))
     told = JSON.tell(CONTENT, since + later, since)
     assert told == to_json(EVENT.tell(event, since + later, since))

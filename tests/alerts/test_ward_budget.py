@@ -45,6 +45,13 @@ class Ward:
         """Let time pass by a record."""
         return self._note(self.fold.take("", write_tick(START + at)))
 
+    def restart(self) -> None:
+        """Go on from the stored form."""
+        stored, settings = self.fold.encode_whole(), self.fold._settings
+        self.fold = WardFold()
+        self.fold.restore(stored.items())
+        self.fold.use(settings)
+
     def _note(self, outputs: list[WardOutput[bytes]]) -> list[tuple[str, str, int | None]]:
         self.outputs += outputs
         documents = [json.loads(output.alert) for output in outputs if output.alert is not None]
@@ -106,20 +113,41 @@ def test_a_flood_passes() -> None:
         (said("b", 2, "acknowledged", 2_000), "told"),
         (said("b", 2, "acknowledged", 2_000, disposition="held"), "held"),
         (said("b", 2, "abstained", 2_000, probability=None), "told"),
-        (said("b", 2, "risk_below_threshold", 2_000, state="resolved"), "told"),
-        (said("b", 2, "correction", 2_000, state="retracted"), "told"),
-        (said("b", 2, "discharged", 2_000, state="expired"), "told"),
         (said("b", 2, "risk_persists", 2_000, disposition="shadow"), "shadow"),
     ],
 )
 def test_what_ends_a_wait(content: bytes, becomes: str) -> None:
-    """Worse, escalated, answered, ended or no longer allowed to speak: it passes as it is, and the wait is over."""
+    """Worse, escalated, answered or no longer allowed to speak: it passes as it is, and the wait is over."""
     ward = Ward()
     ward.take(said("a", 1, "risk_threshold", 0))
     ward.take(said("b", 1, "risk_threshold", 1_000))
     assert ward.take(content) == [("b", becomes, None)]
     assert ward.outputs[-1].alert == content
     assert ward.tick(24 * HOUR) == []
+
+
+ENDS = [("risk_below_threshold", "resolved"), ("correction", "retracted"), ("discharged", "expired")]
+
+
+@pytest.mark.parametrize(("reason", "state"), ENDS)
+def test_an_alert_that_only_waited_ends_on_the_board(reason: str, state: str) -> None:
+    """Nobody was told of it, so nobody is told of its end; a restart between the two forgets nothing of that."""
+    ward = Ward()
+    ward.take(said("a", 1, "risk_threshold", 0))
+    ward.take(said("b", 1, "risk_threshold", 1_000))
+    ward.take(said("b", 2, "risk_persists", 1_500))
+    ward.restart()
+    assert ward.take(said("b", 3, reason, 2_000, state=state)) == [("b", "board", None)]
+    assert ward.tick(24 * HOUR) == []
+
+
+@pytest.mark.parametrize(("reason", "state"), ENDS)
+def test_an_alert_that_was_told_before_it_waited_ends_aloud(reason: str, state: str) -> None:
+    """The ward has heard of it, so it hears its end, though the newest event of it still waits."""
+    ward = Ward(WardSettings(budget=1, flood_count=1, flood_minutes=1))
+    ward.take(said("b", 1, "risk_threshold", 0))
+    assert ward.take(said("b", 2, "risk_persists", 1_500)) == [("b", "waiting", 1)]
+    assert ward.take(said("b", 3, reason, 2_000, state=state)) == [("b", "told", None)]
 
 
 @pytest.mark.parametrize("disposition", ["told", "board", "held"])
@@ -135,6 +163,21 @@ def test_the_newest_word_is_what_will_be_told(disposition: str) -> None:
     told = json.loads(ward.outputs[-1].alert or b"")
     assert (told["event_id"], told["probability"]) == (name_telling(name_event("b", 2)), 0.4)
     assert told["waited_ms"] == 24 * HOUR - 1_000
+
+
+def test_a_restart_keeps_how_long_an_alert_has_waited() -> None:
+    """Stored and restored, a queue has its order, its newest words and the times since when each waited."""
+    ward = Ward()
+    ward.take(said("a", 1, "risk_threshold", 0))
+    ward.take(said("b", 1, "risk_threshold", 1_000, probability=0.2))
+    ward.take(said("b", 2, "risk_persists", HOUR, probability=None))
+    ward.take(said("c", 1, "risk_threshold", HOUR, probability=0.9))
+    again = Ward()
+    again.fold.restore([(key, data) for key, data in ward.fold.encode_changes().items() if data is not None])
+    assert again.fold.waiting("W1") == ward.fold.waiting("W1") == ["b", "c"]
+    assert again.fold.due() == ward.fold.due()
+    assert again.tick(24 * HOUR) == [("b", "told", None)]
+    assert json.loads(again.outputs[-1].alert or b"")["waited_ms"] == 24 * HOUR - 1_000
 
 
 def test_the_floor_spends_nothing_and_never_waits() -> None:

@@ -369,3 +369,10 @@ def test_held_is_what_would_have_been_told() -> None:
 def test_the_standing_of_another_version_is_no_matter() -> None:
     """Only the version whose score it is can be held by its standing."""
     assert decision(judge(candidate_of(settings=SETTINGS.with_standing("ba9876543210", "demoted")))) == "tell"
+
+
+@given(candidate=CANDIDATES)
+def test_without_a_probability_the_filters_of_numbers_say_nothing(candidate: Candidate) -> None:
+    """NEWS2 alone has the verdicts it had before there were such filters, so old logs give the bytes they gave."""
+    nothing = msgspec.structs.replace(candidate, prediction=Prediction(None, (), "", "no_version"))
+    assert {one.filter for one in judge(nothing)}.isdisjoint({"out_of_distribution", "uncertainty"})

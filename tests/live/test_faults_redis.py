@@ -29,7 +29,7 @@ LONG = bool(os.environ.get("WARDSTREAM_FAULTS"))
 """Whether this is the long form, which writes docs/faults.md."""
 PAUSES = 3
 WAITED = "the worker keeps the batch that it holds and goes on with it: no process begins anew"
-"""Why nothing is written again where Redis refuses or is slow."""
+"""Why nothing is written again where Redis refuses writes alone."""
 
 
 class Site:
@@ -145,4 +145,4 @@ async def test_a_slow_redis_costs_time_alone(site: Site) -> None:
         await asyncio.to_thread(site.redis.freeze)
         await site.cluster.let_go_on(TIMEOUT_S + 0.5)
         await asyncio.to_thread(site.redis.thaw)
-    await site.check("slow Redis (pauses, and frozen beyond the time-out)", times=2 * PAUSES, never_again=WAITED)
+    await site.check("slow Redis (pauses, and frozen beyond the time-out)", times=2 * PAUSES)

@@ -187,7 +187,8 @@ async def test_gateway_learner_and_worker_killed_under_load_lose_nothing_acknowl
     await cluster.drain()
     found = await verdict(cluster)
     ingested = await read(cluster.kafka, HL7)
-    cluster.sent = len(ingested)
+    cluster.sent = len({(record.key, record.value) for record in ingested})
+    found.repeats += len(ingested) - cluster.sent  # what an engine sent again, having heard no answer
     fault = "kill -9 of gateway, learner or worker under load by MLLP"
     found.note(cluster, fault, (), times=SERVICE_KILLS, healthy_s=healthy_s, seed=SEED)
     assert found.well() == []

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from alerts.book import AlertBook
 from alerts.contract import AlertEvent
-from alerts.limits import PatientLimits
+from alerts.limits import LIMIT_MS_MAX, PatientLimits
+from connectors.acts import codec
 from connectors.decoded import Identifier
 from events import Acknowledgement, Carried, Envelope, Feedback, Limit, Observation, Review, content_id
 from features.state import PatientState
@@ -109,11 +110,14 @@ def test_what_the_limit_lets_through_names_it(night):
     assert (raised["priority"], raised["limit_reason"]) == ("interrupt", "known_baseline")
 
 
-def test_lower_thresholds_tell_more_at_once(night):
-    """Set beneath what stands, a limit has it told without waiting for new values."""
-    night.chart("1", 10, {**night.WELL, "rr": 22.0, "hr": 95.0})
-    decide(night, "thresholds", 12, DAY, notify_at=3, interrupt_at=7)
-    (raised,) = night.alerts("1")
+@pytest.mark.parametrize("logit", [None, -ALWAYS])
+def test_lower_thresholds_tell_more_at_once(new_ward, constant_version, logit):
+    """Set beneath what stands, a limit has it told without waiting for new values, and whatever a model says."""
+    ward = new_ward() if logit is None else new_ward(version=constant_version(logit), enabled=True)
+    ward.admit("1")
+    ward.chart("1", 10, {**ward.WELL, "rr": 22.0, "hr": 95.0})
+    decide(ward, "thresholds", 12, DAY, notify_at=3, interrupt_at=7)
+    (raised,) = ward.alerts("1")
     assert (raised["state"], raised["news2"]["total"], raised["limit_reason"]) == ("raised", 3, "thresholds")
 
 
@@ -244,6 +248,21 @@ def test_what_is_no_limit_changes_nothing_and_is_counted(night, changes, counted
     decide(night, "thresholds", 5, **{"until": DAY, **changes})
     night.chart("1", 10, {**night.WELL, **MEDIUM})
     assert (night.story("1"), acts(night)) == (["raised band_rise"], {counted: 1})
+
+
+def test_in_pregnancy_the_model_is_silent_too(new_ward, constant_version):
+    """No version we ship is meant for it: the scope abstains by its own reason."""
+    ward = new_ward(version=constant_version(ALWAYS), enabled=True)
+    ward.admit("1")
+    decide(ward, "pregnancy", 5, DAY)
+    ward.chart("1", 10, ward.SICK)
+    assert ward.alerts("1") == []
+    assert {"filter": "scope", "verdict": "abstain", "reason": "pregnancy"} in ward.score("1")["verdicts"]
+
+
+def test_the_fold_keeps_what_the_door_lets_in():
+    """Both know one longest time of a limit; the fold allows the clocks to differ."""
+    assert codec.LIMIT_MS_MAX == LIMIT_MS_MAX
 
 
 def test_limits_last_through_a_restart_and_fire_after_it(night, tmp_path):

@@ -15,7 +15,8 @@ import pytest
 from alerts.monitoring import MONITOR_KEY, MonitoringSettings, Signal, encode_signal
 from alerts.monitoring.feed import Feed
 from connectors.sources import Arrival
-from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE
+from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Carried, Envelope
+from stream.fold import tick
 from stream.hearing import Hearing
 from stream.partition_fold import PartitionFold
 from stream.release import Release
@@ -141,6 +142,17 @@ def test_a_bug_in_the_monitoring_silences_no_patient(
     assert service.digest() == whole.digest()
     assert [json.loads(one)["kind"] for one in signals(service)].count("monitor_failed") == 1
     service.close()
+
+
+def test_a_patient_who_is_carried_into_another_log_is_watched_there(ward: Any) -> None:
+    """Nothing is heard of him in the new log: he is overdue an interval and a grace after it began."""
+    ward.admit("1")
+    ward.chart("1", 5, ward.WELL)
+    record = ward.service.host.shelf.find(ward.key("1")).encode()
+    fold, begin = PartitionFold(0, 1, {}), ward.at(60)
+    fold.fold(Envelope("c", ward.key("1"), begin, begin, (Carried(begin, record),)))
+    said = [one for one in fold.fold(tick(ward.at(60 + 14 * 60))) if type(one) is Signal]
+    assert [(one.kind, one.patient, one.since) for one in said] == [("patient_silent", ward.key("1"), begin)]
 
 
 @pytest.mark.unfoldable
