@@ -133,8 +133,9 @@ class FloorChannel(Channel, array_like=True):
         """Let late news wait, forget what newer values superseded, and give what is told now after waiting."""
         held = alert.held
         alert.held = None
+        limit = None if scored.limit is None else scored.limit.in_force(scored.at)
         if alert.quiet:
-            alert.unheard = alert.unheard or (held is not None and still_stands(held, finding.memory))
+            alert.unheard = alert.unheard or (held is not None and still_stands(held, finding.memory, limit))
             return None
         if heard_now or (held is None and not is_late_news(finding)):
             return None
@@ -142,9 +143,9 @@ class FloorChannel(Channel, array_like=True):
             held = hold(held, before, finding, scored.at)
         elif held is not None and finding.change in _RISES:
             return confirm(held, finding, scored.at)
-        if held is None or not still_stands(held, finding.memory):
+        if held is None or not still_stands(held, finding.memory, limit):
             return None
-        told = release(held, finding.memory, scored.news2, scored.readings(), scored.at, scored.limit)
+        told = release(held, finding.memory, scored.news2, scored.readings(), scored.at, limit)
         if told is None:
             alert.held = held
         return told

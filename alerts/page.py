@@ -12,6 +12,8 @@ from alerts.limits import LIMIT_MS_MAX
 from alerts.reasons import REASONS
 from alerts.review import REVIEWED_MS, WAIT_MS_MAX
 from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, LimitKind, Millis
+from guardrails.floor import LATE_AFTER_MS
+from guardrails.late import LATE_HELD_MS
 
 HEADER = """# The life of an alert
 
@@ -51,7 +53,7 @@ old. A service that pages the same old news every quarter of an hour is one that
 
 LATE = """## Late news
 
-A rise whose values came just now and are older than {late_min} min is put on the board at once, `late` and with its age,
+A rise whose values came just now and are older than {late_min} min is put on the board at once, `late`, with its age,
 and told {held_s} s later, at the next whole minute, if it stands then: `late_stands`, with the time for an answer from
 then on. Newer values that supersede it meanwhile leave it on the board, and so does its end. Fresh readings that say
 the same tell it at once, and so does any other rise. Nothing that comes meanwhile puts it off, and no kill switch. An

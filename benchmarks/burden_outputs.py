@@ -106,6 +106,7 @@ class Emergencies:
         self._late: set[tuple[str, Millis]] = set()
         self._ends: set[tuple[str, Millis]] = set()
         self._waiting: dict[str, Millis] = {}
+        self._newest: Millis = 0
         heard: dict[str, bool] = {}
         for line in lines(folder / "alerts.ndjson"):
             if line["trigger"] != "news2_floor":
@@ -124,6 +125,7 @@ class Emergencies:
     def scored(self, patient: str, at: Millis, total: int, reasons: set[str]) -> None:
         """Hear a score."""
         before, self._before[patient] = self._before.get(patient, 0), total
+        self._newest = max(self._newest, at)
         self._weigh(patient, at, over=total < EMERGENCY)
         if total < EMERGENCY or before >= EMERGENCY or reasons & {"discharged", "deceased", "under_16", "pregnancy"}:
             return
@@ -137,9 +139,9 @@ class Emergencies:
             self.untold += 1
 
     def end(self) -> None:
-        """Hear that there are no more scores."""
-        for patient, since in list(self._waiting.items()):
-            self._weigh(patient, since + LATE_TOLD_MS, over=False)
+        """Hear that there are no more scores: what waits then is untold, unless its time had not come."""
+        for patient in list(self._waiting):
+            self._weigh(patient, self._newest, over=False)
 
     def _weigh(self, patient: str, at: Millis, *, over: bool) -> None:
         """Judge late news that waits once it is told, over, or has waited for too long."""
@@ -175,6 +177,7 @@ def measure(folder: Path, onsets: Mapping[str, list[Millis]], patient_days: floa
             ended[f"{last['filter']}: {last['reason']}"] += 1
         for rule in rules.values():
             rule.scored(patient, at, line["probability"] if rule.kind == "model" else total)
+    emergencies.end()
     told = {
         "the service (floor and model)": told_by_service(folder),
         "its floor alone": told_by_service(folder, "news2_floor"),

@@ -328,7 +328,7 @@ def standing_priority(memory: FloorMemory) -> Priority:
 def _age_of_makers(
     news2: News2, readings: Sequence[Reading], parameters: tuple[str, ...], at: Millis
 ) -> tuple[int, bool]:
-    """Age of the newest reading that makes the score what it is, and whether any came just now: of those, if any did."""
+    """Age of the newest reading that makes the score what it is: of those that came just now, if any did; and if so."""
     making = [
         reading
         for reading in readings

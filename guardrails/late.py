@@ -77,9 +77,13 @@ def hold(held: Held | None, before: FloorMemory, finding: FloorFinding, at: Mill
     return Held(held.until, max(held.event_time, event_time), min(held.rank, before.rank), parameters)
 
 
-def still_stands(held: Held, memory: FloorMemory) -> bool:
-    """Say whether the rank is above the one that was told before, or something that turned red is red yet."""
-    return memory.rank > held.rank or bool(memory.rank > 0 and _red_yet(held, memory))
+def still_stands(held: Held, memory: FloorMemory, limit: ClinicianLimit | None) -> bool:
+    """Say whether the rank is above the one that was told before, or something that turned red is red yet.
+
+    The `limit` is the one in force; one may say that what is red is not told.
+    """
+    tell_red = memory.rank > 0 and (limit is None or limit.tell_red)
+    return memory.rank > held.rank or bool(tell_red and _red_yet(held, memory))
 
 
 def release(
@@ -88,14 +92,15 @@ def release(
     news2: News2,
     readings: Sequence[Reading],
     at: Millis,
-    limit: ClinicianLimit | None = None,
+    limit: ClinicianLimit | None,
 ) -> Release | None:
     """Give what is to be told now of late news that stands, if its time has come or fresh readings alone say it."""
     red = _red_yet(held, memory)
     fresh = _fresh(news2, readings, at)
     fresh_red = RED_POINTS in fresh.values()
-    rank = rank_of(sum(fresh.values()), red=fresh_red, limit=None if limit is None else limit.in_force(at))
-    if rank > held.rank or (rank > 0 and any(fresh.get(name) == RED_POINTS for name in red)):
+    rank = rank_of(sum(fresh.values()), red=fresh_red, limit=limit)
+    tell_red = rank > 0 and (limit is None or limit.tell_red)
+    if rank > held.rank or (tell_red and any(fresh.get(name) == RED_POINTS for name in red)):
         newest = max(reading.event_time for reading in readings)
         reason: Literal["band_rise", "new_red"] = "band_rise" if rank > max(held.rank, RANK_RED) else "new_red"
         return Release(reason, standing_priority(memory), red, False, newest)

@@ -470,10 +470,12 @@ def test_where_news2_does_not_apply_nothing_is_told_and_what_was_is_taken_back(b
 
 
 def test_a_late_emergency_says_so(bed: Any) -> None:
-    """An emergency charted three hours late is told as late, with its age."""
+    """An emergency charted three hours late says so, with its age, on the board and when it is told."""
     (event,) = bed.score(10 * HOUR, bed.HIGH, age=3 * HOUR)
-    assert (event.late, event.age_ms, event.priority) == (True, 3 * HOUR, "interrupt")
+    assert (event.late, event.age_ms, event.disposition) == (True, 3 * HOUR, "board")
     assert event.observed_time == 7 * HOUR
+    (told,) = bed.score(10 * HOUR + MINUTE, bed.HIGH, age=3 * HOUR + MINUTE)
+    assert (told.late, told.age_ms, told.priority) == (True, 3 * HOUR + MINUTE, "interrupt")
 
 
 def test_the_book_stays_small(bed: Any) -> None:

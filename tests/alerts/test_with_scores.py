@@ -115,8 +115,10 @@ def test_old_news_that_is_superseded_pages_nobody() -> None:
     for patient in (superseded, only_news):
         patient.chart(5 * HOUR, event_time=2 * HOUR, c9279_1=30.0, c59408_5=91.0, c8480_6=95.0)
     assert superseded.assess(5 * HOUR) == []
-    (event,) = only_news.assess(5 * HOUR)
-    assert (event.late, event.age_ms, event.priority) == (True, 3 * HOUR, "interrupt")
+    (shown,) = only_news.assess(5 * HOUR)
+    assert (shown.late, shown.age_ms, shown.disposition) == (True, 3 * HOUR, "board")
+    (event,) = only_news.assess(5 * HOUR + 60_000)
+    assert (event.late, event.age_ms, event.priority) == (True, 3 * HOUR + 60_000, "interrupt")
 
 
 def test_recovery_on_real_scores_resolves() -> None:

@@ -30,8 +30,8 @@ workers against a real Kafka and a real Redis on one machine, does the fault whi
 """
 NEVER_AGAIN = """
 Records are written again where a process ends between the acknowledgement of what it wrote and the storing of its
-states, where the states are put back to older ones, or where a sender repeats a message because it heard no answer. A 0
-says that none of these happened in that run. Under these faults it cannot:
+states, or where the states are put back to older ones; by MLLP, also where an engine that heard no answer sends its
+message again. A 0 says that nothing of the kind happened in that run. Under these faults it cannot:
 
 """
 COLUMNS = (

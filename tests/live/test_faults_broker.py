@@ -24,7 +24,7 @@ WORKERS = ("w0", "w1")
 async def test_a_broker_restart_under_load_loses_nothing(
     tmp_path: Path, own_kafka: Callable[..., Any], redis_settings: RedisSettings
 ) -> None:
-    """Killed and started, then stopped in order and started, under load: told while it is away, well again in 30 s."""
+    """Killed and started, then stopped in order and started, under load: told while away, well again by itself."""
     broker = await asyncio.to_thread(own_kafka)
     cluster = Cluster(tmp_path, broker.settings(prefix="f."), redis_settings)
     load = Load(cluster, hospital(beds=300, hours=48))

@@ -74,7 +74,7 @@ async def site(tmp_path: Path, kafka: KafkaSettings, own_redis: Callable[..., An
 
 @pytest.mark.asyncio
 async def test_a_redis_that_was_killed_loses_nothing_for_good(site: Site) -> None:
-    """Killed under load and started again, its last second lost: told meanwhile, and well again in 30 s."""
+    """Killed under load and started again, its last second lost: told meanwhile, and well again by itself."""
     await site.begin()
     await asyncio.to_thread(site.redis.kill)
     await site.cluster.until_said("w0", "Redis")

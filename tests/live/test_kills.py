@@ -35,8 +35,9 @@ SERVICE_KILLS = max(KILLS // 5, len(SERVICE))
 WORKING_S = 20.0
 """Until the worker of the service has started again and has something to fold."""
 PATIENTS = 20
-ENGINES = 16
-"""Interface engines, each waiting for its acknowledgements: together they keep the service at work."""
+ENGINES = 16 if KILLS <= 20 else 4
+"""Interface engines, each waiting for its acknowledgements: together they keep the service at work. Fewer in the long
+run, which is to hold no more messages than the other tests."""
 FROZEN_S = SESSION_TIMEOUT_S + 2.0
 TAKEN_S = 20.0
 """Until another has taken what a frozen worker held: a session's end, and a rebalance on a busy machine."""

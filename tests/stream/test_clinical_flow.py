@@ -185,13 +185,16 @@ def test_late_charting_of_an_old_normal_set_resolves_nothing(ward):
 
 
 def test_a_late_emergency_with_nothing_newer_is_told_as_late(ward):
-    """Emergency values charted three hours after they were taken interrupt, as late, with their age."""
+    """Emergency values charted three hours after they were taken interrupt a minute later, as late, with their age."""
     ward.admit("1")
     ward.chart("1", 200, ward.SICK, observed=20)
     [raised] = ward.alerts("1")
-    assert (raised["state"], raised["priority"], raised["disposition"]) == ("raised", "interrupt", "told")
-    assert raised["late"] is True
-    assert raised["age_ms"] == 180 * 60_000
+    assert (raised["state"], raised["priority"], raised["disposition"]) == ("raised", "board", "board")
+    assert (raised["late"], raised["age_ms"]) == (True, 180 * 60_000)
+    ward.pass_time(202)
+    [_, told] = ward.alerts("1")
+    assert (told["reason"], told["priority"], told["disposition"]) == ("late_stands", "interrupt", "told")
+    assert (told["late"], told["age_ms"]) == (True, 181 * 60_000)
 
 
 def test_a_superseded_emergency_pages_nobody(ward):
