@@ -33,6 +33,9 @@ from stream.settings import SiteFile
 EXIT_STOPPED, EXIT_DIED = 0, 1
 DIED_GRACE_S = 2.0
 """What a process that has died may take to leave in order: Faust's stop can hang, and its successor is waited for."""
+LEAVE_S = 3.0
+"""What the interpreter's own end may take after that. It waits for every thread, and Faust's go on where its stop hung:
+their consumers would hold partitions that nobody works."""
 GC_GENERATIONS = (50_000, 20, 1_000)
 """A worker holds many records for long and makes few cycles: looking at all of them often would be most of its time."""
 TELLABLE = (BrokerError, RedisConnectionError, LayoutError, StoreFault, ForeignLogError, GapError, HalfFoldedError)
@@ -82,11 +85,20 @@ async def _run_until(
         log.error("died", **describe(fault), **text, advice="start it again: it goes on where the store says")
     running.cancel()
     waiting.cancel()
+    code, stop_s = (EXIT_DIED, min(grace_s, DIED_GRACE_S)) if died else (EXIT_STOPPED, grace_s)
+    leave_at_last(stop_s + LEAVE_S, code)
     with suppress(TimeoutError):
-        async with asyncio.timeout(min(grace_s, DIED_GRACE_S) if died else grace_s):
+        async with asyncio.timeout(stop_s):
             await worker.stop()
     log.info("stopped")
-    return EXIT_DIED if died else EXIT_STOPPED
+    return code
+
+
+def leave_at_last(seconds: float, code: int) -> None:
+    """End the process with this code after so long, if it has not ended by then."""
+    timer = threading.Timer(seconds, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
 
 
 async def _run(worker: Worker, watch: Callable[[], Awaitable[None]], log: FilteringBoundLogger) -> None:
