@@ -20,6 +20,9 @@ Act = Acknowledgement | Feedback | Review | Limit
 ACTS = (Acknowledgement, Feedback, Review, Limit)
 """The same for `isinstance`; see `stream.joining.JOINING`."""
 
+ANSWERS = (Acknowledgement, Feedback, Review)
+"""Those that answer what was said of a patient: of one of whom nothing was ever said they change nothing. A limit may
+come before the first chart."""
 ANSWERED = {"agree": "agreed", "disagree": "disagreed", "dismissed": "dismissed"}
 """How an answer is counted, by the feedback's verdict."""
 CHANGED_LIMITS = frozenset({"limit_set", "limit_replaced", "limit_withdrawn"})

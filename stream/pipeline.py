@@ -30,7 +30,7 @@ from events import (
 from features.intake import Intake
 from features.store import StoreFault
 from models.news2 import SOURCES, News2
-from stream.acting import ACTS, Acting
+from stream.acting import ACTS, ANSWERS, Acting
 from stream.carried import carried_alerts
 from stream.control import Control
 from stream.effects import Effect, Suppression, Unfoldable
@@ -87,6 +87,10 @@ class Pipeline:
             return []
         if type(envelope.events[0]) is Carried:
             return self._carry(envelope, envelope.events[0])
+        if isinstance(envelope.events[0], ANSWERS) and self._shelf.find(envelope.patient) is None:
+            # A key is whatever somebody wrote: an answer to nothing makes no patient, on the board and in the store.
+            self.tally.acts["unknown_patient"] += 1
+            return []
         record = self._shelf.open(envelope.patient)
         effects: list[Effect] = self.monitor.hear(envelope)
         self.heard = tuple(effects)

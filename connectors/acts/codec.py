@@ -7,6 +7,7 @@ nothing of what was sent.
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -37,6 +38,8 @@ ACT_BYTES_MAX = 4 * 1024
 
 WITH_THRESHOLDS: tuple[LimitKind, ...] = ("thresholds", "end_of_life")
 """At the end of life a ward may still want to be told from some total on."""
+_PATH = re.compile(r"`\$(\.[a-z_]{1,16})*`")
+"""Of our own fields: an unknown one's name is quoted too, and may say anything."""
 
 
 class Act(NamedTuple):
@@ -73,7 +76,7 @@ def read_act(data: bytes, feed: str = "") -> Act | Refusal:
     except msgspec.ValidationError as error:
         # msgspec quotes what it found before the path: only the path is ours to repeat.
         _, told, path = str(error).rpartition(" - at ")
-        position = path.strip("`") if told else "$"
+        position = path.strip("`") if told and _PATH.fullmatch(path) else "$"
         return Refusal(RefusalReason.INVALID_VALUE, position, "not as the schema says", feed=feed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Refusal(RefusalReason.GARBAGE, "$", "no JSON", feed=feed)
@@ -95,7 +98,8 @@ def decoded_act(act: Act, actor: str) -> Decoded:
         content = join_parts(("acknowledgement", document.patient, name, str(act.at), actor))
     else:
         name = document.act_id  # type: ignore[union-attr]
-        content = join_parts(("act", name))
+        # All that it says, and not its id alone: another act under an id that is taken must not be lost as a repeat.
+        content = join_parts(("act", name, _encode(document).decode()))
     return Decoded(
         "",
         name,
@@ -203,6 +207,7 @@ _KIND_OF: dict[type, ActKind] = {
     DecideReview: "review",
     WithdrawLimit: "withdraw_limit",
 }
+_encode = msgspec.json.Encoder(order="deterministic").encode
 _kinds = msgspec.json.Decoder(_Kind)
 _plain = msgspec.json.Decoder(AcknowledgementRecord)
 _documents: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Document)

@@ -17,8 +17,8 @@ ActKind = Literal["acknowledge", "dismiss", "disagree", "agree", "review", "limi
 
 PatientKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 """As the alert has it: a pseudonym."""
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-"""Of an alert or a score, as it was told."""
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._:-]{1,64}$")]
+"""Of an alert or a score, as it was told: without blanks, so that nobody's name stands there, in the log for good."""
 ActId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._:-]{16,64}$")]
 """Chosen by who acts, a new one for each act (a UUID will do): the same one twice is the same act, and counts once."""
 LimitId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._:-]{1,64}$")]

@@ -70,7 +70,7 @@ class Door:
             reason, words = _FAULTS[error.fault]
             return Refusal(reason, "signature", words)
         person = people.actors.get(actor)
-        if person is None:
+        if person is None or not person.token_sha256:  # Who has no token never came over HTTP: he signs himself.
             return Refusal(RefusalReason.UNAUTHORISED, "actor", "a gateway speaks for somebody who may not act here")
         return Who(actor, person)
 

@@ -184,7 +184,7 @@ class LiveBoard:
         return [
             _Here(patient, record, rows.get(patient), worst.get(patient))
             for patient, record in records.everybody()
-            if record.state.discharged_time is None and record.state.location.ward != CANARY
+            if not record.away and record.state.discharged_time is None and record.state.location.ward != CANARY
         ]
 
     def _render(self, head: dict[str, Any], here: Sequence[_Here], now: Millis) -> bytes:

@@ -27,7 +27,8 @@ from stream.live.stage import LogItem
 
 TRIES_MAX = 2
 TRY_S = 4.0
-"""How long one second reading may take. The partition waits for it, so no longer than a broker's election."""
+"""How long one second reading may take that does not get on. The partition waits for it, so no longer than a broker's
+election. One that gets on goes on: what was aborted is read too, and may be a backlog of many hundred megabytes."""
 CLOSE_S = 2.0
 POLL_MS = 100
 """How long one request for more waits: where nothing but marks comes, this is how soon we see that they are past."""
@@ -98,27 +99,42 @@ async def look_again(
     offset). `topic` is named as the broker names it. None where no answer came in time, or the log begins later: then
     nothing is proved.
     """
-    for _ in range(TRIES_MAX):
+    place, seen, tries = TopicPartition(topic, partition), _Reading(begin), 0
+    while tries < TRIES_MAX:
+        reached = seen.reached
         try:
             async with asyncio.timeout(TRY_S):
-                return await _read(settings, password, TopicPartition(topic, partition), begin, until)
+                await _read(settings, password, place, seen, until)
         except OffsetOutOfRangeError:
             return None
         except (KafkaError, OSError, TimeoutError):
-            continue
+            tries = 0 if seen.reached > reached else tries + 1
+        else:
+            return Seen(begin, seen.reached, tuple(seen.offsets))
     return None
 
 
-async def _read(settings: KafkaSettings, password: str, place: TopicPartition, begin: int, until: int | None) -> Seen:
+class _Reading:
+    """How far a second reading has got: one that is broken off is gone on with."""
+
+    def __init__(self, begin: int) -> None:
+        self.reached = begin
+        self.offsets: list[int] = []
+
+
+async def _read(
+    settings: KafkaSettings, password: str, place: TopicPartition, seen: _Reading, until: int | None
+) -> None:
     async with _reader(settings, password, [place], "read_committed") as consumer:
         end = (await consumer.end_offsets([place]))[place] if until is None else until
-        consumer.seek(place, begin)
-        offsets: list[int] = []
+        consumer.seek(place, seen.reached)
         # Not the last record's offset: where marks follow it the position has gone past them.
-        while (reached := await consumer.position(place)) < end and not (offsets and until is None):
-            for found in (await consumer.getmany(place, timeout_ms=POLL_MS)).values():
-                offsets += [record.offset for record in found]
-        return Seen(begin, reached, tuple(offsets))
+        while seen.reached < end and not (seen.offsets and until is None):
+            found = await consumer.getmany(place, timeout_ms=POLL_MS)
+            reached = await consumer.position(place)
+            # Together, with no turn of anybody's between: broken off, neither is ahead of the other.
+            seen.offsets += [record.offset for records in found.values() for record in records]
+            seen.reached = reached
 
 
 async def holds_nothing(settings: KafkaSettings, password: str, topic: str, partition: int, begin: int) -> bool:

@@ -20,6 +20,7 @@ from models.likeness import Likeness, Shape
 from stream.control import Control
 from stream.fold import fold_record, tick
 from stream.merging import join
+from stream.partition_fold import PartitionFold
 from stream.parts import PARTS_MAX
 from stream.pipeline import Pipeline
 from stream.records import (
@@ -495,3 +496,17 @@ def test_a_review_of_what_does_not_wait_changes_nothing(night):
     night.chart("1", 10, night.WELL)
     night.enter(Review(night.at(12), night.score("1")["score_id"], "tell", "doctor"), 12, "1")
     assert (night.story("1"), acts(night)) == ([], {"unknown_score": 1})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [Acknowledgement(0, "a-1", "n1"), Feedback(0, "a-1", "agree", "", "n1"), Review(0, "s-1", "tell", "n1", "")],
+    ids=["acknowledgement", "feedback", "review"],
+)
+def test_an_answer_makes_no_patient(event: Any) -> None:
+    """For a key that nobody has, nothing is kept nor shown: it is counted."""
+    fold = PartitionFold(0, 1, {})
+    assert fold.fold(Envelope("e", "f" * 32, 0, 1_000, (event,))) == []
+    assert fold.pipeline.tally.acts == {"unknown_patient": 1}
+    assert fold.pipeline.tally.patients == 0
+    assert fold.pipeline.due(10**15) is None

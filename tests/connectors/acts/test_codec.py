@@ -16,7 +16,9 @@ from connectors.acts.documents import ActKind
 from connectors.acts.people import RIGHT_OF
 from connectors.acts.reasons import REASONS
 from connectors.decoded import Refusal
-from events import Acknowledgement, to_iso
+from events import Acknowledgement, Envelope, to_iso
+from stream.identity import IdentityMap, Pseudonyms
+from stream.parse import Duplicate, Parser, RecentMessages
 from tests.connectors.acts.each_act import ALERT, AT, COMMON, EACH, LIMIT, PATIENT
 
 
@@ -50,12 +52,13 @@ def test_a_plain_acknowledgement_is_read_as_before() -> None:
     assert decoded_act(act, "n1").events == (Acknowledgement(AT, "a-1", "n1"),)
 
 
-def test_an_act_is_known_by_its_id() -> None:
-    """The same id is the same act, whatever else it says and whoever says it; another id is another."""
+def test_an_act_is_known_by_its_id_and_what_it_says() -> None:
+    """The same document is the same act, whoever sends it; another id, or another document, is another act."""
     first = decoded_act(read(EACH[0][0]), "n1").content_hash
-    assert decoded_act(read({**EACH[1][0]}), "n2").content_hash == first
+    assert decoded_act(read(dict(reversed(EACH[0][0].items()))), "n2").content_hash == first
     other = {**EACH[0][0], "act_id": "5f1c4cf9-0000-4000-8000-000000000002"}
     assert decoded_act(read(other), "n1").content_hash != first
+    assert decoded_act(read({**EACH[1][0]}), "n1").content_hash != first
 
 
 @pytest.mark.parametrize(
@@ -63,6 +66,9 @@ def test_an_act_is_known_by_its_id() -> None:
     [
         (b"", "garbage", "$"),
         (b"{", "garbage", "$"),
+        ({**EACH[0][0], "alert_id": "Jane Doe, bed 4"}, "invalid_value", "$.alert_id"),
+        ({**EACH[0][0], "x - at Jane Doe": 1}, "invalid_value", "$"),
+        ({**EACH[0][0], "x - at `$.jane doe`": 1}, "invalid_value", "$"),
         (b"\xff", "garbage", "$"),
         (b"[]", "invalid_value", "$"),
         (b"null", "invalid_value", "$"),
@@ -120,3 +126,15 @@ def test_a_changed_field_is_an_act_or_a_refusal(document: dict[str, Any], data: 
     value = data.draw(st.none() | st.booleans() | st.integers() | st.text(max_size=70) | st.lists(st.integers()))
     act = read_act(json.dumps({**document, field: value}).encode())
     assert isinstance(act, Refusal) or len(decoded_act(act, "n1").events) == 1
+
+
+def test_another_act_under_a_taken_id_is_not_a_repeat() -> None:
+    """A withdrawal under the id of the limit that it ends is an act of its own; the same document again is none."""
+    parser = Parser(IdentityMap(Pseudonyms(b"k")), RecentMessages())
+    limit = {**LIMIT, "limit": "end_of_life", "thresholds": None, "reason": "comfort_care"}
+    withdrawn = {**COMMON, "kind": "withdraw_limit", "limit_id": limit["limit_id"], "limit": "end_of_life"}
+    parsed = [
+        parser.step(decoded_act(read(document), actor), AT, "p")[0]
+        for document, actor in ((limit, "doctor-7"), (withdrawn, "doctor-7"), (withdrawn, "doctor-8"))
+    ]
+    assert [type(one) for one in parsed] == [Envelope, Envelope, Duplicate]

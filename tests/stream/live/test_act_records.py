@@ -91,11 +91,23 @@ def test_a_signed_plain_acknowledgement_is_its_signers() -> None:
         (data_of(alert_id="a-2"), signed(data_of()), "forged", "signature"),
         (data_of(), (*signed(data_of()), ("ws_actor", b"doctor-7")), "unauthorised", "signature"),
         (data_of(), signed(data_of(), GATEWAY.private_pem, "left"), "unauthorised", "actor"),
+        (data_of(), signed(data_of(), GATEWAY.private_pem, "pager"), "unauthorised", "actor"),
         (data_of(kind="agree"), signed(data_of(kind="agree")), "not_entitled", "$.kind"),
         (data_of(patient=THERE), signed(data_of(patient=THERE)), "not_entitled", "$.patient"),
         (data_of(patient="f" * 32), signed(data_of(patient="f" * 32)), "not_entitled", "$.patient"),
     ],
-    ids=["unsigned", "plain, unsigned", "a stranger", "altered", "for another", "who left", "right", "ward", "unknown"],
+    ids=[
+        "unsigned",
+        "plain, unsigned",
+        "a stranger",
+        "altered",
+        "for another",
+        "who left",
+        "who signs",
+        "right",
+        "ward",
+        "unknown",
+    ],
 )
 def test_what_nobody_may_do_is_refused(data: bytes, headers: Headers, reason: str, place: str) -> None:
     """Unsigned, forged, or not its signer's to do: refused with its reason and place, and told."""

@@ -21,14 +21,19 @@ from connectors.redis.connection import connect
 from connectors.redis.layout import PATIENT_STAGE, partition_of
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
+from events import Envelope, Retirement
 from features.store import Entry
 from stream.board import LIVE_STATES
+from stream.live.board import LiveBoard, StoredRecords
 from stream.live.gateway import Gateway
 from stream.live_settings import LiveSettings
+from stream.partition_fold import PartitionFold
 from stream.service_settings import ServiceSettings
-from stream.settings import SiteFile
+from stream.settings import Settings, SiteFile
 from stream.view import WardView
 from tests.stream.conftest import SICK, WELL, Ward
+from tests.stream.live.partitions import SICK as VITALS
+from tests.stream.live.partitions import START, Messages
 
 UNTIL_S = 60
 
@@ -222,3 +227,20 @@ async def test_a_listener_goes_on_over_a_restart(shadow, start, new_ward) -> Non
     assert "gap" not in {number for number, _ in again}
     [gap, *_] = await _stream(session, {"Last-Event-ID": "1000"}, 2)
     assert gap == ("gap", "")
+
+
+def test_a_retired_key_is_nobody_on_the_board(redis_settings: RedisSettings) -> None:
+    """After a merge his record says where he is known now, and nothing else: he is one row, not two."""
+    fold, sick = PartitionFold(0, 1, {}), Messages().envelope(0, VITALS)
+    store = RedisPartitionStore(connect(redis_settings), redis_settings.prefix, PATIENT_STAGE, 0)
+    board = LiveBoard(StoredRecords(connect(redis_settings), redis_settings.prefix, 1, Settings()))
+    shown = []
+    retired = Envelope("r", sick.patient, START, START, (Retirement(START, "a" * 32),))
+    for number, envelope in enumerate((sick, retired)):
+        fold.fold(envelope)
+        record = fold.pipeline._shelf.find(sick.patient)
+        assert record is not None
+        store.commit_entries(store.acquire_epoch(), {sick.patient: Entry(record.encode())}, number)
+        board._read_at = float("-inf")
+        shown.append(len(json.loads(asyncio.run(board.patients(START, None)))["patients"]))
+    assert shown == [1, 0]
