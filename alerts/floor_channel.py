@@ -25,7 +25,7 @@ from guardrails.floor import (
     corrected,
     standing_priority,
 )
-from guardrails.late import Release, confirm, hold, is_late_news, release, still_stands
+from guardrails.late import LateTelling, is_late_news, let_wait, still_stands, tell_now, tell_with
 from guardrails.limits import ClinicianLimit
 from guardrails.parameters import points_of
 from models.news2 import PARAMETERS, News2
@@ -99,8 +99,8 @@ class FloorChannel(Channel, array_like=True):
         became_episode = before.watch and not finding.memory.watch and finding.memory.rank > 0
         self._renew(alert, scored, finding)
         heard_now = self._is_heard_now(alert)
-        late_news = self._weigh_late(alert, scored, before, finding, heard_now=heard_now)
-        if not finding.change and not heard_now and late_news is None:
+        telling = self._weigh_late(alert, scored, before, finding, heard_now=heard_now)
+        if not finding.change and not heard_now and telling is None:
             return []
         if finding.change in ("resolved", "inputs_usable"):
             loudness = self.loudness(kill_switch=False)
@@ -109,8 +109,8 @@ class FloorChannel(Channel, array_like=True):
         if became_episode:
             # From here on it is held against the score that had a rank, not against the artefact before it.
             alert.raised_at, alert.grounds = scored.at, alert.resting
-        if late_news is not None:
-            return [self._tell_late(alert, scored, subject, late_news)]
+        if telling is not None:
+            return [self._tell_late(alert, scored, subject, telling)]
         disposition = "told" if heard_now else self._disposition(alert, finding)
         is_news = finding.change in _RISES and disposition == "told"
         if is_news or heard_now or (finding.memory.watch and disposition == "told"):
@@ -129,33 +129,33 @@ class FloorChannel(Channel, array_like=True):
 
     def _weigh_late(
         self, alert: OpenAlert, scored: ScoredContext, before: FloorMemory, finding: FloorFinding, *, heard_now: bool
-    ) -> Release | None:
+    ) -> LateTelling | None:
         """Let late news wait, forget what newer values superseded, and give what is told now after waiting."""
-        held = alert.held
-        alert.held = None
+        news = alert.late_news
+        alert.late_news = None
         limit = None if scored.limit is None else scored.limit.in_force(scored.at)
         if alert.quiet:
-            alert.unheard = alert.unheard or (held is not None and still_stands(held, finding.memory, limit))
+            alert.unheard = alert.unheard or (news is not None and still_stands(news, finding.memory, limit))
             return None
-        if heard_now or (held is None and not is_late_news(finding)):
+        if heard_now or (news is None and not is_late_news(finding)):
             return None
         if is_late_news(finding):
-            held = hold(held, before, finding, scored.at)
-        elif held is not None and finding.change in _RISES:
-            return confirm(held, finding, scored.at)
-        if held is None or not still_stands(held, finding.memory, limit):
+            news = let_wait(news, before, finding, scored.at)
+        elif news is not None and finding.change in _RISES:
+            return tell_with(news, finding, scored.at)
+        if news is None or not still_stands(news, finding.memory, limit):
             return None
-        told = release(held, finding.memory, scored.news2, scored.readings(), scored.at, limit)
+        told = tell_now(news, finding.memory, scored.news2, scored.readings(), scored.at, limit)
         if told is None:
-            alert.held = held
+            alert.late_news = news
         return told
 
-    def _tell_late(self, alert: OpenAlert, scored: ScoredContext, subject: Subject, late_news: Release) -> AlertEvent:
+    def _tell_late(self, alert: OpenAlert, scored: ScoredContext, subject: Subject, telling: LateTelling) -> AlertEvent:
         """Tell late news after it waited; the time for its answer begins now."""
-        alert.late, alert.evidence_time = late_news.late, late_news.event_time
+        alert.late, alert.evidence_time = telling.late, telling.event_time
         alert.untake(scored.at, _answer_within(alert, scored))
-        parameters, evidence = late_news.parameters, scored.evidence()
-        saying = Saying("updated", late_news.reason, "told", late_news.priority, parameters, evidence=evidence)
+        parameters, evidence = telling.parameters, scored.evidence()
+        saying = Saying("updated", telling.reason, "told", telling.priority, parameters, evidence=evidence)
         return say(alert, subject, scored.at, saying)
 
     def _is_heard_now(self, alert: OpenAlert) -> bool:
@@ -238,7 +238,7 @@ class FloorChannel(Channel, array_like=True):
         self._renew(alert, scored, finding)
         alert.grounds = alert.resting
         if is_late_news(finding) and not alert.quiet:
-            alert.held = hold(None, NO_MEMORY, finding, scored.at)
+            alert.late_news = let_wait(None, NO_MEMORY, finding, scored.at)
         disposition = self._disposition(alert, finding)
         if disposition == "told":
             alert.untake(scored.at, _answer_within(alert, scored))
@@ -259,7 +259,7 @@ class FloorChannel(Channel, array_like=True):
         if alert.quiet:
             alert.unheard = True
             return "board"
-        if alert.held is not None and is_late_news(finding):
+        if alert.late_news is not None and is_late_news(finding):
             return "board"
         if not alert.was_told and not finding.memory.watch and finding.change not in _RISES:
             return "board"  # Of what the ward never heard, because newer values superseded it or it waits yet.

@@ -25,7 +25,7 @@ from alerts.lifecycle import State, may_follow
 from alerts.scored import ScoredContext
 from events import Millis, content_id
 from guardrails.floor import Priority
-from guardrails.late import Held
+from guardrails.late import LateNews
 from guardrails.verdict import Verdict
 
 CONTRIBUTIONS_KEPT_MAX = 5
@@ -105,7 +105,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
     probability_low: float | None = None
     probability_high: float | None = None
     """The interval around the probability; where that is indeterminate, why it is."""
-    held: Held | None = None
+    late_news: LateNews | None = None
     """Late news of the floor's that waits for newer values before the ward is told."""
 
     def next_deadline(self, escalate_from: Millis) -> Millis:
@@ -115,7 +115,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
             deadline = max(self.escalate_at, escalate_from)
         if self.review_at is not None and self.review_at < deadline:
             deadline = self.review_at
-        return deadline if self.held is None else min(deadline, self.held.until)
+        return deadline if self.late_news is None else min(deadline, self.late_news.until)
 
     def untake(self, at: Millis, within: Millis) -> None:
         """Ask for an answer to new danger, within a time. What was due before stays due: to worsen is no answer."""

@@ -35,7 +35,7 @@ LATE_HELD_MS = 60_000
 two hours is through in seconds, and against an age of more than an hour a minute is nothing."""
 
 
-class Held(msgspec.Struct, frozen=True, array_like=True):
+class LateNews(msgspec.Struct, frozen=True, array_like=True):
     """Late news that waits."""
 
     until: Millis
@@ -47,7 +47,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     """What turned red with it."""
 
 
-class Release(msgspec.Struct, frozen=True):
+class LateTelling(msgspec.Struct, frozen=True):
     """Late news that is told now: because it stands, or because fresh readings say the same."""
 
     reason: Literal["late_stands", "band_rise", "new_red"]
@@ -68,57 +68,57 @@ def is_late_news(finding: FloorFinding) -> bool:
     return finding.late and finding.came_now and finding.change in ("band_rise", "new_red")
 
 
-def hold(held: Held | None, before: FloorMemory, finding: FloorFinding, at: Millis) -> Held:
+def let_wait(news: LateNews | None, before: FloorMemory, finding: FloorFinding, at: Millis) -> LateNews:
     """Let late news wait. What waits already waits no longer for it: a stream of old values must not put off an end."""
     event_time = at - finding.age_ms
-    if held is None:
-        return Held(at + LATE_HELD_MS, event_time, before.rank, finding.parameters)
-    parameters = held.parameters + tuple(name for name in finding.parameters if name not in held.parameters)
-    return Held(held.until, max(held.event_time, event_time), min(held.rank, before.rank), parameters)
+    if news is None:
+        return LateNews(at + LATE_HELD_MS, event_time, before.rank, finding.parameters)
+    parameters = news.parameters + tuple(name for name in finding.parameters if name not in news.parameters)
+    return LateNews(news.until, max(news.event_time, event_time), min(news.rank, before.rank), parameters)
 
 
-def still_stands(held: Held, memory: FloorMemory, limit: ClinicianLimit | None) -> bool:
+def still_stands(news: LateNews, memory: FloorMemory, limit: ClinicianLimit | None) -> bool:
     """Say whether the rank is above the one that was told before, or something that turned red is red yet.
 
     The `limit` is the one in force; one may say that what is red is not told.
     """
     tell_red = memory.rank > 0 and (limit is None or limit.tell_red)
-    return memory.rank > held.rank or bool(tell_red and _red_yet(held, memory))
+    return memory.rank > news.rank or bool(tell_red and _red_yet(news, memory))
 
 
-def release(
-    held: Held,
+def tell_now(
+    news: LateNews,
     memory: FloorMemory,
     news2: News2,
     readings: Sequence[Reading],
     at: Millis,
     limit: ClinicianLimit | None,
-) -> Release | None:
+) -> LateTelling | None:
     """Give what is to be told now of late news that stands, if its time has come or fresh readings alone say it."""
-    red = _red_yet(held, memory)
+    red = _red_yet(news, memory)
     fresh = _fresh(news2, readings, at)
     fresh_red = RED_POINTS in fresh.values()
     rank = rank_of(sum(fresh.values()), red=fresh_red, limit=limit)
     tell_red = rank > 0 and (limit is None or limit.tell_red)
-    if rank > held.rank or (tell_red and any(fresh.get(name) == RED_POINTS for name in red)):
+    if rank > news.rank or (tell_red and any(fresh.get(name) == RED_POINTS for name in red)):
         newest = max(reading.event_time for reading in readings)
-        reason: Literal["band_rise", "new_red"] = "band_rise" if rank > max(held.rank, RANK_RED) else "new_red"
-        return Release(reason, standing_priority(memory), red, False, newest)
-    if at < held.until:
+        reason: Literal["band_rise", "new_red"] = "band_rise" if rank > max(news.rank, RANK_RED) else "new_red"
+        return LateTelling(reason, standing_priority(memory), red, False, newest)
+    if at < news.until:
         return None
-    return Release("late_stands", standing_priority(memory), red, True, held.event_time)
+    return LateTelling("late_stands", standing_priority(memory), red, True, news.event_time)
 
 
-def confirm(held: Held, finding: FloorFinding, at: Millis) -> Release:
+def tell_with(news: LateNews, finding: FloorFinding, at: Millis) -> LateTelling:
     """Give what is told of a rise that waits for nothing while late news does: all that stands, at once."""
-    red = _red_yet(held, finding.memory)
+    red = _red_yet(news, finding.memory)
     parameters = red + tuple(name for name in finding.parameters if name not in red)
     reason: Literal["band_rise", "new_red"] = "new_red" if finding.change == "new_red" else "band_rise"
-    return Release(reason, standing_priority(finding.memory), parameters, finding.late, at - finding.age_ms)
+    return LateTelling(reason, standing_priority(finding.memory), parameters, finding.late, at - finding.age_ms)
 
 
-def _red_yet(held: Held, memory: FloorMemory) -> tuple[str, ...]:
-    return tuple(name for name in held.parameters if memory.carried[PARAMETERS.index(name)] == RED_POINTS)
+def _red_yet(news: LateNews, memory: FloorMemory) -> tuple[str, ...]:
+    return tuple(name for name in news.parameters if memory.carried[PARAMETERS.index(name)] == RED_POINTS)
 
 
 def _fresh(news2: News2, readings: Sequence[Reading], at: Millis) -> dict[str, int]:

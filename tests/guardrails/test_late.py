@@ -6,7 +6,7 @@ import pytest
 
 from features.reading import Reading
 from guardrails.floor import LATE_AFTER_MS, NO_MEMORY, FloorFinding, FloorMemory, assess_floor
-from guardrails.late import LATE_HELD_MS, Held, hold, is_late_news, release, still_stands
+from guardrails.late import LATE_HELD_MS, LateNews, is_late_news, let_wait, still_stands, tell_now
 from guardrails.limits import ClinicianLimit
 from models.news2 import PARAMETERS, SOURCES, News2, band_of
 
@@ -44,48 +44,48 @@ def test_only_late_values_that_came_just_now_wait(age: int, received_time: int, 
 
 def test_more_late_news_does_not_put_the_end_off() -> None:
     """What comes while something waits waits with it, up to the first one's end, over the rank that was told."""
-    first = hold(None, FloorMemory(1), rise(3 * HOUR), AT)
-    second = hold(first, FloorMemory(3), rise(2 * HOUR), AT + 50_000)
+    first = let_wait(None, FloorMemory(1), rise(3 * HOUR), AT)
+    second = let_wait(first, FloorMemory(3), rise(2 * HOUR), AT + 50_000)
     assert (first.until, second.until, second.rank) == (AT + LATE_HELD_MS, AT + LATE_HELD_MS, 1)
 
 
 def test_it_stands_while_its_rank_or_its_red_does() -> None:
     """Over the told rank it stands; at it only while what turned red is red yet."""
-    held = Held(AT, 0, 2, ("respiration_rate",))
-    assert still_stands(held, FloorMemory(3, (2, 2, 3, 0, 0, 0, 0)), None)
-    assert still_stands(held, FloorMemory(2, (3, 2, 0, 0, 0, 0, 0)), None)
-    assert not still_stands(held, FloorMemory(2, (2, 2, 1, 0, 0, 0, 0)), None)
-    assert not still_stands(held, NO_MEMORY, None)
+    news = LateNews(AT, 0, 2, ("respiration_rate",))
+    assert still_stands(news, FloorMemory(3, (2, 2, 3, 0, 0, 0, 0)), None)
+    assert still_stands(news, FloorMemory(2, (3, 2, 0, 0, 0, 0, 0)), None)
+    assert not still_stands(news, FloorMemory(2, (2, 2, 1, 0, 0, 0, 0)), None)
+    assert not still_stands(news, NO_MEMORY, None)
 
 
 def test_a_limit_that_keeps_red_untold_keeps_this_too() -> None:
     """Where a clinician's limit tells no red parameter, one that is red yet lets nothing stand by itself."""
-    held, limit = Held(AT, 0, 2, ("respiration_rate",)), ClinicianLimit(5, 7, AT + HOUR, tell_red=False)
+    news, limit = LateNews(AT, 0, 2, ("respiration_rate",)), ClinicianLimit(5, 7, AT + HOUR, tell_red=False)
     memory = FloorMemory(2, (3, 2, 0, 0, 0, 0, 0))
-    assert (still_stands(held, memory, None), still_stands(held, memory, limit)) == (True, False)
+    assert (still_stands(news, memory, None), still_stands(news, memory, limit)) == (True, False)
 
 
 def test_what_stands_at_the_end_is_told_as_late() -> None:
     """Not a millisecond before its end; then at the priority of what stands, as late, from its own time."""
     finding = rise(3 * HOUR)
-    held = hold(None, NO_MEMORY, finding, AT - LATE_HELD_MS)
+    news = let_wait(None, NO_MEMORY, finding, AT - LATE_HELD_MS)
     readings = readings_of((3 * HOUR,) * 7)
-    assert release(held, finding.memory, news2_of(HIGH), readings, AT - 1, None) is None
-    told = release(held, finding.memory, news2_of(HIGH), readings, AT, None)
+    assert tell_now(news, finding.memory, news2_of(HIGH), readings, AT - 1, None) is None
+    told = tell_now(news, finding.memory, news2_of(HIGH), readings, AT, None)
     assert told is not None
     assert (told.reason, told.priority, told.late, told.event_time) == (
         "late_stands",
         "interrupt",
         True,
-        held.event_time,
+        news.event_time,
     )
 
 
 def test_fresh_readings_that_say_the_same_tell_at_once() -> None:
     """With fresh values of a rank of their own nothing waits on, and what is told is not late."""
     finding = rise(3 * HOUR)
-    held = hold(None, NO_MEMORY, finding, AT)
-    told = release(held, finding.memory, news2_of(HIGH), readings_of((0,) * 7), AT + 1, None)
+    news = let_wait(None, NO_MEMORY, finding, AT)
+    told = tell_now(news, finding.memory, news2_of(HIGH), readings_of((0,) * 7), AT + 1, None)
     assert told is not None
     assert (told.reason, told.late) == ("band_rise", False)
 
@@ -93,6 +93,6 @@ def test_fresh_readings_that_say_the_same_tell_at_once() -> None:
 def test_a_fresh_value_beside_a_late_one_confirms_nothing() -> None:
     """The late respiration makes the rank; a fresh pulse that has two points does not say the same."""
     finding = rise(3 * HOUR)
-    held = hold(None, NO_MEMORY, finding, AT)
+    news = let_wait(None, NO_MEMORY, finding, AT)
     ages = (3 * HOUR, 3 * HOUR, 0, 0, 0, 0, 0)
-    assert release(held, finding.memory, news2_of(HIGH), readings_of(ages), AT + 1, None) is None
+    assert tell_now(news, finding.memory, news2_of(HIGH), readings_of(ages), AT + 1, None) is None

@@ -46,7 +46,7 @@ PLANTED: list[tuple[str, str, object, str, object]] = [
     ("red is not told", "red_score_is_not_an_emergency", floor, "rank_of", never_red),
     ("nothing is late", "late_charting_tells_its_age", floor, "LATE_AFTER_MS", 1 << 50),
     ("late news waits for nothing", "feed_outage_flood_in_order", floor_channel, "is_late_news", always(False)),
-    ("late news is never told", "late_charting_tells_its_age", floor_channel, "release", always(None)),
+    ("late news is never told", "late_charting_tells_its_age", floor_channel, "tell_now", always(None)),
     ("a bad set counts as calm", "resolved_only_by_fresh_calm", floor, "_is_calm", always(True)),
     ("everybody has scale 2", "copd_code_without_a_limit_stays_on_scale_1", Control, "scale", always(2)),
     ("nobody has scale 2", "copd_on_scale_2", Control, "scale", always(1)),

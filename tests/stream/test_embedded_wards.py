@@ -275,10 +275,10 @@ def test_a_told_alert_that_moves_is_the_new_wards_first_word(two_wards: Any) -> 
 
 
 def test_a_waiting_patient_who_goes_home_is_told_of_no_more(two_wards: Any) -> None:
-    """The end of a stay ends the wait: the ending goes out as it is, and no shift tells the alert."""
+    """The end of a stay ends the wait: the ending is the board's, for nobody was told, and no shift tells the alert."""
     two_wards.adt("A03", "2", 20)
     two_wards.pass_time(SEVEN)
-    assert heard(two_wards, "2") == ["Ward A waiting 1", "Ward A told"]
+    assert heard(two_wards, "2") == ["Ward A waiting 1", "Ward A board"]
     assert two_wards.alerts("2", "model")[-1]["state"] == "expired"
 
 
