@@ -43,9 +43,7 @@ def test_the_json_is_canonical(bed: Any) -> None:
     """Keys are sorted, times are ISO 8601 in UTC, every declared field is there, and nothing else."""
     event = a_full_story(bed)[0]
     document = json.loads(to_json(event))
-    assert list(document) == sorted(
-        set(AlertEvent.__struct_fields__) - {"former_ward", "answer_code", *ABSENT_FIELDS}
-    )
+    assert list(document) == sorted(set(AlertEvent.__struct_fields__) - {"former_ward", "answer_code", *ABSENT_FIELDS})
     assert document["received_time"] == "1970-01-01T00:00:00Z"
     assert document["evidence"][0]["observation_id"] == "1"
     assert to_json(event) == to_json(event)
