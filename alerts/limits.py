@@ -33,6 +33,8 @@ CLOCK_SLACK_MS = 24 * MILLIS_PER_HOUR
 one let in the other must not drop."""
 LIMITS_MAX = 64
 """Kept for one patient, withdrawn ones that would still last too. Beyond, a new one is refused, which tells more."""
+UNKNOWN_MAX = 32
+"""Up to so many kept, a withdrawal of what is not known is remembered too, for a day."""
 NEWS2_MAX = 20
 """A total that is never above it cannot be named as a limit."""
 KINDS: tuple[LimitKind, ...] = get_args(LimitKind)
@@ -127,7 +129,13 @@ class PatientLimits:
         named = [one for one in self.kept if one.limit_id == limit.limit_id]
         since = min(limit.event_time, at)
         if limit.withdrawn:
-            return self._withdraw(named, since, at)
+            became = self._withdraw(named, since, at)
+            if became == "unknown_limit" and len(self.kept) < UNKNOWN_MAX:
+                # What it ends may be on its way here, in the record of a number that was joined or parted.
+                until = at + CLOCK_SLACK_MS
+                gone = KeptLimit(limit.kind, limit.limit_id, source, since, until, limit.actor, withdrawn=True)
+                self.kept = _ordered([*self.kept, gone])
+            return became
         if any(since <= one.since for one in named):
             return "limit_repeated"
         if not named and len(self.kept) >= LIMITS_MAX:
@@ -156,9 +164,10 @@ class PatientLimits:
         if not lasting:
             return "unknown_limit"
         standing = [one for one in lasting if not one.withdrawn]
-        if not standing or any(since < one.since for one in lasting):
+        if not standing:
             return "limit_repeated"
-        self._let_go(standing, since)
+        # It came after what it ends, though its sender's clock may be behind: to tell too much is the safe error.
+        self._let_go(standing, max(since, *(one.since for one in lasting)))
         return "limit_withdrawn"
 
     def at(self, moment: Millis) -> InForce:

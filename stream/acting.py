@@ -80,7 +80,8 @@ class Acting:
         source = "" if record.merges is None else record.merges.source_of(envelope.named)
         became = limits.take(event, envelope.received_time, source)
         self._tally.acts[became] += 1
+        if limits.kept:
+            record.limits = limits
         if became not in CHANGED_LIMITS:
             return False
-        record.limits = limits
         return record.heard > 0

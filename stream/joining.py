@@ -94,6 +94,7 @@ class Joining:
         """Fold one of these events; say whether what is known of the envelope's patient must be judged anew."""
         if type(event) is Merge:
             effects.extend(self._merge(event, envelope, record))
+            self._move(envelope, record, effects)
             return True
         if type(event) is Unmerge:
             effects.extend(self._unmerge(event, envelope, record))

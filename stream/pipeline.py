@@ -10,6 +10,8 @@ bytes, brokers, files, clocks: time is the running maximum of the received times
 
 from __future__ import annotations
 
+import msgspec
+
 from alerts.contract import AlertEvent
 from alerts.grounds import CHANGING
 from alerts.monitoring import Monitor
@@ -44,6 +46,8 @@ from stream.timers import Timers
 
 DISCHARGED_RETENTION_MS = 24 * 3_600_000
 """A discharged patient's record is kept this long, for cancelled discharges and late results."""
+BACK_AT_ONCE_MS = 3_600_000
+"""Admitted again within it, a patient is judged at once by what is known; later, by what the new stay observes."""
 GAP_COUNTED_MS_MAX = 24 * 3_600_000
 """A patient unheard of for longer was not under observation: the rest of the gap is no patient-time."""
 FAULTY_TICK_RETRY_MS = 3_600_000
@@ -96,6 +100,7 @@ class Pipeline:
         self.heard = tuple(effects)
         if (record.merges is not None or envelope.named) and self._joining.pass_on(envelope, record, effects):
             return effects
+        envelope = _not_before(record.state.last_received_time, envelope)
         if self._learner is not None:
             self._learner.happened(envelope)
         observed, intakes, rescore = self._take_in(envelope, record, effects)
@@ -181,15 +186,17 @@ class Pipeline:
         """Fold an ADT event into the stay; open alerts follow the patient, or end with the stay.
 
         Say whether what is known must be judged anew, and nobody should wait for new values to hear it: a discharge was
-        taken back, or the patient turns out to be of another age, or dead.
+        taken back or followed by an admission, or the patient turns out to be of another age, or dead.
         """
         state, book = record.state, record.book
         stay = state.stay
-        birth_date, deceased, gone = stay.birth_date, stay.deceased, stay.discharged_time is not None
+        birth_date, deceased, gone = stay.birth_date, stay.deceased, stay.discharged_time
         state.apply(event, envelope.received_time, envelope.encounter)
         stay = state.stay
         another = stay.birth_date != birth_date or stay.deceased != deceased
-        back = gone and type(event) is Cancellation and stay.discharged_time is None
+        # Let go by one department and taken in by the next: he never left, and what stands is the new ward's to hear.
+        at_once = gone is not None and (type(event) is Cancellation or stay.encounter_time - gone <= BACK_AT_ONCE_MS)
+        back = at_once and stay.discharged_time is None
         anew = back or (another and record.heard > 0)
         if book.idle:
             return anew
@@ -360,6 +367,15 @@ class Pipeline:
             record.deadline = deadline
             if deadline is not None:
                 self._timers.set(deadline, patient)
+
+
+def _not_before(heard: Millis, envelope: Envelope) -> Envelope:
+    """Fold a record that was stored before what its patient's fold already knows as of then.
+
+    Two gateways' clocks are apart, and what is passed on from another partition comes behind its own time. Judged as of
+    its own, it would be judged without the newer readings, and the sum of both by nobody until the next message.
+    """
+    return envelope if envelope.received_time >= heard else msgspec.structs.replace(envelope, received_time=heard)
 
 
 def _retained_until(record: PatientRecord, discharged: Millis) -> Millis:

@@ -210,6 +210,7 @@ class Monitor:
             if f"{subject}|".startswith(f"feed|{name}|"):
                 self._voice.clear(kind, subject, at, said, "not heard for 30 days: no longer watched")
         del self._feeds[name]
+        self._residents.room_again("feeds", at, said)
 
     # -- what is kept -----------------------------------------------------------------------------------------------
 

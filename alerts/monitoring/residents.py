@@ -175,6 +175,7 @@ class Residents:
         self._changed.add(patient_key(watch.chunk))
         del self.patients[patient]
         del self.members[watch.chunk][patient]
+        self.room_again("patients", now, said)
 
     def _move(self, patient: str, watch: Watch, ward: str, now: Millis, *, here: bool, said: list[Any]) -> None:
         """Follow a patient to another ward, in, or out."""
@@ -194,12 +195,20 @@ class Residents:
 
     def _count_in(self, name: str, now: Millis, said: list[Any]) -> None:
         if name and name not in self.wards:
-            if len(self.wards) >= WARDS_MAX:
+            if len(self.wards) >= WARDS_MAX and not self._forget_empty_ward():
                 self.too_many("wards", WARDS_MAX, now, said)
                 return
+            self.room_again("wards", now, said)
             self.wards[name] = Ward(now)
         if name:
             self.wards[name].present += 1
+
+    def _forget_empty_ward(self) -> bool:
+        """Forget the ward that has been empty longest, if any is: often a name that somebody mistyped once."""
+        empty = [(ward.silence.heard, name) for name, ward in self.wards.items() if not ward.present]
+        if empty:
+            del self.wards[min(empty)[1]]
+        return bool(empty)
 
     def _count_out(self, name: str, now: Millis, said: list[Any]) -> None:
         ward = self.wards.get(name)
@@ -228,6 +237,10 @@ class Residents:
         self._voice.tell(
             "monitor_full", f"partition|{what}", now, now, said, detail=f"{most} {what} are watched, further ones not"
         )
+
+    def room_again(self, what: str, now: Millis, said: list[Any]) -> None:
+        """Clear that, if it was said: a further one is watched from here on."""
+        self._voice.clear("monitor_full", f"partition|{what}", now, said, "there is room again")
 
     # -- time -------------------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ def test_what_is_no_limit_is_refused_by_its_fault(changes: dict[str, Any], fault
     one, limits = limit(**changes), PatientLimits()
     assert limit_fault(one, 0) == fault
     assert (limits.take(one, 0) == fault) is bool(fault)
-    assert bool(limits.kept) is (fault == "" and not one.withdrawn)
+    assert bool(limits.kept) is (fault == "")
 
 
 def test_a_limit_holds_until_its_end_and_not_a_moment_longer() -> None:
