@@ -11,6 +11,7 @@ from typing import Literal
 from connectors.fhir.codec import decode as decode_fhir
 from connectors.hl7v2.codec import decode as decode_hl7
 from connectors.hospital import Hospital, as_fhir, as_hl7
+from connectors.hospital.hospital import START_TIME
 from connectors.sources import Arrival, group_arrivals
 from events import Millis
 from stream.settings import Settings
@@ -18,7 +19,9 @@ from stream.settings import Settings
 Wire = Literal["hl7v2", "fhir"]
 
 
-def hospital_stream(*, seed: int, beds: int, hours: float, wire: Wire = "hl7v2") -> Iterator[tuple[Millis, bytes]]:
+def hospital_stream(
+    *, seed: int, beds: int, hours: float, wire: Wire = "hl7v2", start_time: Millis = START_TIME
+) -> Iterator[tuple[Millis, bytes]]:
     """Give (sent time, message) of a hospital, in order.
 
     >>> first, second = list(hospital_stream(seed=1, beds=2, hours=9))[:2]
@@ -26,7 +29,7 @@ def hospital_stream(*, seed: int, beds: int, hours: float, wire: Wire = "hl7v2")
     True
     """
     render = as_hl7 if wire == "hl7v2" else as_fhir
-    for story in Hospital(seed=seed, beds=beds, hours=hours):
+    for story in Hospital(seed, beds, hours, start_time):
         data = render(story)
         if data is not None:
             yield story.sent_time, data

@@ -20,6 +20,7 @@ import msgspec
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from connectors.hospital.hospital import START_TIME
 from connectors.kafka.admin import declare
 from connectors.kafka.faults import NotSentError, UnreachableError
 from connectors.kafka.outbox import Outbox
@@ -439,9 +440,14 @@ def ingest_record(arrival: Arrival) -> Record:
     return Record(topic, feed.encode(), arrival.data, (("ws_received", str(arrival.received_time).encode()),))
 
 
-def hospital(beds: int, hours: float, seed: int = 7) -> list[Arrival]:
-    """Give a simulated hospital's messages."""
-    return list(arrivals_of(hospital_stream(seed=seed, beds=beds, hours=hours), Settings()))
+def hospital(beds: int, hours: float, seed: int = 7, *, recent: bool = False) -> list[Arrival]:
+    """Give a simulated hospital's messages: of a fixed past, or `recent`, ending about now.
+
+    What workers enter themselves (their release, when they start) has the present's time: beside a past of months ago
+    it ends every alert that was open, and has the wards forget what nobody spoke of for so long.
+    """
+    start = (int(time.time()) - int(hours * 3600)) * 1000 if recent else START_TIME
+    return list(arrivals_of(hospital_stream(seed=seed, beds=beds, hours=hours, start_time=start), Settings()))
 
 
 def expected_ids(arrivals: Sequence[Arrival]) -> set[str]:
