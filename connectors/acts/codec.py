@@ -99,7 +99,8 @@ def decoded_act(act: Act, actor: str) -> Decoded:
     else:
         name = document.act_id  # type: ignore[union-attr]
         # All that it says, and not its id alone: another act under an id that is taken must not be lost as a repeat.
-        content = join_parts(("act", name, _encode(document).decode()))
+        # Only not when: who got no answer tries again, and may stamp it anew.
+        content = join_parts(("act", name, _encode(msgspec.structs.replace(document, at="")).decode()))
     return Decoded(
         "",
         name,

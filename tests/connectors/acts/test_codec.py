@@ -53,8 +53,9 @@ def test_a_plain_acknowledgement_is_read_as_before() -> None:
 
 
 def test_an_act_is_known_by_its_id_and_what_it_says() -> None:
-    """The same document is the same act, whoever sends it; another id, or another document, is another act."""
+    """The same document is the same act, whoever sends it and whenever; another id, or another document, is another."""
     first = decoded_act(read(EACH[0][0]), "n1").content_hash
+    assert decoded_act(read({**EACH[0][0], "at": to_iso(AT + 1_000)}), "n1").content_hash == first
     assert decoded_act(read(dict(reversed(EACH[0][0].items()))), "n2").content_hash == first
     other = {**EACH[0][0], "act_id": "5f1c4cf9-0000-4000-8000-000000000002"}
     assert decoded_act(read(other), "n1").content_hash != first
