@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -295,30 +294,6 @@ async def test_a_second_reading_gives_what_stands_and_how_far_it_came(declared: 
         await other.commit()
         await until_ended(declared, 7)
         assert await look(*place, 2, None) == Seen(2, 7, (5,))
-
-
-@pytest.mark.asyncio
-async def test_a_hole_that_takes_long_to_read_is_proved_all_the_same(
-    declared: KafkaSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was aborted is read too: however much it is, a reading that gets on is gone on with, and not begun again."""
-    portion, portions_aborted = [Record(HL7, b"k", b"x" * 1_000_000, (), 0)] * 20, 6
-    async with engines(declared, "engine") as [engine]:
-        for _ in range(portions_aborted):
-            await engine.begin(portion)
-            await engine.abort()
-        await engine.begin(numbered(1))
-        await engine.commit()
-    offset = portions_aborted * (len(portion) + 1)
-    await until_ended(declared, offset + 2)
-    look = partial(look_again, declared, "", declared.prefix + HL7, 0, 0, offset + 1)
-    monkeypatch.setattr("stream.live.holes.TRY_S", DRAIN_S)
-    began = time.perf_counter()
-    assert await look() is not None
-    monkeypatch.setattr("stream.live.holes.TRY_S", (time.perf_counter() - began) / 3)  # two tries are too few
-    seen = await look()
-    assert seen is not None
-    assert (seen.begin, seen.first_from(0)) == (0, offset)
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 from faust.types import TP
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.kafka.record import Record
+from connectors.kafka.settings import KafkaSettings
 from stream.live import progress, stage_app
-from stream.live.holes import Look, Seen, in_turn
+from stream.live.holes import Look, Seen, in_turn, look_again
 from stream.live.progress import Place, ProgressWatch, Standing
 from stream.live.stage import GapError, LogItem, LogRange, StagePartition, following
 from stream.live.stage_app import StageApp
@@ -228,3 +230,20 @@ def test_a_gap_of_a_partition_that_is_no_longer_ours_ends_nothing(clock: list[fl
     watch.look({})
     with pytest.raises(GapError):
         watch.look({HERE: Standing(4, 9, 0)})
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("step", "seen"), [(10, Seen(5, 65, (64,))), (0, None)])
+async def test_a_reading_that_gets_on_is_gone_on_with(
+    step: int, seen: Seen | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was aborted is read too, however long it takes; a reading that stands still proves nothing."""
+
+    async def read_for_a_while(_settings: object, _password: str, _place: object, reading: Any, _until: object) -> None:
+        reading.reached += step
+        if reading.reached < 65:
+            raise TimeoutError
+        reading.offsets.append(64)
+
+    monkeypatch.setattr("stream.live.holes._read", read_for_a_while)
+    assert await look_again(KafkaSettings(), "", "t", 0, 5) == seen
