@@ -31,6 +31,7 @@ from connectors.sources.arrival import Arrival
 from events import Millis
 from stream.hearing import Hearing
 from stream.receipts import receipt_for
+from stream.record_types import settle_types
 from stream.service import EmbeddedService
 
 WAITING_MESSAGES_MAX = 4_096
@@ -149,6 +150,7 @@ class Engine:
 
     def start(self) -> None:
         """Start both threads."""
+        settle_types()
         for thread in self._threads:
             thread.start()
 

@@ -45,6 +45,7 @@ from stream.live.state_delivery import StateDelivery
 from stream.live.versions import VersionTail
 from stream.live.ward_stage import WardPartition
 from stream.live_settings import Stage
+from stream.record_types import settle_types
 from stream.records import UnreadableRecordError
 from stream.settings import SiteFile
 
@@ -136,6 +137,7 @@ class Worker:
 
     async def start(self) -> None:
         """Connect, catch up with what people decided, join the groups. Raises `BrokerError`, saying what to do."""
+        settle_types()
         await check(self._site.kafka, self._secrets.kafka)
         credentials = _credentials(self._site, self._secrets.kafka)
         settings_of = {stage: self._stage_settings(stage, credentials) for stage in self._stages}
