@@ -35,6 +35,7 @@ AFTERWARDS = """
 import shutil, signal, sys
 from pathlib import Path
 from connectors.local.processes import read_mark, send
+from stream.versions import load_versions, shipped_version
 sys.stdin.read()
 for path in Path(sys.argv[1]).rglob("*.pid"):
     mark = read_mark(path)
@@ -106,7 +107,8 @@ prefix = "{self.redis.prefix}"
 
     def promote(self) -> None:
         """Put the version that ships in force, as an operator does."""
-        self._run("models", "promote", "ca23", "--as", "bench", "--reason", "benchmark")
+        versions, _wrong = load_versions(None)
+        self._run("models", "promote", shipped_version(versions), "--as", "bench", "--reason", "benchmark")
 
     def _run(self, *words: str) -> None:
         command = [sys.executable, "-m", "stream.cli", *words, "--config", str(self.config)]
