@@ -23,6 +23,7 @@ from connectors.local.kafka import LocalKafka
 from connectors.local.processes import Child
 from connectors.local.redis import LocalRedis
 from connectors.redis.connection import connect
+from stream.versions import load_versions, shipped_version
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER_START_S = 60.0
@@ -35,7 +36,6 @@ AFTERWARDS = """
 import shutil, signal, sys
 from pathlib import Path
 from connectors.local.processes import read_mark, send
-from stream.versions import load_versions, shipped_version
 sys.stdin.read()
 for path in Path(sys.argv[1]).rglob("*.pid"):
     mark = read_mark(path)
