@@ -19,9 +19,7 @@ from statistics import quantiles
 
 import msgspec
 
-from events import MILLIS_PER_HOUR, Millis
-
-MILLIS_PER_DAY = 24 * MILLIS_PER_HOUR
+from events import MILLIS_PER_DAY, MILLIS_PER_HOUR, Millis
 
 HORIZON_MS = 12 * MILLIS_PER_HOUR
 """The default outcome window (clinical.md, "Outcomes")."""

@@ -7,10 +7,10 @@ the end of a form needs no new schema: an older record is read with its default,
 from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeVar
-from zlib import crc32
 
 import msgspec
 
+from alerts import sealing
 from events import Millis
 
 WARD_SCHEMA = 1
@@ -64,12 +64,6 @@ class StoredFold(msgspec.Struct, frozen=True, array_like=True):
     closed: bool
 
 
-class _Sealed(msgspec.Struct, frozen=True, array_like=True):
-    schema: int
-    checksum: int
-    content: bytes
-
-
 _Stored = TypeVar("_Stored", StoredWard, StoredWaiting, StoredFold)
 
 
@@ -90,18 +84,13 @@ def ward_and_alert(key: str) -> tuple[str, str]:
 
 def seal(stored: StoredWard | StoredWaiting | StoredFold) -> bytes:
     """Encode a record, with schema and checksum."""
-    content = msgspec.msgpack.encode(stored)
-    return msgspec.msgpack.encode(_Sealed(WARD_SCHEMA, crc32(content), content))
+    return sealing.seal(WARD_SCHEMA, stored)
 
 
 def unseal(data: bytes, form: type[_Stored]) -> _Stored:
     """Read what `seal` wrote; raises `UnreadableWardStateError`, whose text holds nothing of the data."""
     try:
-        sealed = msgspec.msgpack.decode(data, type=_Sealed)
-        if sealed.schema != WARD_SCHEMA:
-            raise UnreadableWardStateError(f"ward schema {sealed.schema}, this release reads {WARD_SCHEMA}")
-        if crc32(sealed.content) != sealed.checksum:
-            raise UnreadableWardStateError("a ward state's checksum is wrong")
-        return msgspec.msgpack.decode(sealed.content, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnreadableWardStateError(type(error).__name__) from None
+        found: _Stored = sealing.unseal(WARD_SCHEMA, data, form)
+    except sealing.BrokenSealError as error:
+        raise UnreadableWardStateError(f"a ward's state: {error}") from None
+    return found

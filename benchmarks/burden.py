@@ -20,14 +20,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
-from burden_outputs import RELEASE_SHARE, URGENT, Run, measure
+from burden_outputs import Run, measure
 
 from alerts.burden import Burden, RuleAlone, measure_burden
 from connectors.hospital.wards import CRITICAL_CARE_WARD
 from connectors.sources import open_source
 from connectors.sources.arrival import Arrival, SourceSettings
 from events import Admission, Envelope, Merge, Millis
-from models.training import finish
+from guardrails.limits import NOTIFY_AT
+from models.training import RELEASE_SHARE, finish
 from models.version import Lineage, ModelVersion
 from stream.cli.options import make_release
 from stream.learning import NEWS2_TOTAL_AT, LearnerFold, OutcomeDefinition, outcome_of
@@ -132,7 +133,7 @@ def matched_threshold(heard: Heard) -> float:
             rule.scored(one[0], one[1], one[column])
         return measure_burden(rule.tellings(), onsets, 1.0).sensitivity or 0.0
 
-    share = sensitivity(RuleAlone("news2", URGENT), 3)
+    share = sensitivity(RuleAlone("news2", NOTIFY_AT), 3)
     wanted = min(share + math.sqrt(share * (1 - share) / max(sum(map(len, onsets.values())), 1)), 1.0)
     levels = sorted({round(one[2], 4) for one in later if one[2]}, reverse=True)
     low, high = 0, len(levels) - 1

@@ -43,9 +43,10 @@ from events.control import (
 from events.encoding import decode_envelope, encode_envelope, envelope_digest
 from events.envelope import Envelope, Event
 from events.identifiers import content_id, observation_id, uuid_text
-from events.times import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, MILLIS_PER_SECOND, Millis, from_iso, to_iso
+from events.times import MILLIS_PER_DAY, MILLIS_PER_HOUR, MILLIS_PER_MINUTE, MILLIS_PER_SECOND, Millis, from_iso, to_iso
 
 __all__ = [
+    "MILLIS_PER_DAY",
     "MILLIS_PER_HOUR",
     "MILLIS_PER_MINUTE",
     "MILLIS_PER_SECOND",

@@ -8,62 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from events.clinical import (
-    Admission,
-    Cancellation,
-    Carried,
-    Correction,
-    Demographics,
-    Discharge,
-    Handover,
-    Merge,
-    Observation,
-    Outcome,
-    Retirement,
-    Transfer,
-    Unmerge,
-)
-from events.control import (
-    Acknowledgement,
-    Availability,
-    CodeVersion,
-    Configuration,
-    Feedback,
-    KillSwitch,
-    Limit,
-    Promotion,
-    Review,
-    Standing,
-    Tick,
-)
+from events.clinical import ClinicalEvent
+from events.control import ControlEvent
 from events.times import Millis
 
-Event = (
-    Observation
-    | Correction
-    | Admission
-    | Transfer
-    | Discharge
-    | Cancellation
-    | Demographics
-    | Merge
-    | Unmerge
-    | Retirement
-    | Handover
-    | Carried
-    | Outcome
-    | Acknowledgement
-    | Feedback
-    | Review
-    | Limit
-    | Promotion
-    | Standing
-    | Configuration
-    | KillSwitch
-    | Availability
-    | CodeVersion
-    | Tick
-)
+Event = ClinicalEvent | ControlEvent
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -12,6 +12,7 @@ Millis = int
 MILLIS_PER_SECOND = 1_000
 MILLIS_PER_MINUTE = 60_000
 MILLIS_PER_HOUR = 3_600_000
+MILLIS_PER_DAY = 86_400_000
 
 YEAR_MIN, YEAR_MAX = 1850, 2200
 """Years outside were never meant: no living patient was born before 1850, and systems fill unknown dates with 0001 and

@@ -16,11 +16,10 @@ from functools import lru_cache
 
 import msgspec
 
-from events import Admission, Cancellation, Demographics, Discharge, Location, Millis, Transfer
+from events import MILLIS_PER_DAY, Admission, Cancellation, Demographics, Discharge, Location, Millis, Transfer
 
 NEVER: Millis = -(1 << 62)
 """Before every event time."""
-MILLIS_PER_DAY = 86_400_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _DAYS_PER_YEAR = 365.25
 AGE_YEARS_MAX = 130

@@ -16,7 +16,7 @@ from connectors.decoded import Identifier
 from connectors.memory import MemoryJournal
 from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import SqliteJournal
-from events import CodeVersion, Configuration, Envelope, Millis, Promotion
+from events import MILLIS_PER_DAY, CodeVersion, Configuration, Envelope, Millis, Promotion
 from features.store import MemoryStateStore, StateStore
 from models.version import ModelVersion
 from stream.host import EmbeddedHost
@@ -30,7 +30,6 @@ from stream.tally import Tally
 
 BATCH = 200
 """Messages taken in between two folds: large enough to spread the cost, small enough to show progress."""
-MILLIS_PER_DAY = 86_400_000
 
 
 class ReplayResult(msgspec.Struct, frozen=True):

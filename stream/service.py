@@ -36,7 +36,7 @@ DATA_FOLDER_MODE = 0o700
 """The folder holds patient identifiers: nobody but the service's user reads it."""
 
 
-def _lock_folder(folder: Path) -> FolderLock:
+def lock_folder(folder: Path) -> FolderLock:
     """Take the folder for this process; raises `JournalError` where another has it. Freed on any death."""
     lock = try_alone(folder / LOCK_FILE)
     if lock is None:
@@ -95,7 +95,7 @@ class EmbeddedService:
         warn: Callable[[str], None] = lambda _text: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=DATA_FOLDER_MODE)
-        self._lock = _lock_folder(folder)
+        self._lock = lock_folder(folder)
         self._folder = folder
         self.listen = listen
         self._warn = warn

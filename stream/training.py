@@ -15,6 +15,7 @@ from itertools import islice
 from connectors.hospital.hospital import START_TIME
 from connectors.hospital.wards import CRITICAL_CARE_WARD
 from connectors.memory import MemoryJournal
+from events import MILLIS_PER_DAY
 from features.store import MemoryStateStore
 from models.training import finish
 from models.version import Lineage, ModelVersion
@@ -27,7 +28,6 @@ from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
 
 BATCH = 500
-MILLIS_PER_DAY = 86_400_000
 HELD_BACK_SHARE = 1 / 3
 """Of the stream: outcomes enough for a rate of 0.5 % to be stated of two thirds of its patients."""
 

@@ -7,8 +7,7 @@ is of no use and is begun anew: no clinical output rests on it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
-from zlib import crc32
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +19,7 @@ from alerts.monitoring.usual import Usual
 from alerts.monitoring.voice import Key, Voice
 from alerts.monitoring.ward import Ward
 from alerts.monitoring.watch import Acuity, Watch
+from alerts.sealing import BrokenSealError, seal, unseal
 from events import Coding, Millis
 
 SCHEMA = 1
@@ -37,12 +37,6 @@ StoredUsual = list[tuple[int, Bins]]
 
 class UnreadableMonitorError(ValueError):
     """What was kept of the monitoring is damaged or of another schema: it is begun anew."""
-
-
-class _Chunk(msgspec.Struct, frozen=True, array_like=True):
-    schema: int
-    checksum: int
-    content: bytes
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
@@ -163,21 +157,16 @@ def monitor_keys() -> list[str]:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _pack(content: object) -> bytes:
-    data = msgspec.msgpack.encode(content)
-    return msgspec.msgpack.encode(_Chunk(SCHEMA, crc32(data), data))
-
-
 def pack_head(clock: Millis, voice: Voice) -> bytes:
     """Write the clock, what stands, and the last `seq` of what does not."""
     told = [(kind, subject, seq) for (kind, subject), seq in voice.told.items()]
-    return _pack(_Head(clock, list(voice.standing.values()), told))
+    return seal(SCHEMA, _Head(clock, list(voice.standing.values()), told))
 
 
 def pack_feeds(feeds: Iterable[Feed]) -> bytes | None:
     """Write feeds; None where there are none."""
     rows = [_feed_row(feed) for feed in feeds]
-    return _pack(rows) if rows else None
+    return seal(SCHEMA, rows) if rows else None
 
 
 def pack_wards(wards: Mapping[str, Ward]) -> bytes | None:
@@ -186,7 +175,7 @@ def pack_wards(wards: Mapping[str, Ward]) -> bytes | None:
         _Ward(name, _silence_row(ward.silence), ward.present, [usual.stored() for usual in ward.usual], ward.patience)
         for name, ward in wards.items()
     ]
-    return _pack(rows) if rows else None
+    return seal(SCHEMA, rows) if rows else None
 
 
 def pack_patients(patients: Mapping[str, Watch]) -> bytes | None:
@@ -198,7 +187,7 @@ def pack_patients(patients: Mapping[str, Watch]) -> bytes | None:
         )
         for name, one in patients.items()
     ]  # fmt: skip
-    return _pack(rows) if rows else None
+    return seal(SCHEMA, rows) if rows else None
 
 
 def _silence_row(one: Silence) -> _Silence:
@@ -235,18 +224,18 @@ def _channel_row(one: Channel) -> _Channel:
 def unpack(found: Mapping[str, bytes]) -> Kept:
     """Read what was written; raises `UnreadableMonitorError`."""
     try:
-        head = _read(found[MONITOR_KEY], _Head)
+        head = unseal(SCHEMA, found[MONITOR_KEY], _Head)
         feeds, wards, patients = [], [], []
         for key in monitor_keys():
             data = found.get(key)
             if data is None or key == MONITOR_KEY:
                 continue
             if key == WARDS_KEY:
-                wards = _read(data, list[_Ward])
+                wards = unseal(SCHEMA, data, list[_Ward])
             elif key == feed_key(chunk_of(key)):
-                feeds += [(chunk_of(key), row) for row in _read(data, list[_Feed])]
+                feeds += [(chunk_of(key), row) for row in unseal(SCHEMA, data, list[_Feed])]
             else:
-                patients.append((chunk_of(key), _read(data, list[_Watch])))
+                patients.append((chunk_of(key), unseal(SCHEMA, data, list[_Watch])))
         return Kept(
             head.clock,
             {(signal.kind, signal.subject): signal for signal in head.standing},
@@ -255,17 +244,10 @@ def unpack(found: Mapping[str, bytes]) -> Kept:
             {row.name: _ward_from(row) for row in wards},
             [{row.patient: _watch_from(row, chunk) for row in rows} for chunk, rows in patients],
         )
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, OverflowError) as fault:
+    except BrokenSealError as fault:
+        raise UnreadableMonitorError(str(fault)) from None
+    except (IndexError, OverflowError) as fault:
         raise UnreadableMonitorError(type(fault).__name__) from None
-
-
-def _read(data: bytes, kind: Any) -> Any:
-    chunk = msgspec.msgpack.decode(data, type=_Chunk)
-    if chunk.schema != SCHEMA:
-        raise UnreadableMonitorError(f"schema {chunk.schema}, this release reads {SCHEMA}")
-    if crc32(chunk.content) != chunk.checksum:
-        raise UnreadableMonitorError("a checksum is wrong")
-    return msgspec.msgpack.decode(chunk.content, type=kind)
 
 
 def _silence_from(row: _Silence) -> Silence:

@@ -12,7 +12,7 @@ import msgspec
 from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Headers
 from connectors.kafka.settings import KafkaSettings
-from events import Millis
+from events import MILLIS_PER_DAY, Millis
 
 Retention = Literal["events", "outputs", "forever"]
 
@@ -21,11 +21,10 @@ RECORD_BYTES_MAX = 4 * 1024 * 1024 + 64 * 1024
 BATCH_BYTES_MAX = RECORD_BYTES_MAX + 64 * 1024
 """What a topic takes in one batch (`max.message.bytes`): one record of the longest kind with the batch's own header."""
 
-_MILLIS_PER_DAY = 86_400_000
 _REPLICAS_FOR_TWO_ACKS = 3
 """From three copies on, a write counts when two have it: one broker may be lost without losing an ACK, and without
 stopping."""
-_SEGMENT_MS_COMPACTED = _MILLIS_PER_DAY
+_SEGMENT_MS_COMPACTED = MILLIS_PER_DAY
 """Only closed segments are compacted: closed daily, so that a restart reads at most a day's repeats."""
 
 
@@ -167,7 +166,7 @@ def _config(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
     days = {"events": settings.events_days, "outputs": settings.outputs_days, "forever": None}[topic.retention]
     config = {
         "cleanup.policy": topic.cleanup,
-        "retention.ms": "-1" if days is None else str(round(days * _MILLIS_PER_DAY)),
+        "retention.ms": "-1" if days is None else str(round(days * MILLIS_PER_DAY)),
         "retention.bytes": "-1",  # a full disk is the operator's to see; an early loss would be nobody's
         "max.message.bytes": str(BATCH_BYTES_MAX),
         "message.timestamp.type": "LogAppendTime" if topic.stamped else "CreateTime",

@@ -5,7 +5,6 @@ Owns those commands. Must not know how a version scores, nor how a worker loads 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from stream.cli.deciding import (
     site_option,
     who_option,
 )
+from stream.cli.key_file import make_key
 from stream.cli.options import read_site
 from stream.clock import wall_ms
 from stream.settings import ConfigurationError
@@ -30,7 +30,6 @@ from stream.settings import ConfigurationError
 if TYPE_CHECKING:
     from connectors.signing import Signature
 
-KEY_FILE_MODE = 0o600
 """A private key is its holder's alone."""
 SIGNATURE_SUFFIX = ".sig"
 
@@ -97,18 +96,12 @@ class StoredSignature(msgspec.Struct, frozen=True):
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def keygen(file: Path) -> int:
     """Make a key pair."""
-    from connectors.signing import generate_key, key_id
+    from connectors.signing import key_id
 
-    pair = generate_key()
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_FILE_MODE)
-    except FileExistsError:
-        raise ConfigurationError(f"{file} is there already: a key is never written over; name another file") from None
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(pair.private_pem)
-    click.echo(f"{file}: private key, id {key_id(pair.public)}. Keep it; who has it can sign for you.")
+    public = make_key(file)
+    click.echo(f"{file}: private key, id {key_id(public)}. Keep it; who has it can sign for you.")
     click.echo("For every worker's wardstream.toml:\n")
-    click.echo(f'[live]\nversion_keys = ["{pair.public}"]')
+    click.echo(f'[live]\nversion_keys = ["{public}"]')
     return EXIT_DONE
 
 

@@ -6,7 +6,6 @@ nothing is written but a private key where one is asked for.
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import get_args
@@ -18,12 +17,11 @@ from rich.table import Table
 
 from connectors.acts.people import PeopleSettings, Person, Right, Role
 from stream.cli import EXIT_DONE
+from stream.cli.key_file import make_key
 from stream.cli.options import config_option, read_site
-from stream.settings import ConfigurationError
 
 TOKEN_BYTES = 32
 """256 bits."""
-KEY_FILE_MODE = 0o600
 
 HELP = """Say who may acknowledge, dismiss, decide and set limits: for [people] in wardstream.toml.
 
@@ -107,17 +105,3 @@ def list_people(config_path: Path | None) -> int:
 def _credentials(person: Person) -> str:
     held = {"token": person.token_sha256, "key": person.public_key}
     return ", ".join(name for name, value in held.items() if value)
-
-
-def make_key(file: Path) -> str:
-    """Write a new private key to a new file; give its public half. Raises `ConfigurationError` where it is there."""
-    from connectors.signing import generate_key
-
-    pair = generate_key()
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_FILE_MODE)
-    except FileExistsError:
-        raise ConfigurationError(f"{file} is there already: a key is never written over; name another file") from None
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(pair.private_pem)
-    return pair.public

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from events import MILLIS_PER_DAY
 from stream.cli.listening import make_room_for_connections, read_token, serve
 from stream.cli.options import (
     code_version,
@@ -26,8 +27,6 @@ from stream.logs import set_up_logs
 from stream.run import RunningService
 from stream.service import EmbeddedService
 from stream.service_settings import PORT_MAX
-
-MILLIS_PER_DAY = 86_400_000
 
 HELP = """Run the embedded service: HL7 v2 over MLLP, FHIR and HL7 v2 over HTTP, alerts out; one process, one folder.
 

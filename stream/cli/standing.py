@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from guardrails import configuration
 from guardrails.configuration import VERSION_ID
 from stream.cli import EXIT_DONE
 from stream.cli.deciding import decide, who_option
@@ -65,9 +66,7 @@ _folder = click.option(
 @_folder
 def hold(version: str, reason: str, who: str, config_path: Path | None, folder: Path | None) -> int:
     """Hold a version."""
-    from events import Standing
-
-    return _stand(Standing(wall_ms(), version, "held", reason), who, config_path, folder)
+    return _stand("held", version, reason, who, config_path, folder)
 
 
 @click.command("demote", help=DEMOTE_HELP)
@@ -78,9 +77,7 @@ def hold(version: str, reason: str, who: str, config_path: Path | None, folder: 
 @_folder
 def demote(version: str, reason: str, who: str, config_path: Path | None, folder: Path | None) -> int:
     """Demote a version."""
-    from events import Standing
-
-    return _stand(Standing(wall_ms(), version, "demoted", reason), who, config_path, folder)
+    return _stand("demoted", version, reason, who, config_path, folder)
 
 
 @click.command("restore", help=RESTORE_HELP)
@@ -91,22 +88,30 @@ def demote(version: str, reason: str, who: str, config_path: Path | None, folder
 @_folder
 def restore(version: str, reason: str, who: str, config_path: Path | None, folder: Path | None) -> int:
     """Restore a version."""
+    return _stand("good", version, reason, who, config_path, folder)
+
+
+def _stand(
+    standing: configuration.Standing,
+    version: str,
+    reason: str,
+    who: str,
+    config_path: Path | None,
+    folder: Path | None,
+) -> int:
+    """Decide it on the live service, or enter it into a stopped one's log."""
     from events import Standing
 
-    return _stand(Standing(wall_ms(), version, "good", reason), who, config_path, folder)
-
-
-def _stand(event: Standing, who: str, config_path: Path | None, folder: Path | None) -> int:
-    """Decide it on the live service, or enter it into a stopped one's log."""
     if (config_path is None) == (folder is None):
         raise click.UsageError("name the service: --config of the live one, or --data-dir of an embedded one")
-    if not VERSION_ID.fullmatch(event.version):
-        raise ConfigurationError(f"{event.version!r} is no version's id: its 12 digits, as `models list` has them")
-    click.echo(f"Version {event.version}: {event.standing}. NEWS2's alerts are not touched by this.")
+    if not VERSION_ID.fullmatch(version):
+        raise ConfigurationError(f"{version!r} is no version's id: its 12 digits, as `models list` has them")
+    event = Standing(wall_ms(), version, standing, reason)
+    click.echo(f"Version {version}: {standing}. NEWS2's alerts are not touched by this.")
     if config_path is not None:
         from stream.live.decisions import Decision
 
-        decide(read_site(config_path), Decision(event, who, event.reason), config_path)
+        decide(read_site(config_path), Decision(event, who, reason), config_path)
     elif folder is not None:
         _enter(folder, event, who)
         click.echo(f"It stands in the log of {folder}, and counts from the next start on.")
@@ -117,14 +122,11 @@ def _enter(folder: Path, event: Standing, who: str) -> None:
     """Append the event to a stopped service's journal; raises `JournalError` where it runs."""
     import msgspec
 
-    from connectors.sqlite.journal import JournalError, LogRecord, SqliteJournal
-    from connectors.sqlite.locks import LOCK_FILE, try_alone
+    from connectors.sqlite.journal import LogRecord, SqliteJournal
     from events import Envelope, content_id
+    from stream.service import lock_folder
 
-    lock = try_alone(folder / LOCK_FILE)
-    if lock is None:
-        raise JournalError(f"{folder} is open in another process; stop that one first")
-    with lock:
+    with lock_folder(folder):
         journal = SqliteJournal(folder)
         try:
             end = journal.end()

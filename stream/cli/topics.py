@@ -19,6 +19,7 @@ from rich.text import Text
 
 from connectors.kafka.settings import PASSWORD_VARIABLE
 from connectors.kafka.topics import Declaration, declarations
+from events import MILLIS_PER_DAY
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import config_option, read_site
 from stream.cli.repartition import command as repartition
@@ -52,7 +53,6 @@ CHECK_HELP = """Compare the broker's topics with what is declared; change nothin
 Exit code 0: all are there and as declared. 1: the table and the lines below it say what is not, and what to do. A
 longer retention than configured, or a larger size limit, is no fault.
 """
-_MILLIS_PER_DAY = 86_400_000
 
 
 @click.group("topics", help=HELP)
@@ -146,7 +146,7 @@ def _kept(each: Declaration) -> str:
     if each.topic.cleanup == "compact":
         return "the newest of each key"
     retention = int(each.config["retention.ms"])
-    return "for good" if retention < 0 else f"{retention / _MILLIS_PER_DAY:g} days"
+    return "for good" if retention < 0 else f"{retention / MILLIS_PER_DAY:g} days"
 
 
 def _password() -> str:

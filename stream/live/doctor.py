@@ -22,7 +22,7 @@ from connectors.kafka.faults import BrokerError, ConnectionSettingsError, Unreac
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
 from connectors.kafka.topics import CONTROL, EVENTS, MODELS
-from events import Millis, Promotion
+from events import MILLIS_PER_DAY, Millis, Promotion
 from models.version import ModelVersion
 from stream.live.decisions import UnreadableDecisionError, decode_decision
 from stream.live.versions import LiveVersions
@@ -39,7 +39,6 @@ WATCH_S = 4.0
 """How long members of groups are watched; a worker that is thrown out is started again within a second or two."""
 WATCH_STEP_S = 0.5
 UUID_CHARS = 36
-MILLIS_PER_DAY = 86_400_000
 
 PortKind = Literal["closed", "plain", "tls", "untrusted"]
 

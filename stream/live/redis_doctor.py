@@ -16,9 +16,9 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.redis.connection import RedisConnectionError, connect
 from connectors.redis.layout import PATIENT_STAGE, Client, LayoutError, PartitionKeys, layout_key, read_layout
 from connectors.redis.settings import RedisSettings
-from events import Millis
+from events import MILLIS_PER_DAY, Millis
 from features.catalogue import Catalogue
-from stream.live.doctor import MILLIS_PER_DAY, Finding
+from stream.live.doctor import Finding
 from stream.records import PatientRecord, UnreadableRecordError
 
 SKEW_MS_MAX = 2_000

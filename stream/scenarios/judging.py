@@ -20,7 +20,6 @@ from stream.scenarios.sense import outcome_of
 from stream.scenarios.words import STATES, Expected, Scored, Step
 
 TRIGGERS = {"floor": "news2_floor", "model": "model"}
-PLAIN_FIELDS = ("late", "actor")
 NEWS2_FIELDS = {"news2": "total", "low": "low", "high": "high", "scale": "scale"}
 LISTS = ("missing", "stale", "quarantined")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from events import Admission, Cancellation, Demographics, Discharge, Location, Transfer
+from events import MILLIS_PER_DAY, Admission, Cancellation, Demographics, Discharge, Location, Transfer
 from features.state import PatientState
-from features.stay import MILLIS_PER_DAY, Stay
+from features.stay import Stay
 
 WARD, ICU = Location(ward="7B", bed="3"), Location(ward="ICU", bed="1")
 

@@ -152,11 +152,13 @@ def stories_of(hazard_id: str) -> list[str]:
     >>> "scenarios/steady_emergency_is_told_once.yaml" in stories_of("H03")
     True
     """
-    return [
-        str(path.relative_to(ROOT))
-        for path in sorted((ROOT / "scenarios").glob("*.yaml"))
-        if re.search(rf"\bhazard\.{hazard_id}\b", path.read_text())
-    ]
+    return [path for path, text in _stories() if re.search(rf"\bhazard\.{hazard_id}\b", text)]
+
+
+@cache
+def _stories() -> tuple[tuple[str, str], ...]:
+    paths = sorted((ROOT / "scenarios").glob("*.yaml"))
+    return tuple((str(path.relative_to(ROOT)), path.read_text()) for path in paths)
 
 
 def _linked(link: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +13,7 @@ from stream.scenarios.loading import generated, load_stories
 from stream.scenarios.reading import parse_document
 from stream.scenarios.schema import scenario_schema
 from stream.scenarios.words import Story
+from tests.safety.page import read_log
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "scenarios"
@@ -58,8 +58,7 @@ def test_the_pains_are_those_of_the_list() -> None:
 
 def test_a_hazard_that_is_claimed_is_in_the_log(stories: dict[str, Story]) -> None:
     """Each hazard that a story names is one of the hazard log's."""
-    log = (ROOT / "docs" / "safety" / "hazards.toml").read_text(encoding="utf-8")
-    known = {f"hazard.{one['id']}" for one in tomllib.loads(log)["hazard"]}
+    known = {f"hazard.{one.id}" for one in read_log()}
     claimed = {claim for story in stories.values() for claim in story.shows if claim.startswith("hazard.")}
     assert claimed <= known
 

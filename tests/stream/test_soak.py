@@ -16,7 +16,7 @@ import msgspec
 
 from connectors.http.client import FhirClient
 from connectors.mllp.client import MllpClient
-from events import MILLIS_PER_HOUR, Millis
+from events import MILLIS_PER_DAY, Millis
 from stream.demonstration import Sender, Step, demo_steps, stamp_as_sent
 from stream.logs import set_up_logs
 from stream.release import Release
@@ -28,7 +28,6 @@ from stream.settings import Settings
 DAYS = 30
 BEDS = int(os.environ.get("WARDSTREAM_SOAK_BEDS", "30"))
 RETENTION_DAYS = 2
-MILLIS_PER_DAY = 24 * MILLIS_PER_HOUR
 SETTLED_DAYS = 10
 """By then the beds are full, and the retention has gone over the log several times."""
 GROWTH_MAX = 1.25
