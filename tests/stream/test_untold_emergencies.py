@@ -13,6 +13,7 @@ import pytest
 from events import to_iso
 
 MINUTE = 60_000
+FLOOR = {"alert_id": "a", "episode_id": "e", "seq": 1, "patient": "p", "trigger": "news2_floor"}
 RISE = {"state": "raised", "reason": "band_rise", "late": True, "disposition": "board", "priority": "board"}
 STANDS = {"state": "updated", "reason": "late_stands", "late": True, "disposition": "told", "priority": "interrupt"}
 OVER = {"state": "retracted", "reason": "merge", "late": True, "disposition": "board", "priority": "interrupt"}
@@ -64,7 +65,7 @@ def test_late_news_is_excused_for_its_minute(
     burden_outputs: Any, tmp_path: Path, told: Told, scores: Scores, untold: int
 ) -> None:
     """A rise that came late is untold unless it is told, superseded or over within the time it may wait."""
-    lines = [{"patient": "p", "trigger": "news2_floor", "received_time": to_iso(at), **said} for at, said in told]
+    lines = [{**FLOOR, "event_id": f"e-{at}", "received_time": to_iso(at), **said} for at, said in told]
     (tmp_path / "alerts.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
     counted = burden_outputs.Emergencies(burden_outputs.read_alerts(tmp_path))
     for at, total in scores:
