@@ -55,6 +55,7 @@ class StoredControl(msgspec.Struct, frozen=True, array_like=True):
     schema: int = 1
     standings: tuple[tuple[str, guardrail_configuration.Standing], ...] = ()
     """The versions that are not in good standing."""
+    written: Millis = 0
 
 
 class ForeignStateError(ValueError):
@@ -68,6 +69,8 @@ class Control:
         """Begin with the defaults; `journal` names the log that this state stands for."""
         self.journal = journal
         self.clock: Millis = 0
+        self.written: Millis = 0
+        """The newest time at which the log's broker wrote a record of this partition; 0 where it is no broker's log."""
         self.settings = Settings()
         self.catalogue: Catalogue = catalogue_for(self.settings)
         """The catalogue in force: the shipped one with the local codes of the *recorded* configuration."""
@@ -184,6 +187,7 @@ class Control:
                 self.availabilities,
                 CONTROL_SCHEMA,
                 tuple(self.standings.items()),
+                self.written,
             )
         )
 
@@ -192,7 +196,7 @@ class Control:
         stored = read_control(data)
         if stored.journal != self.journal:
             raise ForeignStateError("the states are of another journal")
-        self.clock = stored.clock
+        self.clock, self.written = stored.clock, stored.written
         self.configuration_content = stored.configuration
         if stored.configuration:
             self.settings = parse_json(stored.configuration)

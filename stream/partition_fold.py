@@ -61,34 +61,35 @@ def read_envelope(value: bytes | None, partition: int, partitions: int) -> Envel
     return envelope
 
 
-def believed_until(record_time: Millis, clock: Millis) -> Millis:
-    """Give up to when a record's received time is believed; see `check_received`. Without end where nothing says.
+def believed_until(written: Millis) -> Millis:
+    """Give up to when a record's received time is believed, of one written then; without end where nothing says (0).
 
-    >>> believed_until(5, 7) - RECEIVED_AHEAD_MS_MAX, believed_until(0, 7) == INSTANT_MAX
+    >>> believed_until(7) - RECEIVED_AHEAD_MS_MAX, believed_until(0) == INSTANT_MAX
     (7, True)
     """
-    return max(record_time, clock) + RECEIVED_AHEAD_MS_MAX if record_time > 0 else INSTANT_MAX
+    return written + RECEIVED_AHEAD_MS_MAX if written > 0 else INSTANT_MAX
 
 
-def check_received(envelope: Envelope, record_time: Millis, clock: Millis) -> None:
+def check_received(envelope: Envelope, record_time: Millis, control: Control) -> None:
     """Raise `UnbelievableTimeError` where a record was received, by its own word, when it cannot have been.
 
     A partition's clock never runs back: one record of the far future would fire every timer, and age all that follow.
-    Two things say when it is: `record_time`, at which the record was written by Kafka's word (0 or less: it does not
-    say), and the partition's `clock` before it. Neither would do alone. After days of silence the clock is far behind;
-    a worker whose machine is behind writes record times that are. What lies far beyond both is refused.
+    When it is says `record_time`, at which the broker wrote the record (0 or less: it does not say): neither who sent
+    it nor a worker, whose clocks may be wrong, has a say in it. The newest one counts, so that a broker that comes back
+    with a clock of before refuses nothing; the partition's own clock does not, for a wrong one could lead it on.
 
-    Both come of the log, so a replay decides alike. A copy of a log has the same record times or later ones: what was
-    believed there is believed here.
+    It comes of the log, so a replay decides alike. A copy of a log has later record times: what was believed there is
+    believed here.
 
-    >>> envelope, day = Envelope("i", "p", 0, 200_000_000, ()), 86_400_000
-    >>> check_received(envelope, 200_000_000 - day, 0), check_received(envelope, 1, 200_000_000 - day)
+    >>> control, envelope, day = Control({}), Envelope("i", "p", 0, 200_000_000, ()), 86_400_000
+    >>> check_received(envelope, 200_000_000 - day, control), check_received(envelope, 1, control)
     (None, None)
-    >>> check_received(envelope, 200_000_000 - day - 1, 5)
+    >>> check_received(envelope, 200_000_000 - day - 1, Control({}))
     Traceback (most recent call last):
     stream.partition_fold.UnbelievableTimeError: received more than 24 h after it was written: a clock is wrong
     """
-    if envelope.received_time > believed_until(record_time, clock):
+    control.written = max(control.written, record_time)
+    if envelope.received_time > believed_until(control.written):
         hours = RECEIVED_AHEAD_MS_MAX // MILLIS_PER_HOUR
         raise UnbelievableTimeError(f"received more than {hours} h after it was written: a clock is wrong")
 
@@ -125,7 +126,7 @@ class PartitionFold:
         Give `record_time` where the record is one of Kafka's (see `check_received`), and fold each before the next.
         """
         envelope = read_envelope(value, self._partition, self._partitions)
-        check_received(envelope, record_time, self.pipeline.control.clock)
+        check_received(envelope, record_time, self.pipeline.control)
         return envelope if self._recent.add(envelope.envelope_id) else None
 
     def fold(self, envelope: Envelope) -> list[Effect]:

@@ -28,7 +28,7 @@ class RecordedWards:
 
     def take(self, offset: int, ward: str, content: bytes, record_time: Millis = 0) -> list[WardOutput[bytes]]:
         """Fold the record at an offset; raises `alerts.ward.CandidateError`. `record_time` as for `PartitionFold`."""
-        self._fold.believe(believed_until(record_time, self._fold.clock))
+        self._fold.believe(believed_until(record_time))
         self._fold.gate(self._positions.closed_at(offset))
         self._fold.use(self._positions.wards_at(offset))
         return self._fold.take(ward, content)

@@ -44,7 +44,7 @@ class KafkaRecord(NamedTuple):
     partition: int
     offset: int
     record_time: Millis
-    """When it was written, by its writer's clock (Kafka's own word is timestamp)."""
+    """When it was written, by the broker's clock where the topic is stamped, else its writer's."""
     key: bytes
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]

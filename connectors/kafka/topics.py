@@ -80,17 +80,19 @@ ALERT_STATES: Final = "alerts.state.v1"
 _TABLE = (
     Topic(
         "hl7v2.ingest.v1", "HL7 v2 messages as they were taken, before anything is decided", "sender or feed",
-        "events", content_type="application/hl7-v2",
+        "events", stamped=True, content_type="application/hl7-v2",
     ),
     Topic(
         "fhir.ingest.v1", "FHIR resources and Bundles as they were taken", "sender or feed",
-        "events", content_type="application/fhir+json",
+        "events", stamped=True, content_type="application/fhir+json",
     ),
     Topic(
         "ack.ingest.v1", "what people did: acknowledgements, feedback, decisions, limits", "sender or feed",
         "events", "act.v1.json", stamped=True,
     ),
-    Topic(EVENTS, "the log: one envelope a message and patient", "patient key", "events", "events.v1.json"),
+    Topic(
+        EVENTS, "the log: one envelope a message and patient", "patient key", "events", "events.v1.json", stamped=True
+    ),
     Topic(
         DEAD_LETTERS, "messages that could not be used: the reason, the place, the bytes", "feed",
         "outputs", "deadletters.v1.json",
@@ -106,7 +108,7 @@ _TABLE = (
     ),
     Topic(
         CANDIDATES, "alert events before the ward's own stage; without a key, the passing of time", "ward",
-        "outputs", "alert.v1.json",
+        "outputs", "alert.v1.json", stamped=True,
     ),
     Topic(ALERTS, "alert events as the ward is told them", "ward", "outputs", "alert.v1.json"),
     Topic(

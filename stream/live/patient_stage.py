@@ -245,12 +245,12 @@ class PatientPartition:
                 yield item, envelope
 
     def _is_believed(self, item: LogItem, envelope: Envelope, letters: list[Record]) -> bool:
-        """Hold a record's received time against the clocks; one that is not believed is kept as a letter, and told.
+        """Hold a record's received time against the broker's; one that is not believed is kept as a letter, and told.
 
         It is told until a patient's record is believed again: one mistake is a letter, a wrong clock an alarm.
         """
         try:
-            check_received(envelope, item.record_time, self.pipeline.control.clock)
+            check_received(envelope, item.record_time, self.pipeline.control)
         except UnbelievableTimeError as fault:
             letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
             self._tell_clocks(apart=True)

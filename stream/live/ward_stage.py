@@ -117,7 +117,7 @@ class WardPartition:
         for item in fresh:
             self._at = item.offset
             self._stand(item.offset)
-            self._fold.believe(believed_until(item.record_time, self._fold.clock))
+            self._fold.believe(believed_until(item.record_time))
             try:
                 outputs = self._fold.take((item.key or b"").decode("utf-8", "replace"), item.value or b"")
             except CandidateError as fault:

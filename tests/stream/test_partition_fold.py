@@ -8,8 +8,9 @@ from alerts.contract import AlertEvent
 from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Envelope, Millis, encode_envelope
 from events.encoding import UndecodableEnvelopeError
 from events.times import INSTANT_MAX
+from stream.control import Control
 from stream.fold import tick
-from stream.partition_fold import RECEIVED_AHEAD_MS_MAX, PartitionFold, UnbelievableTimeError
+from stream.partition_fold import RECEIVED_AHEAD_MS_MAX, PartitionFold, UnbelievableTimeError, check_received
 from tests.stream.live.partitions import SICK, START, WELL, Messages
 
 DAY = 24 * MILLIS_PER_HOUR
@@ -48,8 +49,8 @@ def test_a_year_never_meant_is_refused_whatever_kafka_says(received: Millis, rec
         PartitionFold(0, 1, {}).read(record_of(received), record_time)
 
 
-def test_a_worker_whose_clock_is_years_behind_silences_nobody() -> None:
-    """Records that say they were written long ago are read where the partition's clock has come near their times."""
+def test_a_broker_that_comes_back_years_behind_silences_nobody() -> None:
+    """Records that say they were written long ago are read where one that was written near their times came before."""
     fold, written = PartitionFold(0, 1, {}), START - 900 * DAY
     for received in (START, START + DAY // 2, START + DAY):
         record_time = START if received == START else written
@@ -58,6 +59,27 @@ def test_a_worker_whose_clock_is_years_behind_silences_nobody() -> None:
         fold.fold(envelope)
     with pytest.raises(UnbelievableTimeError):
         fold.read(record_of(START + 3 * DAY), written)
+
+
+def test_a_clock_that_runs_ahead_is_not_led_on_by_itself() -> None:
+    """Ticks that are each a little ahead of the one before move the clock no further than a day beyond the broker's.
+
+    Not after the partition has come to another worker either: what the broker said last is kept with the states.
+    """
+    fold = PartitionFold(0, 1, {})
+    for hours in range(0, 24 * 40, 20):
+        received = START + hours * MILLIS_PER_HOUR
+        try:
+            envelope = fold.read(record_of(received, str(received)), START)
+        except UnbelievableTimeError:
+            continue
+        assert envelope is not None
+        fold.fold(envelope)
+    assert fold.pipeline.control.clock == START + 20 * MILLIS_PER_HOUR
+    taken = Control({})
+    taken.restore(fold.pipeline.control.encode())
+    with pytest.raises(UnbelievableTimeError):
+        check_received(Envelope("next", "", 0, START + 2 * DAY, ()), 1, taken)
 
 
 def test_a_silence_of_months_ends_with_the_next_record() -> None:

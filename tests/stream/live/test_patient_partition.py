@@ -99,8 +99,8 @@ def test_clocks_that_are_apart_are_told_until_a_record_is_believed(redis_setting
 def test_a_batch_decides_of_times_as_its_records_one_by_one(redis_settings: RedisSettings) -> None:
     """Whether a record is believed hangs on the records before it, not on how they were taken together."""
     log = [
-        LogItem(at, b"", encode_envelope(Envelope(f"e{at}", "", 0, START + at * DAY, ())), (), START if at == 0 else 1)
-        for at in range(4)
+        LogItem(at, b"", encode_envelope(Envelope(f"e{at}", "", 0, START + at * DAY, ())), (), written)
+        for at, written in enumerate((START, 1, START + 2 * DAY, 1))
     ]
     log.append(LogItem(4, b"", encode_envelope(Envelope("e4", "", 0, START + 6 * DAY, ())), (), 1))
     found = []
