@@ -7,6 +7,7 @@ their positions are recorded before anything is put out under them, and a redo a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
@@ -116,3 +117,17 @@ def encode_change(change: GateChange) -> bytes:
 def decode_change(data: bytes) -> GateChange:
     """Read one change; raises `msgspec.DecodeError`."""
     return msgspec.json.decode(data, type=GateChange)
+
+
+def read_changes(values: Iterable[bytes | None]) -> dict[int, list[GateChange]]:
+    """Read the changes on `gates.v1` by partition; a record that is none is passed by.
+
+    >>> list(read_changes([encode_change(GateChange(3, 17, closed=True)), b"none", None]))
+    [3]
+    """
+    found: dict[int, list[GateChange]] = {}
+    for value in values:
+        with suppress(msgspec.DecodeError):
+            change = decode_change(value or b"")
+            found.setdefault(change.partition, []).append(change)
+    return found

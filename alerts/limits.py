@@ -116,16 +116,16 @@ class PatientLimits:
     def take(self, limit: Limit, at: Millis, source: str = "") -> str:
         """Keep, replace or withdraw a limit that was stored at `at`; say what became of it, as it is counted.
 
-        The same one again changes nothing, nor does one decided before what is kept under its name.
+        The same one again changes nothing, nor does one decided before what is kept under its name (`why_not`).
 
         >>> limits = PatientLimits()
         >>> one = Limit(5, "l", "not_for_escalation", 1_000)
         >>> limits.take(one, 5), limits.take(one, 9), limits.at(9).escalate_from
         ('limit_set', 'limit_repeated', 1000)
         """
-        fault = limit_fault(limit, at)
-        if fault:
-            return fault
+        why_not = self.why_not(limit, at)
+        if why_not:
+            return why_not
         named = [one for one in self.kept if one.limit_id == limit.limit_id]
         since = min(limit.event_time, at)
         if limit.withdrawn:
@@ -136,27 +136,32 @@ class PatientLimits:
                 gone = KeptLimit(limit.kind, limit.limit_id, source, since, until, limit.actor, withdrawn=True)
                 self.kept = _ordered([*self.kept, gone])
             return became
-        if any(since <= one.since for one in named):
-            return "limit_repeated"
-        if not named and len(self.kept) >= LIMITS_MAX:
-            return "too_many_limits"
-        one = KeptLimit(
-            limit.kind,
-            limit.limit_id,
-            source,
-            since,
-            limit.expires_at,
-            limit.actor,
-            limit.reason,
-            limit.notify_at,
-            limit.interrupt_at,
-            limit.tell_red,
-        )
+        one = _kept(limit, since, source)
         # Of the same name under another number: it is replaced here, and after an unmerge neither has the other's.
         elsewhere = [old for old in named if old.source != source]
         self._let_go(elsewhere, since, [old for old in named if old.source == source])
         self.kept = _ordered([*self.kept, one])
         return "limit_replaced" if named else "limit_set"
+
+    def why_not(self, limit: Limit, at: Millis) -> str:
+        """Say why a limit that is stored at `at` could not be kept, or that it is the same again; empty where it can.
+
+        Of one that is withdrawn only whether it is named: what it ends may be on its way.
+
+        >>> limits = PatientLimits()
+        >>> limits.take(Limit(5, "l", "scale_2", 1_000), 5), limits.why_not(Limit(4, "l", "pregnancy", 1_000), 9)
+        ('limit_set', 'limit_outdated')
+        """
+        fault = limit_fault(limit, at)
+        if fault or limit.withdrawn:
+            return fault
+        named = [one for one in self.kept if one.limit_id == limit.limit_id]
+        since = min(limit.event_time, at)
+        if any(_kept(limit, since, one.source) == one for one in named):
+            return "limit_repeated"
+        if any(since <= one.since for one in named):
+            return "limit_outdated"
+        return "too_many_limits" if not named and len(self.kept) >= LIMITS_MAX else ""
 
     def _withdraw(self, named: list[KeptLimit], since: Millis, at: Millis) -> str:
         """End all limits of one name: a decision may come under either number of a merged patient."""
@@ -256,6 +261,21 @@ class PatientLimits:
 
 def _ordered(kept: Iterable[KeptLimit]) -> tuple[KeptLimit, ...]:
     return tuple(sorted(kept, key=lambda one: (one.since, one.limit_id, one.source)))
+
+
+def _kept(limit: Limit, since: Millis, source: str) -> KeptLimit:
+    return KeptLimit(
+        limit.kind,
+        limit.limit_id,
+        source,
+        since,
+        limit.expires_at,
+        limit.actor,
+        limit.reason,
+        limit.notify_at,
+        limit.interrupt_at,
+        limit.tell_red,
+    )
 
 
 def _clinician_limit(one: KeptLimit) -> ClinicianLimit:

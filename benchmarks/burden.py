@@ -105,12 +105,12 @@ class Heard(LearnerFold):
     def __init__(self, definition: OutcomeDefinition) -> None:
         super().__init__(definition)
         self.outcomes = Outcomes(definition)
-        self.said: list[tuple[str, Millis, float | None, float]] = []
+        self.rows: list[tuple[str, Millis, float | None, float]] = []
 
     def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
-        """Hear of a score, say what is thought of it, and keep both."""
+        """Hear of a score, and keep what is said of it."""
         super().scored(patient, at, vector)
-        self.said.append((patient, at, self.prequential.learner.predict_proba_one(vector), vector[NEWS2_TOTAL_AT]))
+        self.rows.append((patient, at, self.said, vector[NEWS2_TOTAL_AT]))
 
     def happened(self, envelope: Envelope) -> None:
         """Hear of what happened."""
@@ -124,8 +124,8 @@ def matched_threshold(heard: Heard) -> float:
     Of what was said in the later half of the training stretch, before it was learned; the highest level that does so by
     a standard error of that share, so that it holds on other patients too.
     """
-    middle = heard.said[len(heard.said) // 2][1]
-    later = [one for one in heard.said if one[1] >= middle]
+    middle = heard.rows[len(heard.rows) // 2][1]
+    later = [one for one in heard.rows if one[1] >= middle]
     onsets = {name: [at for at in times if at >= middle] for name, times in heard.outcomes.onsets.items()}
 
     def sensitivity(rule: RuleAlone, column: int) -> float:
@@ -148,12 +148,14 @@ def matched_threshold(heard: Heard) -> float:
 
 
 def of_icu(data: Path, every: int) -> tuple[Run, float]:
-    """Train on the earlier ICU stays, set the threshold there, measure the later ones; give that and the threshold."""
+    """Train on the earlier ICU stays, set the threshold there, measure the later ones; give that and the threshold.
+
+    The set is read once and held: some 800,000 messages of all stays, one or two GB.
+    """
     definition = OutcomeDefinition(kinds=("sepsis",))
-    spec = f"physionet2019:{data / 'physionet2019'}"
-    settings = SourceSettings(every=every)
+    arrivals = list(open_source(f"physionet2019:{data / 'physionet2019'}", SourceSettings(every=every)))
     starts: dict[object, Millis] = {}
-    for arrival in open_source(spec, settings):
+    for arrival in arrivals:
         starts.setdefault(arrival.decoded.subject, arrival.received_time or 0)
     ordered = sorted(starts.values())
     border = ordered[int(len(ordered) * TRAINED_SHARE)]
@@ -161,13 +163,13 @@ def of_icu(data: Path, every: int) -> tuple[Run, float]:
     release = make_release(Settings(), None, None)[0]
     with tempfile.TemporaryDirectory() as made:
         run = Replay(Path(made), msgspec.structs.replace(release, version=""), {}, learner=heard)
-        run.messages(one for one in open_source(spec, settings) if (one.received_time or 0) < border)
+        run.messages(one for one in arrivals if (one.received_time or 0) < border)
     threshold = matched_threshold(heard)
     lineage = Lineage(source="physionet2019, the earlier stays", rows=0, positives=0)
     version = finish(heard.prequential, lineage, held_back=heard.held_back)
     guardrails = msgspec.structs.replace(Settings().guardrails, raise_at=threshold, clear_at=threshold * RELEASE_SHARE)
     chosen = Release(Settings(guardrails=guardrails), release.code_version, version.version, enabled=True)
-    later = (one for one in open_source(spec, settings) if starts[one.decoded.subject] >= border)
+    later = (one for one in arrivals if starts[one.decoded.subject] >= border)
     return replay(later, chosen, {version.version: version}, definition, threshold), threshold
 
 

@@ -42,6 +42,8 @@ class RefusalReason(StrEnum):
     """We know who it is, and he may not do this, or not there."""
     LATE = "late"
     """It comes too long after it was decided."""
+    OUTDATED = "outdated"
+    """Of a limit: it is over already, a later decision stands in its place, or the patient has as many as may be."""
 
 
 class Identifier(msgspec.Struct, frozen=True):
@@ -100,6 +102,8 @@ class Decoded(msgspec.Struct, frozen=True):
     """The identifiers of somebody who is not `subject`, though a merge said so (A37's second PID, A45's PID)."""
     patient: str = ""
     """The patient key, where the message names that itself: an act answers an alert, which has it."""
+    beside: Decoded | None = None
+    """What the same message says of a second patient (A17): [parse] resolves and records it by itself."""
 
     @property
     def part_hashes(self) -> tuple[bytes, ...]:

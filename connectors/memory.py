@@ -5,13 +5,13 @@ Owns the hand-over of records from [parse] to the folds inside one process. Must
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from events import Envelope, Millis
+from events import Envelope
 
 if TYPE_CHECKING:
-    from connectors.sqlite.journal import DeadLetterRow, LogRecord
+    from connectors.sqlite.journal import Batch
 
 
 class MemoryJournal:
@@ -29,20 +29,15 @@ class MemoryJournal:
         self._end = begin
         self._counts: dict[str, int] = {}
 
-    def append(
-        self,
-        records: Sequence[LogRecord],
-        dead_letters: Sequence[DeadLetterRow],  # noqa: ARG002 - the source still holds them
-        identities: Sequence[tuple[str, str, str, Millis]],  # noqa: ARG002 - the parser's map holds them for the run
-        counts: dict[str, int],
-        forgotten: Sequence[tuple[str, str]] = (),  # noqa: ARG002 - as the identities
-        former: Sequence[tuple[str, str, str]] = (),  # noqa: ARG002 - as the identities
-    ) -> int:
-        """Take a batch; give the log's end offset."""
-        for record in records:
+    def append(self, batch: Batch) -> int:
+        """Take a batch's records and counts: its source still holds the dead letters, the parser's map the identities.
+
+        Give the log's end offset.
+        """
+        for record in batch.records:
             self._end += 1
             self._pending.append((self._end, record.envelope))
-        for name, count in counts.items():
+        for name, count in batch.counts.items():
             self._counts[name] = self._counts.get(name, 0) + count
         return self._end
 

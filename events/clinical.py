@@ -115,6 +115,8 @@ class Demographics(msgspec.Struct, frozen=True, omit_defaults=True, tag="demogra
     """As much as is known of an ISO date: `1942-09-02`, `1942-09` or `1942`."""
     sex: Literal["male", "female", "other", "unknown"] | None = None
     deceased: bool | None = None
+    pregnant: bool | None = None
+    """Whether an ADT message says so (PV1-15, table 0009: B6); False where it takes that back."""
 
 
 class Merge(msgspec.Struct, frozen=True, omit_defaults=True, tag="merge", gc=False):

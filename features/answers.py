@@ -1,4 +1,4 @@
-"""Coded and worded answers, as numbers: consciousness (ACVPU), and air or oxygen.
+"""Coded and worded answers, as numbers: consciousness (ACVPU), air or oxygen, and pregnancy.
 
 Owns the answer tables. Must not know how an answer is scored. An answer that is not in a table is quarantined; nothing
 is inferred from parts of words.
@@ -6,7 +6,8 @@ is inferred from parts of words.
 Consciousness: 0 Alert, 1 new Confusion, 2 Voice, 3 Pain, 4 Unresponsive (RCP 2017, the order of ACVPU). LOINC
 67775-7's own answer list (AVPU) offers no confusion; LA6560-2 `Confused` (LOINC list LL356-7) is what deployed ACVPU
 feeds send in its place, so it is taken. SNOMED CT as in CareConnect-ACVPU-1 (HL7 UK), with 255373000 as IHE PCC mPSC
-uses it.
+uses it. Pregnancy: the value set of the International Patient Summary (hl7.org/fhir/uv/ips, pregnancy-status-uv-ips)
+and its map to SNOMED CT; no word is taken for it, for it silences the floor (docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from events import Coding
 
 ALERT, NEW_CONFUSION, VOICE, PAIN, UNRESPONSIVE = 0, 1, 2, 3, 4
 AIR, OXYGEN = 0, 1
+NOT_PREGNANT, PREGNANT, PREGNANCY_UNKNOWN = 0, 1, 2
 
 CONSCIOUSNESS_CODES: dict[tuple[str, str], int] = {
     ("loinc", "LA9340-6"): ALERT,
@@ -72,9 +74,18 @@ OXYGEN_WORDS: dict[str, int] = {
     "yes": OXYGEN,
 }
 
+PREGNANCY_CODES: dict[tuple[str, str], int] = {
+    ("loinc", "LA26683-5"): NOT_PREGNANT,
+    ("loinc", "LA15173-0"): PREGNANT,
+    ("loinc", "LA4489-6"): PREGNANCY_UNKNOWN,
+    ("snomed", "60001007"): NOT_PREGNANT,
+    ("snomed", "77386006"): PREGNANT,
+}
+
 ANSWERS: dict[str, tuple[dict[tuple[str, str], int], dict[str, int]]] = {
     "consciousness": (CONSCIOUSNESS_CODES, CONSCIOUSNESS_WORDS),
     "supplemental_oxygen": (OXYGEN_CODES, OXYGEN_WORDS),
+    "pregnancy": (PREGNANCY_CODES, {}),
 }
 """By feature: answers by coding, and by whole word (casefolded, outer blanks removed)."""
 

@@ -21,6 +21,8 @@ LAB_AGE_H = 48
 """Blood tests on a ward are daily: one missed round is allowed for."""
 SLOW_AGE_H = 72
 """Weight, and tests that are repeated every few days."""
+STATEMENT_AGE_H = 7 * 24
+"""What a feed says of a patient and nobody measured is looked at again each week (docs/decisions/0026)."""
 
 
 class FeatureRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +224,14 @@ _LABS = (
     ),
 )  # fmt: skip
 
-FEATURE_ROWS: tuple[FeatureRow, ...] = (*_VITALS, *_GASES, *_LABS)
+_STATEMENTS = (
+    # 0 not pregnant, 1 pregnant, 2 unknown.
+    FeatureRow(
+        name="pregnancy", unit="{score}", low=0, high=2, age_h=STATEMENT_AGE_H, coded=True, loinc="82810-3",
+    ),
+)  # fmt: skip
+
+FEATURE_ROWS: tuple[FeatureRow, ...] = (*_VITALS, *_GASES, *_LABS, *_STATEMENTS)
 """In order: a feature's index is its place here, so new rows go to the end of the last group."""
 
 GAS_SPECIMENS: frozenset[str] = frozenset({"BLDA", "ABLD", "122552005", "BLDC", "BLDV", "122554006", "122555007"})

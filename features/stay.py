@@ -65,6 +65,9 @@ class Stay(msgspec.Struct):
     deceased_time: Millis = NEVER
     death_told_time: Millis = NEVER
     """The event time of what first told the death that is recorded; a discharge of that time takes it back with it."""
+    pregnant: bool | None = None
+    """What ADT said of a pregnancy; None where it said nothing. `features.pregnancy` says for how long that counts."""
+    pregnant_time: Millis = NEVER
 
     def admit(self, event: Admission, encounter: str = "") -> None:
         """Begin a stay. A further admission of an open stay (A04, then A01) keeps the first time."""
@@ -164,6 +167,10 @@ class Stay(msgspec.Struct):
             if event.deceased != self.deceased:
                 self.deceased, self.death_told_time = event.deceased, time if event.deceased else NEVER
             self.deceased_time = time
+        if event.pregnant is not None and (
+            time > self.pregnant_time or (time == self.pregnant_time and not event.pregnant)
+        ):
+            self.pregnant, self.pregnant_time = event.pregnant, time
 
     def absorb(self, other: Stay) -> None:
         """Take in the stay of a record that was merged into this one: the newer of each group of fields."""
@@ -182,6 +189,10 @@ class Stay(msgspec.Struct):
         if other.deceased_time > self.deceased_time:
             self.deceased, self.deceased_time = other.deceased, other.deceased_time
             self.death_told_time = other.death_told_time
+        if other.pregnant_time > self.pregnant_time or (
+            other.pregnant_time == self.pregnant_time and other.pregnant is False
+        ):
+            self.pregnant, self.pregnant_time = other.pregnant, other.pregnant_time
 
     def age_years(self, at: Millis) -> float | None:
         """Give the age in years, or None where no birth date is known, it cannot be read, or it cannot be true.

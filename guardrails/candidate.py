@@ -48,5 +48,6 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     reviewed_until: Millis | None = None
     """A clinician reviewed a deferred score of this patient: until then, being unlike keeps nothing back."""
     pregnant: bool = False
-    """By a clinician's limit in force, as the next."""
+    """By a clinician's limit in force, or by what a feed said of this stay."""
     end_of_life: bool = False
+    """By a clinician's limit in force."""

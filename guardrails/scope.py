@@ -1,8 +1,8 @@
 """Filter 3, scope: outside the intended use of every version we ship, say so.
 
-Owns age, stay and what clinicians said of the patient (pregnancy, the end of life: no version we ship is meant for
-either). Must not know a version's own narrower scope (that comes with its record). Unknown age counts as adult (design
-section 5), said as an annotation; a feed without ADT is no reason for silence, a discharge or a death is.
+Owns age, stay, pregnancy and the end of life (no version we ship is meant for the last two). Must not know who said it,
+nor a version's own narrower scope (that comes with its record). Unknown age counts as adult (design section 5), said as
+an annotation; a feed without ADT is no reason for silence, a discharge or a death is.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Scope:
         "deceased",
     )
     METHOD = (
-        "age and stay as the feed says them, pregnancy and the end of life as a clinician's limit does; unknown age "
-        "counts as adult",
+        "age and stay as the feed says them, pregnancy as the feed or a clinician's limit does, the end of life as a "
+        "limit does; unknown age counts as adult",
         "RCP 2017",
     )
     KEYS: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Scope:
     _DECEASED = Verdict(name, "suppress", "deceased")
 
     def check(self, candidate: Candidate) -> Verdict:
-        """Ask for death, age, what a clinician said, then stay: the strongest reason is the one that is said."""
+        """Ask for death, age, pregnancy, the end of life, then stay: the strongest reason is the one that is said."""
         if candidate.deceased:
             return self._DECEASED
         age_years = candidate.age_years

@@ -4,15 +4,16 @@ Owns what each of these changes and how it is counted. Must not know who may dec
 have seen to that), nor how a patient is scored: the pipeline is told where one must be judged anew.
 
 All are idempotent. What names no alert, score or limit that we know, or comes too late for it, changes nothing and is
-counted by its reason in `tally.acts`: a log may hold it, because whoever wrote it could not know better.
+counted by its reason in `tally.acts`: a log may hold it, because whoever wrote it could not know better. Of a limit it
+is put out too (`stream.effects.Unheeded`): else somebody would believe it in force, or gone.
 """
 
 from __future__ import annotations
 
 from alerts.limits import PatientLimits
-from events import Acknowledgement, Envelope, Feedback, Limit, Review
+from events import Acknowledgement, Envelope, Feedback, Limit, Review, content_id
 from stream.control import Control
-from stream.effects import Effect
+from stream.effects import Effect, Unheeded
 from stream.records import PatientRecord
 from stream.tally import Tally
 
@@ -26,6 +27,8 @@ come before the first chart."""
 ANSWERED = {"agree": "agreed", "disagree": "disagreed", "dismissed": "dismissed"}
 """How an answer is counted, by the feedback's verdict."""
 CHANGED_LIMITS = frozenset({"limit_set", "limit_replaced", "limit_withdrawn"})
+REPEATED = "limit_repeated"
+"""What it asks for is so already."""
 
 
 class Acting:
@@ -42,7 +45,7 @@ class Acting:
         if type(event) is Review:
             return self._review(event, envelope, record)
         if type(event) is Limit:
-            return self._limit(event, envelope, record)
+            return self._limit(event, envelope, record, effects)
         assert type(event) is Acknowledgement or type(event) is Feedback
         self._answer(event, envelope, record, effects)
         return False
@@ -74,7 +77,7 @@ class Acting:
         self._tally.acts["review_told" if tell else "review_withheld"] += 1
         return tell
 
-    def _limit(self, event: Limit, envelope: Envelope, record: PatientRecord) -> bool:
+    def _limit(self, event: Limit, envelope: Envelope, record: PatientRecord, effects: list[Effect]) -> bool:
         """Keep, replace or withdraw a limit; what stands by the new ones is told at once."""
         limits = record.limits or PatientLimits()
         source = "" if record.merges is None else record.merges.source_of(envelope.named)
@@ -83,5 +86,20 @@ class Acting:
         if limits.kept:
             record.limits = limits
         if became not in CHANGED_LIMITS:
+            if became != REPEATED:
+                effects.append(_unheeded(event, envelope, became))
             return False
         return record.heard > 0
+
+
+def _unheeded(event: Limit, envelope: Envelope, fault: str) -> Unheeded:
+    return Unheeded(
+        content_id("unheeded", envelope.envelope_id, event.limit_id),
+        envelope.patient,
+        envelope.message_id,
+        envelope.received_time,
+        event.actor,
+        event.kind,
+        event.limit_id,
+        fault,
+    )

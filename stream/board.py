@@ -52,7 +52,8 @@ class Records(Protocol):
 class Row(msgspec.Struct, frozen=True):
     """One patient on the board.
 
-    `alert` is the gravest open alert, else the newest retraction; `retracted` all retractions nobody has seen yet.
+    `alert` is the gravest open alert, else the newest retraction; `also` the other open ones, of which there is one at
+    the most; `retracted` all retractions nobody has seen yet.
     """
 
     patient: str
@@ -60,6 +61,7 @@ class Row(msgspec.Struct, frozen=True):
     score: Score
     alert: AlertEvent | None
     retracted: tuple[AlertEvent, ...] = ()
+    also: tuple[AlertEvent, ...] = ()
 
 
 class Board:
@@ -143,11 +145,9 @@ class Board:
 
     def rows(self) -> list[Row]:
         """Give the patients who are here, the sickest first; who is discharged is not shown until he comes back."""
-        worst: dict[str, AlertEvent] = {}
-        for event in self._standing():
-            known = worst.get(event.patient)
-            if known is None or GRAVITY[event.priority] > GRAVITY[known.priority]:
-                worst[event.patient] = event
+        standing: dict[str, list[AlertEvent]] = {}
+        for event in self.open_alerts():  # the gravest first
+            standing.setdefault(event.patient, []).append(event)
         retracted = self._still_shown()
         rows = []
         for patient, score in self._scores.items():
@@ -156,8 +156,9 @@ class Board:
                 self.seen(event.alert_id for event in retracted.get(patient, ()))
                 continue
             taken_back = tuple(retracted.get(patient, ()))
-            alert = worst.get(patient) or (taken_back[0] if taken_back else None)
-            rows.append(Row(patient, record.state.location, score, alert, taken_back))
+            known = standing.get(patient) or taken_back[:1]
+            alert, also = (known[0], tuple(known[1:])) if known else (None, ())
+            rows.append(Row(patient, record.state.location, score, alert, taken_back, also))
         return sorted(rows, key=lambda row: (-row.score.news2.total, -(row.score.probability or 0.0), row.patient))
 
     def clock(self) -> Millis:

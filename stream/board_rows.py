@@ -33,8 +33,12 @@ def render_row(
     retracted: Sequence[AlertEvent],
     scale: Scale,
     now: Millis,
+    also: Sequence[AlertEvent] = (),
 ) -> dict[str, Any]:
-    """Give a patient's row. Without a score at hand the row still has NEWS2 as of now, from the patient's state."""
+    """Give a patient's row; `also` are his open alerts beside `alert`.
+
+    Without a score at hand the row still has NEWS2 as of now, from the patient's state.
+    """
     state = record.state
     place = state.location
     limits = () if record.limits is None else record.limits.standing(now)
@@ -58,6 +62,8 @@ def render_row(
         "model": "" if score is None else score.model,
         "inputs": render_inputs(record, (reading for reading in latest if reading is not None), now),
         "alert": None if alert is None else msgspec.Raw(to_json(alert)),
+        # One may be answered and the other wait: each is somebody's to answer.
+        "also": [msgspec.Raw(to_json(event)) for event in also],
         "retracted": [msgspec.Raw(to_json(event)) for event in retracted],
         "held_back": [] if score is None else held_back(score),
         # Nothing else changes what the floor tells: whoever looks must see it.
@@ -153,8 +159,13 @@ def seconds(millis: Millis) -> int:
 
 
 def held_back(score: Score) -> list[dict[str, str]]:
-    """Say by which filter the model's word was kept back, where it was."""
-    last = score.verdicts[-1] if score.verdicts else None
-    if last is None or last.proceeds or last.reason in QUIET_REASONS:
-        return []
-    return [{"filter": last.filter, "verdict": last.verdict, "reason": last.reason}]
+    """Say by which filters the model's word was kept back, where it was; and first why the floor is silent, if it is.
+
+    The chain stops at its first word, and the floor speaks before it: a pregnancy must be shown though too little is
+    charted for the model as well.
+    """
+    shown: dict[str, Any] = {}
+    for verdict in (*score.verdicts[:1], *score.verdicts[-1:]):
+        if not verdict.proceeds and verdict.reason not in QUIET_REASONS:
+            shown.setdefault(verdict.reason, verdict)
+    return [{"filter": one.filter, "verdict": one.verdict, "reason": one.reason} for one in shown.values()]

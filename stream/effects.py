@@ -6,11 +6,13 @@ where an effect is carried: a host writes it to a file, a table or a topic, and 
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import msgspec
 
 from alerts.contract import AlertEvent, to_json
 from alerts.monitoring.signal import Signal, encode_signal
-from events import Envelope, Millis, encode_envelope, from_iso, to_iso
+from events import Envelope, LimitKind, Millis, encode_envelope, from_iso, to_iso
 from guardrails.verdict import Verdict
 from models.news2 import News2
 
@@ -53,6 +55,24 @@ class Unfoldable(msgspec.Struct, frozen=True):
     """The error's type; its text may quote what nobody should read."""
 
 
+class Unheeded(msgspec.Struct, frozen=True):
+    """A limit that somebody set or withdrew and that changed nothing: a line of `dead_letters.ndjson`.
+
+    `fault` is why: `limit_outdated` (a later decision stands under its `limit_id`), `limit_over`, `limit_too_long`,
+    `limit_unnamed`, `bad_thresholds`, `too_many_limits`, `unknown_limit` (a withdrawal of what is not known).
+    """
+
+    unheeded_id: str
+    patient: str
+    message_id: str
+    """The act's own id, where it came as an act."""
+    received_time: Millis
+    actor: str
+    limit: LimitKind
+    limit_id: str
+    fault: str
+
+
 class Forward(msgspec.Struct, frozen=True):
     """A record for the log, under its own patient's key: what a retired patient's fold hands or passes to another.
 
@@ -72,9 +92,18 @@ class Forward(msgspec.Struct, frozen=True):
         return self.envelope.received_time
 
 
-Effect = Score | AlertEvent | Suppression | Unfoldable | Forward | Signal
+Effect = Score | AlertEvent | Suppression | Unfoldable | Unheeded | Forward | Signal
 
 _encoder = msgspec.json.Encoder(order="sorted")
+_ID_OF: dict[type, attrgetter[str]] = {
+    Score: attrgetter("score_id"),
+    AlertEvent: attrgetter("event_id"),
+    Suppression: attrgetter("suppression_id"),
+    Unfoldable: attrgetter("envelope_id"),
+    Unheeded: attrgetter("unheeded_id"),
+    Forward: attrgetter("envelope.envelope_id"),
+    Signal: attrgetter("signal_id"),
+}
 
 
 def effect_kind(effect: Effect) -> str:
@@ -83,7 +112,7 @@ def effect_kind(effect: Effect) -> str:
         return "scores"
     if type(effect) is Forward:
         return "forwards"
-    if type(effect) is Unfoldable:
+    if type(effect) is Unfoldable or type(effect) is Unheeded:
         return "dead_letters"
     if type(effect) is Signal:
         return "signals"
@@ -92,18 +121,8 @@ def effect_kind(effect: Effect) -> str:
 
 def effect_id(effect: Effect) -> str:
     """Give the id an effect is compared by: derived from its cause, the same when work is repeated."""
-    if type(effect) is Score:
-        return effect.score_id
-    if type(effect) is Suppression:
-        return effect.suppression_id
-    if type(effect) is Unfoldable:
-        return effect.envelope_id
-    if type(effect) is Forward:
-        return effect.envelope.envelope_id
-    if type(effect) is Signal:
-        return effect.signal_id
-    assert type(effect) is AlertEvent
-    return effect.event_id
+    name: str = _ID_OF[type(effect)](effect)
+    return name
 
 
 def encode_effect(effect: Effect) -> bytes:
@@ -121,6 +140,8 @@ def encode_effect(effect: Effect) -> bytes:
     document["received_time"] = to_iso(effect.received_time)
     if type(effect) is Unfoldable:
         document["reason"] = "unfoldable"
+    if type(effect) is Unheeded:
+        document["reason"] = "unheeded"
     if type(effect) is Score:
         document["event_time"] = to_iso(effect.event_time)
     return _encoder.encode(document)

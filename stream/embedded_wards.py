@@ -6,7 +6,7 @@ are carried. An event that simply passes goes on as it is: it is encoded once, b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,9 @@ from stream.effects import Effect, Unfoldable
 from stream.tally import Tally
 
 WARDS_KEY = "~wards"
-"""The fold lies in the store under this key, beside the patients: none of their keys begins so."""
+"""Where an earlier release kept the whole fold as one record; it is read, and goes with the next states stored."""
+WARD_PREFIX = f"{WARDS_KEY}/"
+"""The fold's records lie in the store under this and their own keys, beside the patients: none of theirs begins so."""
 
 
 class EmbeddedWards:
@@ -29,6 +31,8 @@ class EmbeddedWards:
         self._control = control
         self._tally = tally
         self._fold = EventWards()
+        self._owed: dict[str, bytes | None] = {}
+        """Encoded, and not stored yet."""
 
     def tell(self, envelope: Envelope, effects: Sequence[Effect]) -> Sequence[Effect]:
         """Take a record's effects; give what is carried out, with what there is room for by now."""
@@ -75,19 +79,36 @@ class EmbeddedWards:
         self._fold.use(self._control.settings.wards)
         return None if self._control.silenced else self._fold.due()
 
-    def encode(self) -> bytes:
-        """Encode the fold for the store."""
-        return msgspec.msgpack.encode(self._fold.encode_whole())
+    def take_changes(self) -> dict[str, bytes | None]:
+        """Give what changed since the last call, by store key: of a ward nothing came for, nothing is encoded."""
+        changed = {WARD_PREFIX + key: data for key, data in self._fold.encode_changes().items()}
+        changes, self._owed = {**self._owed, **changed}, {}
+        return changes
 
-    def restore(self, data: bytes | None) -> None:
-        """Take over what `encode` wrote; where there is none, no ward has been told anything yet.
+    def put_back(self, changes: dict[str, bytes | None]) -> None:
+        """Take changes back that the store could not commit; what has changed since is newer."""
+        self._owed = {**changes, **self._owed}
+
+    def restore(self, stored: Mapping[str, bytes]) -> None:
+        """Take over what was stored over time; where there is nothing, no ward has been told anything yet.
 
         Raises `UnreadableWardStateError`.
         """
-        if data is None:
+        self._fold.restore((key.removeprefix(WARD_PREFIX), stored[key]) for key in ward_keys(stored))
+        if (whole := stored.get(WARDS_KEY)) is None:
             return
         try:
-            states = msgspec.msgpack.decode(data, type=dict[str, bytes])
+            states = msgspec.msgpack.decode(whole, type=dict[str, bytes])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnreadableWardStateError(type(error).__name__) from None
         self._fold.restore(states.items())
+        self._owed = {WARDS_KEY: None, **{WARD_PREFIX + key: data for key, data in states.items()}}
+
+
+def ward_keys(keys: Iterable[str]) -> list[str]:
+    """Give those of a store's keys under which the fold's records lie.
+
+    >>> ward_keys(["~wards", "~wards/w/W1", "a patient's"])
+    ['~wards/w/W1']
+    """
+    return [key for key in keys if key.startswith(WARD_PREFIX)]

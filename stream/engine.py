@@ -15,13 +15,13 @@ for a score. A message is stamped by the service's clock when it is stored, neve
 from __future__ import annotations
 
 import asyncio
-import errno
 import sqlite3
 import threading
 import time
 from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -30,7 +30,7 @@ from connectors.intake import NotStoredError, NotStoredReason, Receipt
 from connectors.sources.arrival import Arrival
 from events import Millis
 from stream.hearing import Hearing
-from stream.receipts import receipt_for
+from stream.receipts import receipt_for, storage_fault
 from stream.record_types import settle_types
 from stream.service import EmbeddedService
 
@@ -84,17 +84,6 @@ class _Job(NamedTuple):
     bytes_total: int
 
 
-def storage_fault(fault: BaseException) -> NotStoredReason:
-    """Say why something could not be stored.
-
-    >>> storage_fault(OSError(errno.ENOSPC, "full")), storage_fault(OSError(errno.EIO, "broken"))
-    ('disk_full', 'failed')
-    """
-    full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
-    full = full or (isinstance(fault, sqlite3.OperationalError) and "full" in str(fault))
-    return "disk_full" if full else "failed"
-
-
 class Engine:
     """Runs one service. Made and used on the event loop's thread; `start` before use, `stop` at the end."""
 
@@ -122,7 +111,7 @@ class Engine:
         self._room.set()
         self._waiting: deque[_Job] = deque()
         self._waiting_messages = self._waiting_bytes = 0
-        self._ticks: deque[Millis] = deque()
+        self._errands: deque[Callable[[], None]] = deque()
         self._hearing = Hearing(resumed=service.host.pipeline.monitor.hears)
         self._commit_wake = threading.Condition()
         self._fold_wake = threading.Event()
@@ -183,6 +172,14 @@ class Engine:
             self._refuse_questions()
         return await future  # type: ignore[return-value] # the future of this question
 
+    async def enter(self, errand: Callable[[EmbeddedService], Answer]) -> Answer:
+        """Have something entered into the log by the commit thread, between two batches; what it raises is raised."""
+        if self._stopping or self.died:
+            raise NotStoredError("stopping" if not self.died else "failed")
+        future: Future[object] = self._loop.create_future()
+        self._commit_soon(lambda: self._reply(errand, future))
+        return await future  # type: ignore[return-value] # the future of this errand
+
     async def idle(self) -> None:
         """Wait until everything that was taken is stored and folded."""
         while self._waiting_messages or "fold" in self.faults or await self.ask(_lag):  # noqa: ASYNC110 - two threads
@@ -203,16 +200,16 @@ class Engine:
     def _commit_forever(self) -> None:
         while True:
             with self._commit_wake:
-                while not (self._waiting or self._ticks or self._stopping):
+                while not (self._waiting or self._errands or self._stopping):
                     self._commit_wake.wait()
                 jobs = self._take_jobs()
-                ticks = list(self._ticks)
-                self._ticks.clear()
-                if not jobs and not ticks and self._stopping:
+                errands = list(self._errands)
+                self._errands.clear()
+                if not jobs and not errands and self._stopping:
                     break
             self._hearing.resume(self._service, self._now())
-            if ticks:
-                self._enter_ticks(ticks)
+            for errand in errands:
+                errand()
             if jobs:
                 self._commit(jobs)
             self._fold_wake.set()
@@ -255,9 +252,14 @@ class Engine:
         self._loop.call_soon_threadsafe(self._settle, jobs, receipts, None)
         self._observer.stored(stamped, receipts, now, time.perf_counter() - began)
 
-    def _enter_ticks(self, ticks: list[Millis]) -> None:
+    def _commit_soon(self, errand: Callable[[], None]) -> None:
+        with self._commit_wake:
+            self._errands.append(errand)
+            self._commit_wake.notify()
+
+    def _enter_tick(self, at: Millis) -> None:
         try:
-            if self._service.enter_tick(max(ticks)):
+            if self._service.enter_tick(at):
                 self.faults.pop("store", None)
         except (sqlite3.Error, OSError, RuntimeError) as fault:
             self.faults["store"] = type(fault).__name__
@@ -319,9 +321,7 @@ class Engine:
             return
         now = self._now()
         if self._service.host.tick_is_due(now):
-            with self._commit_wake:
-                self._ticks.append(now)
-                self._commit_wake.notify()
+            self._commit_soon(partial(self._enter_tick, now))
 
     def _maintain(self) -> None:
         if not self._more_to_maintain and time.monotonic() - self._maintained < MAINTAIN_S:
@@ -349,15 +349,18 @@ class Engine:
     def _answer_questions(self) -> None:
         # As many as wait now: those that come meanwhile wait for the next records, or boards would keep alerts back.
         for _ in range(min(len(self._questions), QUESTIONS_PER_LOOK)):
-            question, future = self._questions.popleft()
-            try:
-                answer = question(self._service)
-            except Exception as fault:  # noqa: BLE001 - the asker's to handle; the fold goes on
-                self._loop.call_soon_threadsafe(_fail, future, fault)
-            else:
-                self._loop.call_soon_threadsafe(_answer, future, answer)
+            self._reply(*self._questions.popleft())
 
     # -- both -------------------------------------------------------------------------------------------------------
+
+    def _reply(self, question: Callable[[EmbeddedService], object], future: Future[object]) -> None:
+        """Answer who asked, on the event loop's thread."""
+        try:
+            answer = question(self._service)
+        except Exception as fault:  # noqa: BLE001 - the asker's to handle; the thread goes on
+            self._loop.call_soon_threadsafe(_fail, future, fault)
+        else:
+            self._loop.call_soon_threadsafe(_answer, future, answer)
 
     def _guarded(self, name: str, body: Callable[[], None]) -> None:
         """Run a thread; a bug of ours ends the service, for half of one would acknowledge and never alert."""

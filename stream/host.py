@@ -12,17 +12,17 @@ from typing import Protocol
 import msgspec
 
 from alerts.monitoring import monitor_keys
-from connectors.decoded import Decoded
+from connectors.decoded import Decoded, Refusal
 from connectors.sources.arrival import Arrival
-from connectors.sqlite.journal import DeadLetterRow, LogRecord
+from connectors.sqlite.journal import Batch, DeadLetterRow, LogRecord
 from events import Envelope, Millis, content_id
 from features.store import StateStore
 from models.version import ModelVersion
 from stream.control import Control, ForeignStateError
 from stream.effects import Effect, Forward
-from stream.embedded_wards import WARDS_KEY, EmbeddedWards
+from stream.embedded_wards import WARDS_KEY, EmbeddedWards, ward_keys
 from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick, tick_is_due
-from stream.parse import DeadLetter, Parsed, Parser
+from stream.parse import DeadLetter, Parsed, Parser, apart
 from stream.pipeline import Pipeline
 from stream.records import LIVE_RECORDS_MAX, RecordShelf
 from stream.release import Release, changes
@@ -38,15 +38,7 @@ CARRY_OUT_RECORDS = 500
 class Journal(Protocol):
     """The log, as the host uses it."""
 
-    def append(
-        self,
-        records: Sequence[LogRecord],
-        dead_letters: Sequence[DeadLetterRow],
-        identities: Sequence[tuple[str, str, str, Millis]],
-        counts: dict[str, int],
-        forgotten: Sequence[tuple[str, str]] = (),
-        former: Sequence[tuple[str, str, str]] = (),
-    ) -> int:
+    def append(self, batch: Batch) -> int:
         """Store a batch, durable on return; give the end offset."""
         ...
 
@@ -105,7 +97,7 @@ class EmbeddedHost:
         self._epoch = store.acquire_epoch()
         self._durable = durable
         control = Control(versions, journal.name)
-        stored = store.load([CONTROL_KEY, WARDS_KEY, *monitor_keys()])
+        stored = store.load([CONTROL_KEY, WARDS_KEY, *ward_keys(store.keys()), *monitor_keys()])
         if CONTROL_KEY in stored:
             control.restore(stored[CONTROL_KEY])
         elif store.watermark() > 0:
@@ -113,7 +105,7 @@ class EmbeddedHost:
         self.shelf = RecordShelf(store, control.catalogue, live_records_max)
         self.pipeline = Pipeline(self.shelf, control, learner)
         self._wards = EmbeddedWards(control, self.pipeline.tally)
-        self._wards.restore(stored.get(WARDS_KEY))
+        self._wards.restore(stored)
         self.pipeline.monitor.restore(stored)
         self.folded = self._stored = max(store.watermark(), 0)
         """The last record folded."""
@@ -151,8 +143,17 @@ class EmbeddedHost:
         """Append records that are events already (control events, a recorded log); durable on return, not folded."""
         if not envelopes:
             return
-        self.end = self._journal.append([LogRecord(envelope) for envelope in envelopes], (), (), {})
-        self._arrival_clock = max(self._arrival_clock, *(envelope.received_time for envelope in envelopes))
+        self.append_records([LogRecord(envelope) for envelope in envelopes])
+
+    def append_records(self, records: Sequence[LogRecord]) -> None:
+        """Append what is ready to be appended; durable on return, not folded."""
+        self.end = self._journal.append(Batch(records))
+        self._arrival_clock = max(self._arrival_clock, *(record.envelope.received_time for record in records))
+
+    @property
+    def arrival_clock(self) -> Millis:
+        """The log's clock: nothing is appended as of an earlier time."""
+        return self._arrival_clock
 
     def let_time_pass(self, at: Millis, *, behind: bool = False) -> bool:
         """Append a tick where the log's clock is before `at`, so that timers fire in a silence; not folded here."""
@@ -169,13 +170,14 @@ class EmbeddedHost:
         What cannot be stored leaves nothing behind: neither in the journal nor in what is known of identities.
         `forgettable` patients are let go of in the same step, unless they were named since `forget_before`.
         """
-        batch = _Batch(self._arrival_clock)
+        batch = _Intake(self._arrival_clock)
         try:
             gone = self._parser.forget_identities(forgettable, forget_before)
             for arrival in arrivals:
                 self._account(arrival, batch)
             links, former = self._parser.take_identities(), self._parser.take_former()
-            self.end = self._journal.append(batch.records, batch.letters, links, batch.counts, gone, former)
+            made = Batch(batch.records, batch.letters, links, batch.counts, gone, former)
+            self.end = self._journal.append(made)
         except BaseException:
             self._parser.undo()
             raise
@@ -183,11 +185,12 @@ class EmbeddedHost:
         self._arrival_clock = batch.clock
         return batch.outcome
 
-    def _account(self, arrival: Arrival, batch: _Batch) -> None:
+    def _account(self, arrival: Arrival, batch: _Intake) -> None:
         """Put one message into one of the three counts, and into the batch."""
         received = max(batch.clock, arrival.received_time or 0)
-        decoded, counts = arrival.decoded, batch.counts
-        parsed, known = self._parser.step(decoded, received, arrival.position)
+        counts = batch.counts
+        (decoded, position), *others = apart(arrival.decoded, arrival.position)
+        parsed, known = self._parser.step(decoded, received, position)
         batch.outcome.append(parsed)
         parts = decoded.parts if type(decoded) is Decoded else 1
         counts["messages"] += parts
@@ -198,6 +201,7 @@ class EmbeddedHost:
             batch.clock = received
             hashes = decoded.part_hashes or (decoded.content_hash,)
             batch.records.append(LogRecord(parsed, hashes, arrival.data))
+            batch.records.extend(self._records_of_others(others, received, arrival.data))
             counts["accepted"] += parts - known
         elif type(parsed) is DeadLetter:
             batch.letters.append(DeadLetterRow(received, msgspec.json.encode(parsed), arrival.data))
@@ -205,6 +209,15 @@ class EmbeddedHost:
             counts["dead_letters"] += parts
             reason = f"dead_letters:{parsed.reason}"
             counts[reason] = counts.get(reason, 0) + parts
+
+    def _records_of_others(
+        self, others: Sequence[tuple[Decoded | Refusal, str]], received: Millis, message: bytes | None
+    ) -> Iterator[LogRecord]:
+        """Give the records of what an accepted message says of further patients."""
+        for decoded, position in others:
+            parsed, _known = self._parser.step(decoded, received, position)
+            if type(parsed) is Envelope and type(decoded) is Decoded:
+                yield LogRecord(parsed, (decoded.content_hash,), message)
 
     def enter(self, envelopes: Sequence[Envelope]) -> None:
         """Append records that are events already, and fold them: for a host that one thread uses."""
@@ -238,12 +251,14 @@ class EmbeddedHost:
         self._carry_out_pending()
         changes = self.shelf.take_changes()
         heard = self.pipeline.monitor.take_changes()
-        states = {**changes, **heard, CONTROL_KEY: self.pipeline.control.encode(), WARDS_KEY: self._wards.encode()}
+        told = self._wards.take_changes()
+        states = {**changes, **heard, **told, CONTROL_KEY: self.pipeline.control.encode()}
         try:
             self._store.commit(self._epoch, states, self.folded)
         except BaseException:
             self.shelf.put_back(changes)
             self.pipeline.monitor.put_back(heard)
+            self._wards.put_back(told)
             raise
         self._stored = self.folded
 
@@ -273,7 +288,7 @@ class EmbeddedHost:
             self.checkpoint()
 
 
-class _Batch:
+class _Intake:
     """Messages being accounted for, before they are stored."""
 
     __slots__ = ("clock", "counts", "letters", "outcome", "records")

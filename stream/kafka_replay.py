@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from alerts.contract import AlertEvent
-from alerts.gate import GateChange, decode_change
+from alerts.gate import read_changes
 from alerts.monitoring import Signal
 from alerts.ward import CandidateError, WardOutput, routes
 from alerts.ward_settings import WardSettings
@@ -175,7 +175,7 @@ class EventsReplay:
     # -- wards ------------------------------------------------------------------------------------------------------
 
     def _tell_as_recorded(self) -> None:
-        gates = read_gates(self._log)
+        gates = read_changes(record.value for record in self._log.read_all(GATES))
         for partition, extent in self._candidates.items():
             wards = RecordedWards(partition, gates.get(partition, ()))
             left = extent.records
@@ -262,15 +262,3 @@ class EventsReplay:
 
 class _Candidate(msgspec.Struct):
     event_id: str
-
-
-def read_gates(log: KafkaLog) -> dict[int, list[GateChange]]:
-    """Give where the delivery gate changed, by partition of `candidates.v1`."""
-    changes: dict[int, list[GateChange]] = {}
-    for record in log.read_all(GATES):
-        try:
-            change = decode_change(record.value or b"")
-        except msgspec.DecodeError:
-            continue  # Passed by, as the live stage passes it by.
-        changes.setdefault(change.partition, []).append(change)
-    return changes

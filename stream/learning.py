@@ -89,6 +89,8 @@ class LearnerFold:
 
     def __init__(self, definition: OutcomeDefinition, hold_out_from: Millis | None = None) -> None:
         self.prequential = Prequential(Learner(CLINICAL_INPUTS))
+        self.said: float | None = None
+        """What was said of the newest score, before anything is learned of it."""
         self.hold_out = Accumulator()
         self.held_back = HeldBack(CLINICAL_INPUTS, rolling=hold_out_from is None)
         self.news2 = Accumulator()
@@ -112,7 +114,7 @@ class LearnerFold:
         self.first_time = at if self.first_time is None else self.first_time
         self.last_time = at
         self.patients.setdefault(patient, at)
-        said = self.prequential.learner.predict_proba_one(vector)
+        self.said = said = self.prequential.learner.predict_proba_one(vector)
         self.joiner.scored(patient, at, (*vector, nan if said is None else said))
 
     def happened(self, envelope: Envelope) -> None:

@@ -19,12 +19,14 @@ from connectors.decoded import Decoded
 from connectors.intake import NotStoredReason, Receipt
 from connectors.sources.arrival import Arrival
 from events import MILLIS_PER_SECOND, Millis
-from stream.effects import Effect, Score, Suppression, Unfoldable
+from stream.effects import Effect, Score, Suppression, Unfoldable, Unheeded
 from stream.feeds import Feeds
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Buckets from a fast disk's fsync to what a sender calls dead."""
 BATCH_SIZES = (1, 2, 5, 10, 25, 50, 100, 256)
+SIGNALS_TEXT = "What the monitoring said of what is not heard."
+UNHEEDED_TEXT = "Limits for a patient that changed nothing, by why; each is a dead letter."
 JOURNAL_FILES = ("journal.db", "outputs.db", "state.db")
 
 
@@ -127,7 +129,8 @@ class Metrics(IntakeMetrics):
         self.alerts = counter("alerts", "Alert events.", "trigger", "state", "priority", "disposition")
         self.withheld = counter("withheld", "Model alerts that a filter withheld.", "filter", "reason")
         self.unfoldable = counter("unfoldable_records", "Records that our own code could not fold: a bug of ours.")
-        self.signals = counter("signals", "What the monitoring said of what is not heard.", "kind", "state")
+        self.unheeded = counter("limits_unheeded", UNHEEDED_TEXT, "fault")
+        self.signals = counter("signals", SIGNALS_TEXT, "kind", "state")
         self.diverged = gauge(
             "diverged_outputs", "Outputs that came out otherwise when work was repeated; the first stand."
         )
@@ -153,6 +156,8 @@ class Metrics(IntakeMetrics):
                 self.withheld.labels(effect.withheld_by.filter, effect.withheld_by.reason).inc()
             elif type(effect) is Unfoldable:
                 self.unfoldable.inc()
+            elif type(effect) is Unheeded:
+                self.unheeded.labels(effect.fault).inc()
             elif type(effect) is Signal:
                 self.signals.labels(effect.kind, effect.state).inc()
 

@@ -251,8 +251,24 @@ def _said_of_a_key(decoded: Decoded, patient: str, received_time: Millis, positi
     return Envelope(name, patient, at, received_time, decoded.events, decoded.feed, decoded.message_id, position)
 
 
+def apart(decoded: Decoded | Refusal, position: str) -> list[tuple[Decoded | Refusal, str]]:
+    """Part a message into what it says of each patient, each with its place: two of an A17, else one.
+
+    What cannot be used of one is not used of the other: the message is one, and its sender is given one answer.
+
+    >>> decoded = Decoded("f", "1", b"1", 0, 0, (), ())
+    >>> [place for _, place in apart(msgspec.structs.replace(decoded, beside=decoded), "f.hl7#3")]
+    ['f.hl7#3', 'f.hl7#3#2']
+    """
+    if not isinstance(decoded, Decoded) or decoded.beside is None or unusable(decoded) is not None:
+        return [(decoded, position)]
+    return [(decoded, position), (decoded.beside, f"{position}#2")]
+
+
 def unusable(decoded: Decoded) -> Refusal | None:
     """Say what keeps a message that could be read from being used, or None: no patient, or too many identifiers."""
+    if decoded.beside is not None and (fault := unusable(decoded.beside)) is not None:
+        return fault
     if decoded.events and not decoded.subject and not decoded.patient:
         reason, detail = RefusalReason.MISSING_IDENTIFIER, "the message names no patient"
     elif len(decoded.subject) + len(decoded.retired) + len(decoded.parted) > IDENTIFIERS_MAX:

@@ -30,6 +30,7 @@ from events import (
     content_id,
 )
 from features.intake import Intake
+from features.pregnancy import pregnancy_until
 from features.store import StoreFault
 from models.news2 import SOURCES, News2
 from stream.acting import ACTS, ANSWERS, Acting
@@ -186,14 +187,14 @@ class Pipeline:
         """Fold an ADT event into the stay; open alerts follow the patient, or end with the stay.
 
         Say whether what is known must be judged anew, and nobody should wait for new values to hear it: a discharge was
-        taken back or followed by an admission, or the patient turns out to be of another age, or dead.
+        taken back or followed by an admission, or the patient turns out to be of another age, dead or pregnant.
         """
         state, book = record.state, record.book
         stay = state.stay
-        birth_date, deceased, gone = stay.birth_date, stay.deceased, stay.discharged_time
+        before, gone = (stay.birth_date, stay.deceased, stay.pregnant), stay.discharged_time
         state.apply(event, envelope.received_time, envelope.encounter)
         stay = state.stay
-        another = stay.birth_date != birth_date or stay.deceased != deceased
+        another = (stay.birth_date, stay.deceased, stay.pregnant) != before
         # Let go by one department and taken in by the next: he never left, and what stands is the new ward's to hear.
         at_once = gone is not None and (type(event) is Cancellation or stay.encounter_time - gone <= BACK_AT_ONCE_MS)
         back = at_once and stay.discharged_time is None
@@ -316,10 +317,12 @@ class Pipeline:
         )
         fired: list[Effect] = []
         limit_ended = record.limits is not None and record.limits.end(now)
-        if record.book.idle and not limit_ended:
+        said_until = pregnancy_until(record.state, now)
+        lapsed = said_until is not None and record.heard < said_until <= now
+        if record.book.idle and not limit_ended and not lapsed:
             record.deadline = None
         else:
-            # Scored anew before the timers fire: an input may have expired in the meantime, or a clinician's limit.
+            # Scored anew before the timers fire: an input may have expired, a clinician's limit, or a feed's statement.
             self._score(cause, record, (), fired)
             fired.extend(record.book.tick(now, kill_switch=self.control.silenced))
         self._finish(patient, record, fired)
@@ -356,6 +359,9 @@ class Pipeline:
         discharged = record.state.stay.discharged_time
         if record.limits is not None and (ends := record.limits.next_end()) is not None:
             deadline = ends if deadline is None else min(deadline, ends)
+        lapses = pregnancy_until(record.state, self.control.clock)
+        if lapses is not None and lapses > self.control.clock:
+            deadline = lapses if deadline is None else min(deadline, lapses)
         if deadline is None and discharged is None and record.deadline is None:
             return
         if discharged is not None:

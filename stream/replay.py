@@ -15,7 +15,7 @@ import msgspec
 from connectors.decoded import Identifier
 from connectors.memory import MemoryJournal
 from connectors.sources.arrival import Arrival
-from connectors.sqlite.journal import SqliteJournal
+from connectors.sqlite.journal import Batch, SqliteJournal
 from events import MILLIS_PER_DAY, CodeVersion, Configuration, Envelope, Millis, Promotion
 from features.store import MemoryStateStore, StateStore
 from models.version import ModelVersion
@@ -104,7 +104,7 @@ class Replay:
         """Replay a recorded log. `what_if` puts this run's release in the place of the recorded ones."""
         if what_if:
             self._host.release(self._release, 0)
-        self._journal.append((), (), (), dict(counts))
+        self._journal.append(Batch(counts=counts))
         done = 0
         iterator = (envelope for envelope in envelopes if not (what_if and _is_release(envelope)))
         while batch := list(islice(iterator, BATCH)):

@@ -18,11 +18,13 @@ from structlog.typing import FilteringBoundLogger
 
 from connectors.acts.door import Door
 from connectors.acts.people import PeopleSettings
+from connectors.folder_socket import FolderSocket
 from connectors.http.acting import Entrance
 from connectors.http.limits import HttpLimits
 from connectors.sources.arrival import Arrival
 from events import Millis
 from stream.clock import ClockMemory, ServiceClock, elapsed_ms
+from stream.decision_desk import DecisionDesk
 from stream.effects import Effect
 from stream.engine import SWITCH_INTERVAL_S, Engine
 from stream.feeds import Feeds
@@ -77,10 +79,11 @@ class RunningService:
         self.serving = Serving(
             folder, service, self.engine, self.view, clock, memory, time, self.feeds, self.metrics, settings
         )
-        self._listeners = (self.view.board.take, self.metrics.take, self.serving.take, hear)
-        service.listen = self._take
         decision = service.settings
         self._reports = Reports(self.metrics, log)
+        self._listeners = (self.view.board.take, self.metrics.take, self.serving.take, self._reports.take, hear)
+        service.listen = self._take
+        self._door = Door(people or PeopleSettings())
         self._listening = Listeners(
             self.engine,
             self.serving,
@@ -91,8 +94,9 @@ class RunningService:
             reports=self._reports,
             now=time,
             token=token,
-            entrance=Entrance(Door(people or PeopleSettings()), self.serving.ward_of, self._reports.act),
+            entrance=Entrance(self._door, self._reports.act),
         )
+        self._socket = FolderSocket(folder, DecisionDesk(self.engine, time, log).answer)
         self._watch: asyncio.Task[None] | None = None
 
     def _take(self, effects: Sequence[Effect]) -> None:
@@ -106,6 +110,7 @@ class RunningService:
         self.serving.watch()
         try:
             ports = await self._listening.start()
+            await self._socket.start()
         except OSError:
             await self.stop()
             raise
@@ -115,6 +120,10 @@ class RunningService:
     async def listen(self) -> dict[str, str]:
         """Start, and give each address as text, by what it speaks."""
         return self._listening.addresses(*await self.start())
+
+    def use_people(self, people: PeopleSettings) -> None:
+        """Let these people act from here on, and nobody else."""
+        self._door.use(people)
 
     def lives(self) -> bool:
         """Say whether the service works at all."""
@@ -126,6 +135,7 @@ class RunningService:
         if self._watch is not None:
             self._watch.cancel()
         await self._listening.stop()
+        await self._socket.stop()
         await self.engine.stop()
         self.serving.close()
         if not self.engine.died:

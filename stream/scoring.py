@@ -15,6 +15,7 @@ from alerts.scored import ScoredContext, evidence_of
 from events import Envelope, Millis
 from features import PatientState, Reading
 from features.intake import Intake
+from features.pregnancy import is_pregnant
 from guardrails.candidate import Candidate
 from guardrails.chain import judge
 from guardrails.floor import Applicability, applicability, floor_verdict
@@ -61,7 +62,8 @@ def score_patient(
     hears = None if limits.end_of_life else learner
     prediction, vector = _predict(cause.patient, state, at, news2, control, hears)
     age_years = state.age_years(at)
-    applies = applicability(age_years, pregnant=limits.pregnancy, deceased=stay.deceased)
+    said_pregnant = is_pregnant(state, at)
+    applies = _applies(state, age_years, limits, said_pregnant=said_pregnant)
     verdicts = judge(
         Candidate(
             at,
@@ -78,7 +80,7 @@ def score_patient(
             model_open,
             book.told,
             book.review.told_until or None,
-            limits.pregnancy,
+            limits.pregnancy or said_pregnant,
             limits.end_of_life,
         )
     )
@@ -107,6 +109,16 @@ def score_patient(
     return score, _moment(
         cause, state, score, prediction, verdicts, applies, control, limits, departed=_departed(state, at)
     )
+
+
+def _applies(state: PatientState, age_years: float | None, limits: InForce, *, said_pregnant: bool) -> Applicability:
+    """Say why NEWS2 does not apply, or nothing where it does.
+
+    A clinician who set totals for her, or the end of life, has spoken of the floor: no feed silences it after that.
+    """
+    floor_is_set = limits.thresholds is not None or limits.board_only
+    pregnant = limits.pregnancy or (said_pregnant and not floor_is_set)
+    return applicability(age_years, pregnant=pregnant, deceased=state.stay.deceased)
 
 
 def _moment(

@@ -9,14 +9,18 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from connectors.decoded import Identifier
 from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import JournalError, SqliteJournal
-from connectors.sqlite.locks import LOCK_FILE, FolderLock, try_alone
+from connectors.sqlite.locks import LOCK_FILE, lock_folder
 from connectors.sqlite.outputs import OUTPUTS_FILE, SqliteOutputs, StoredOutput
 from connectors.sqlite.state_store import SqliteStateStore
 from events import Millis
 from models.version import ModelVersion
+from stream.deciding import Deciding
+from stream.decisions import Decision, availability
 from stream.digest import RunDigest
 from stream.effects import Effect, effect_id, effect_kind, encode_effect
 from stream.host import EmbeddedHost
@@ -34,14 +38,6 @@ ATTEMPTS = 3
 """To open the states: as they are, from the base the log begins with, from the log alone."""
 DATA_FOLDER_MODE = 0o700
 """The folder holds patient identifiers: nobody but the service's user reads it."""
-
-
-def lock_folder(folder: Path) -> FolderLock:
-    """Take the folder for this process; raises `JournalError` where another has it. Freed on any death."""
-    lock = try_alone(folder / LOCK_FILE)
-    if lock is None:
-        raise JournalError(f"{folder} is open in another process; stop that one first")
-    return lock
 
 
 class JournalledMessages:
@@ -112,8 +108,20 @@ class EmbeddedService:
         self._store: SqliteStateStore | None = None
         store = self._open(versions, live_records_max)
         self._retention = Retention(folder, self.outputs, store, retention_ms)
+        self._deciding = Deciding(self.journal.decisions(), versions)
+        self._begin(release, versions)
+
+    def _begin(self, release: Release, versions: Mapping[str, ModelVersion]) -> None:
+        """Enter the release into the log; what people decided while it ran stands, as far as it is at hand."""
+        control = self.host.pipeline.control
         # A millisecond on: a release that comes back without any traffic in between is a record of its own.
-        self.host.release(release, self.host.pipeline.control.clock + 1)
+        at = control.clock + 1
+        self.host.enter(availability(control, versions, at))
+        if control.awaits and (control.version, control.enabled) != (release.version, release.enabled):
+            decided = f"version {control.version}" if control.version else "NEWS2 alone"
+            self._warn(f"{decided} is in force, as people decided: how the service is started does not change that")
+            release = msgspec.structs.replace(release, version=control.version, enabled=control.enabled)
+        self.host.release(release, at)
 
     def _open(self, versions: Mapping[str, ModelVersion], live_records_max: int) -> SqliteStateStore:
         """Open the states and fold what the log has beyond them; those that cannot be used are set aside and remade.
@@ -194,6 +202,16 @@ class EmbeddedService:
         then senders may not have been heard.
         """
         return self.host.let_time_pass(at, behind=behind)
+
+    def decide(self, decision: Decision, at: Millis) -> int:
+        """Enter what somebody decided into the log; durable on return, not folded. Give its sequence.
+
+        Raises `ConfigurationError` or `NoSuchVersionError` where it cannot be put into force, `sqlite3.Error` or
+        `OSError` where it cannot be stored; nothing is entered then.
+        """
+        record = self._deciding.record_of(decision, max(at, self.host.arrival_clock))
+        self.host.append_records([record])
+        return self._deciding.stored(record)
 
     # -- for the thread that folds ----------------------------------------------------------------------------------
 

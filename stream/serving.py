@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from alerts.limits import PatientLimits
 from connectors.http.ports import Condition, NumberedAlert
 from connectors.sqlite.outputs import OUTPUTS_FILE, SqliteOutputs
 from events import MILLIS_PER_SECOND, Millis
@@ -33,6 +34,9 @@ PATIENTS_KEPT_S = 0.5
 BYTES_PER_MIB = 1024 * 1024
 DISK_HYSTERESIS = 1.25
 """Room must have grown by a quarter past the limit before messages are taken again."""
+CAUGHT_UP_S = 1.0
+"""How long somebody waits for records to be folded that may be of whom he asks for; then he is told to try again."""
+CAUGHT_UP_LOOK_S = 0.02
 STUCK_S = 60.0
 """A fold that owes records and has not folded one for so long is stuck: the process must be restarted."""
 
@@ -157,6 +161,18 @@ class Serving:
     async def ward_of(self, key: str) -> str | None:
         """Say on which ward a patient lies."""
         return await self._engine.ask(lambda _service: self._view.ward_of(key))
+
+    async def caught_up(self) -> bool:
+        """Say whether all that was stored by now is folded, after waiting a moment for it."""
+        end = self._service.folded() + self._service.lag()
+        until = time.monotonic() + CAUGHT_UP_S
+        while (behind := self._service.folded() < end) and time.monotonic() < until:  # noqa: ASYNC110 - two threads
+            await asyncio.sleep(CAUGHT_UP_LOOK_S)
+        return not behind
+
+    async def limits_of(self, key: str) -> PatientLimits:
+        """Give a patient's limits as they are folded by now."""
+        return await self._engine.ask(lambda _service: self._view.limits_of(key))
 
     async def open_alerts(self) -> bytes:
         """Give the newest event of every open alert."""

@@ -68,12 +68,17 @@ def configuration_text(settings: Settings) -> str:
 
     >>> '"wards":{"budget"' in configuration_text(Settings(wards=WardSettings(budget=4)))
     True
+    >>> chosen = [Settings(hl7=Hl7Settings(pregnancy_from_visits=on)) for on in (False, True)]
+    >>> ["pregnancy_from_visits" in configuration_text(one) for one in chosen]
+    [False, True]
     """
     document = msgspec.to_builtins(settings, order="sorted")
     if settings.wards == WardSettings():
         del document["wards"]
     if settings.monitoring == MonitoringSettings():
         del document["monitoring"]
+    if not settings.hl7.pregnancy_from_visits:
+        del document["hl7"]["pregnancy_from_visits"]
     document["guardrails"] = _declared(document["guardrails"])
     return msgspec.json.encode(document, order="sorted").decode()
 
@@ -138,12 +143,7 @@ def parse_site(text: str, name: str = "wardstream.toml") -> SiteFile:
     ...
     stream.settings.ConfigurationError: w.toml, line 2: guardrails.raise_it: unknown key; did you mean raise_at?
     """
-    if len(text) > CONFIGURATION_BYTES_MAX:
-        raise ConfigurationError(f"{name}: longer than {CONFIGURATION_BYTES_MAX} characters")
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{name}: {error}") from None
+    document = _document(text, name)
     tables = {name: document.pop(name, {}) for name in MACHINE_TABLES}
     try:
         return SiteFile(
@@ -151,6 +151,30 @@ def parse_site(text: str, name: str = "wardstream.toml") -> SiteFile:
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigurationError(_explained(str(error), text, name)) from None
+
+
+def parse_people(text: str, name: str = "wardstream.toml") -> PeopleSettings:
+    r"""Read of a `wardstream.toml` who may act, and nothing else; raises `ConfigurationError` as `parse_site` does.
+
+    >>> parse_people("[service]\nhttp_port = 'none'").configured
+    False
+    """
+    try:
+        people: PeopleSettings = _convert("people", _document(text, name).get("people", {}))
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(_explained(str(error), text, name)) from None
+    return people
+
+
+def _document(text: str, name: str) -> dict[str, Any]:
+    if len(text) > CONFIGURATION_BYTES_MAX:
+        raise ConfigurationError(f"{name}: longer than {CONFIGURATION_BYTES_MAX} characters")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
 
 
 def _convert(name: str, table: Any) -> Any:

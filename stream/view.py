@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from alerts.contract import AlertEvent, from_json, to_json
+from alerts.limits import PatientLimits
 from events import Millis, to_iso
 from stream.board import LIVE_STATES, Board, Row
 from stream.board_rows import render_patient, render_row, review_queue
@@ -94,6 +95,11 @@ class WardView:
         record = self._service.host.shelf.find(key)
         return None if record is None else record.state.location.ward
 
+    def limits_of(self, key: str) -> PatientLimits:
+        """Give a patient's limits as they are at this moment, for another thread to look at."""
+        record = self._service.host.shelf.find(key)
+        return PatientLimits(() if record is None or record.limits is None else record.limits.kept)
+
     def open_alerts(self, now: Millis) -> bytes:
         """Give the newest event of every open alert, the gravest and oldest first."""
         alerts = [msgspec.Raw(to_json(event)) for event in self.board.open_alerts()]
@@ -103,4 +109,4 @@ class WardView:
         record = self._service.host.shelf.find(row.patient)
         assert record is not None, "the board drops those who have no record"
         scale = self._service.host.pipeline.control.scale(row.patient, merged=record.scale_2)
-        return render_row(row.patient, record, row.score, row.alert, row.retracted, scale, now)
+        return render_row(row.patient, record, row.score, row.alert, row.retracted, scale, now, row.also)

@@ -18,7 +18,6 @@ class Subject(Protocol):
     """Whatever has a deadline."""
 
     deadline: Millis
-    entry: Millis
 
 
 class Deadlines:
@@ -33,19 +32,21 @@ class Deadlines:
     [120000, 180000]
     """
 
-    __slots__ = ("_find", "_heap", "earliest")
+    __slots__ = ("_entries", "_find", "_heap", "earliest")
 
     def __init__(self, find: Callable[[str], Subject | None]) -> None:
         self._find = find
         self._heap: list[tuple[Millis, str]] = []
+        self._entries: dict[str, Millis] = {}
+        """By name: which of the heap's entries counts."""
         self.earliest: Millis = NEVER
 
     def wait(self, name: str, subject: Subject) -> None:
         """Look at a subject when its deadline has come, unless it is looked at by then anyway."""
         deadline = subject.deadline
-        if deadline <= subject.entry - MILLIS_PER_MINUTE and deadline != NEVER:
-            subject.entry = whole_minute(deadline)
-            heapq.heappush(self._heap, (subject.entry, name))
+        if deadline <= self._entries.get(name, NEVER) - MILLIS_PER_MINUTE and deadline != NEVER:
+            entry = self._entries[name] = whole_minute(deadline)
+            heapq.heappush(self._heap, (entry, name))
             self.earliest = self._heap[0][0]
 
     def take(self, at: Millis) -> Iterator[tuple[Millis, str, Subject]]:
@@ -56,9 +57,11 @@ class Deadlines:
         heap = self._heap
         while heap and heap[0][0] <= at:
             entry, name = heapq.heappop(heap)
+            if self._entries.get(name) != entry:
+                continue
+            del self._entries[name]
             subject = self._find(name)
-            if subject is not None and subject.entry == entry:
-                subject.entry = NEVER
+            if subject is not None:
                 if whole_minute(subject.deadline) == entry:
                     yield entry, name, subject
                     if self._find(name) is not subject:

@@ -21,6 +21,8 @@ from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Envelope, Millis, Observa
 
 CHANNELS_MAX = 1_000
 """Codes and units of one feed that are told apart: more than any vocabulary in use; a sender chooses them."""
+UNHEARD_MS = 30 * 24 * MILLIS_PER_HOUR
+"""Where there are so many, one that was not heard for so long makes room, unless something is told of it."""
 WARDS_MAX = 100
 """Wards of one feed that are named."""
 KNOWN_MESSAGES = 200
@@ -44,8 +46,8 @@ class Feed:
     """What is known of one feed."""
 
     __slots__ = (
-        "channels", "chunk", "frozen", "frozen_since", "full", "lost", "messages", "name", "pairs", "silence",
-        "stale", "stalled", "wards",
+        "channels", "chunk", "frozen", "frozen_since", "full", "looked_hour", "lost", "messages", "name", "pairs",
+        "silence", "stale", "stalled", "wards",
     )  # fmt: skip
 
     def __init__(self, name: str, at: Millis, chunk: int = 0) -> None:
@@ -60,6 +62,8 @@ class Feed:
         """Codes that are told as remapped, by feature."""
         self.wards: dict[str, Millis] = {}
         self.full = False
+        self.looked_hour = -1
+        """The hour in which room was last looked for."""
         self.pairs = self.stale = 0
         """Messages that could be compared with their patient's last one, and those of them without anything new."""
         self.stalled: list[str] = []
@@ -130,7 +134,7 @@ class Feed:
 
     def _meet(self, event: Observation, at: Millis, desk: Desk, said: list[Any]) -> Channel | None:
         """Get to know a code in a unit."""
-        if len(self.channels) >= CHANNELS_MAX:
+        if len(self.channels) >= CHANNELS_MAX and not self.make_room(at, desk, said):
             if not self.full:
                 self.full = True
                 desk.voice.tell(
@@ -144,6 +148,24 @@ class Feed:
         desk.resolve(channel, event.qualifiers)
         self.channels[event.codings, event.unit] = channel
         return channel
+
+    def make_room(self, at: Millis, desk: Desk, said: list[Any]) -> bool:
+        """Forget what was not heard for long, looking once an hour; say whether there is room."""
+        hour = at // MILLIS_PER_HOUR
+        if hour > self.looked_hour:
+            self.looked_hour = hour
+            lost = {(channel.codings, channel.unit) for channel in self.lost.values()}
+            for key, channel in list(self.channels.items()):
+                if at - channel.last_time < UNHEARD_MS or channel.standing or key in lost:
+                    continue
+                subject = self._subject(f"{channel.feature}|{channel.unit}")
+                desk.voice.clear("unit_changed", subject, at, said, "not heard for 30 days: no longer watched")
+                del self.channels[key]
+        room = len(self.channels) < CHANNELS_MAX
+        if room and self.full:
+            self.full = False
+            desk.voice.clear("monitor_full", f"feed|{self.name}", at, said, "there is room again")
+        return room
 
     # -- codes and units --------------------------------------------------------------------------------------------
 

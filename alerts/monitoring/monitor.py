@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from zlib import crc32
 
 from alerts.monitoring import stored
 from alerts.monitoring.configuration import MonitoringSettings
@@ -21,7 +20,7 @@ from alerts.monitoring.feed import Feed
 from alerts.monitoring.residents import Record, Residents, Scored
 from alerts.monitoring.signal import Signal, words_for
 from alerts.monitoring.silence import Bounds, Silence
-from alerts.monitoring.stored import FEED_CHUNKS, MONITOR_KEY, monitor_keys
+from alerts.monitoring.stored import FEED_CHUNKS, MONITOR_KEY, chunk_for, monitor_keys
 from alerts.monitoring.usual import DAY_MS
 from alerts.monitoring.voice import Voice
 from alerts.monitoring.watch import Watch
@@ -125,6 +124,8 @@ class Monitor:
         patient = envelope.patient
         watch = self._desk.patients.get(patient) or self._residents.watch(patient, self.clock, said)
         if watch is not None:
+            if feed.full:
+                feed.make_room(at, self._desk, said)
             feed.take(envelope, watch, self._desk, said)
             if watch.ward:
                 feed.place(watch.ward, at)
@@ -142,6 +143,7 @@ class Monitor:
     def _hear_control(self, envelope: Envelope) -> None:
         if any(type(event) is Tick and event.behind for event in envelope.events):
             at = max(envelope.received_time, self.clock)
+            self._changed.add(MONITOR_KEY)
             for feed in self._feeds.values():
                 feed.silence.excuse(at)
                 self._changed.add(stored.feed_key(feed.chunk))
@@ -152,7 +154,7 @@ class Monitor:
         if len(self._feeds) >= FEEDS_MAX:
             self._residents.too_many("feeds", FEEDS_MAX, self.clock, said)
             return None
-        feed = self._feeds[name] = Feed(name, self.clock, crc32(name.encode()) % FEED_CHUNKS)
+        feed = self._feeds[name] = Feed(name, self.clock, chunk_for(name, FEED_CHUNKS))
         return feed
 
     def _failed(self, fault: Exception, said: list[Any]) -> None:
@@ -225,9 +227,11 @@ class Monitor:
 
     def take_changes(self) -> dict[str, bytes | None]:
         """Give what has changed since the last call, by key, for the store to commit."""
-        if not self._changed and not self._voice.changed and self.clock == self._kept_clock:
+        self._changed.update(map(stored.voice_key, self._voice.changed))
+        self._voice.changed.clear()
+        if not self._changed and self.clock == self._kept_clock:
             return {}
-        self._voice.changed, self._kept_clock = False, self.clock
+        self._kept_clock = self.clock
         changes = {key: self._encode(key) for key in sorted({*self._changed, MONITOR_KEY})}
         self._changed.clear()
         return changes
@@ -238,36 +242,42 @@ class Monitor:
 
     def _encode(self, key: str) -> bytes | None:
         if key == MONITOR_KEY:
-            return stored.pack_head(self.clock, self._voice)
-        if key == stored.WARDS_KEY:
-            return stored.pack_wards(self._residents.wards)
+            return stored.pack_head(self.clock, self._residents.excused, self._voice)
+        if key == stored.RETIRED_KEY:
+            return None
         number = stored.chunk_of(key)
         if key == stored.feed_key(number):
             return stored.pack_feeds([feed for feed in self._feeds.values() if feed.chunk == number])
+        if key == stored.ward_key(number):
+            return stored.pack_wards(self._residents.ward_members[number])
+        if key == stored.voice_key(number):
+            return stored.pack_voice(self._voice, number)
         return stored.pack_patients(self._residents.members[number])
 
     def restore(self, found: Mapping[str, bytes]) -> bool:
         """Take over what was kept; say whether it could be.
 
-        Where it is missing, damaged or of another release, all is begun anew: no clinical output differs by it. `found`
-        may hold other keys too.
+        Where it is missing, damaged or of another release, all is begun anew: no clinical output differs by it. What
+        lies there goes with the next commit, or the next release to read it would mix old and new. `found` may hold
+        other keys too.
         """
-        if MONITOR_KEY not in found:
-            return False
         try:
             kept = stored.unpack(found)
         except stored.UnreadableMonitorError:
+            self._changed.update(key for key in monitor_keys() if key in found)
             return False
-        self.clock, self._voice.standing, self._voice.told = kept.clock, kept.standing, kept.told
-        self._feeds, self._residents.wards = kept.feeds, kept.wards
+        residents = self._residents
+        self.clock, residents.excused, self._feeds = kept.clock, kept.excused, kept.feeds
+        self._voice.restore(kept.said, kept.place, kept.unsaid)
         for feed in self._feeds.values():
             for channel in feed.channels.values():
                 self._desk.resolve(channel)
             self._deadlines.wait("f" + feed.name, feed.silence)
-        for name, ward in self._residents.wards.items():
+        for name, ward in kept.wards.items():
+            residents.wards[name] = residents.ward_members[ward.chunk][name] = ward
             self._deadlines.wait("w" + name, ward.silence)
         for chunk in kept.patients:
             for patient, watch in chunk.items():
-                self._desk.patients[patient] = self._residents.members[watch.chunk][patient] = watch
+                residents.patients[patient] = residents.members[watch.chunk][patient] = watch
                 self._deadlines.wait("p" + patient, watch)
         return True

@@ -6,14 +6,13 @@ Owns the patients and wards that are watched, and what is said of their silence.
 from __future__ import annotations
 
 from typing import Any, Protocol
-from zlib import crc32
 
 from alerts.monitoring.configuration import MonitoringSettings
-from alerts.monitoring.deadlines import Deadlines
+from alerts.monitoring.deadlines import Deadlines, whole_minute
 from alerts.monitoring.desk import Desk
 from alerts.monitoring.signal import words_for
 from alerts.monitoring.silence import NEVER, WARD_TIMES, Bounds, Silence
-from alerts.monitoring.stored import PATIENT_CHUNKS, WARDS_KEY, patient_key
+from alerts.monitoring.stored import PATIENT_CHUNKS, WARD_CHUNKS, chunk_for, patient_key, ward_key
 from alerts.monitoring.ward import Ward
 from alerts.monitoring.watch import Watch, acuity_of, interval_of, patience
 from events import MILLIS_PER_HOUR, Envelope, Millis
@@ -75,6 +74,10 @@ class Residents:
         self.members: list[dict[str, Watch]] = [{} for _ in range(PATIENT_CHUNKS)]
         """The same, by the chunk that they are stored in."""
         self.wards: dict[str, Ward] = {}
+        self.ward_members: list[dict[str, Ward]] = [{} for _ in range(WARD_CHUNKS)]
+        """Likewise."""
+        self.excused: Millis = 0
+        """Whoever is here and not told as overdue is silent since then at the earliest: until then we were behind."""
         self.set_bounds(desk.settings)
 
     def set_bounds(self, settings: MonitoringSettings) -> None:
@@ -101,6 +104,8 @@ class Residents:
             watch = self.watch(patient, now, said)
             if watch is None:
                 return
+        elif watch.since < self.excused:
+            self._settle(watch)
         ward = stay.location.ward if here else ""
         if ward != watch.ward or here != watch.here:
             self._move(patient, watch, ward, now, here=here, said=said)
@@ -144,7 +149,7 @@ class Residents:
             silence.told = False
             self._voice.clear("ward_silent", f"ward|{name}", now, said, "heard again")
         self._deadlines.wait("w" + name, silence)
-        self._changed.add(WARDS_KEY)
+        self._changed.add(ward_key(ward.chunk))
 
     def _least(self, ward: Ward) -> Millis:
         """Give how long a ward may be silent by the RCP's intervals: of few patients, nobody may be due for long."""
@@ -158,7 +163,7 @@ class Residents:
         if len(self.patients) >= PATIENTS_MAX:
             self.too_many("patients", PATIENTS_MAX, now, said)
             return None
-        watch = Watch(crc32(patient.encode()) % PATIENT_CHUNKS)
+        watch = Watch(chunk_for(patient, PATIENT_CHUNKS))
         self.patients[patient] = self.members[watch.chunk][patient] = watch
         # Of one who is never admitted nothing is overdue; what is kept of him goes by this deadline.
         watch.deadline = now + GONE_MS
@@ -179,7 +184,6 @@ class Residents:
 
     def _move(self, patient: str, watch: Watch, ward: str, now: Millis, *, here: bool, said: list[Any]) -> None:
         """Follow a patient to another ward, in, or out."""
-        self._changed.add(WARDS_KEY)
         self._changed.add(patient_key(watch.chunk))
         if ward != watch.ward:
             self._count_out(watch.ward, now, said)
@@ -199,21 +203,28 @@ class Residents:
                 self.too_many("wards", WARDS_MAX, now, said)
                 return
             self.room_again("wards", now, said)
-            self.wards[name] = Ward(now)
+            ward = Ward(now, chunk_for(name, WARD_CHUNKS))
+            self.wards[name] = self.ward_members[ward.chunk][name] = ward
         if name:
-            self.wards[name].present += 1
+            ward = self.wards[name]
+            ward.present += 1
+            self._changed.add(ward_key(ward.chunk))
 
     def _forget_empty_ward(self) -> bool:
         """Forget the ward that has been empty longest, if any is: often a name that somebody mistyped once."""
         empty = [(ward.silence.heard, name) for name, ward in self.wards.items() if not ward.present]
         if empty:
-            del self.wards[min(empty)[1]]
+            name = min(empty)[1]
+            number = self.wards.pop(name).chunk
+            del self.ward_members[number][name]
+            self._changed.add(ward_key(number))
         return bool(empty)
 
     def _count_out(self, name: str, now: Millis, said: list[Any]) -> None:
         ward = self.wards.get(name)
         if ward is None:
             return
+        self._changed.add(ward_key(ward.chunk))
         ward.present = max(ward.present - 1, 0)
         if not ward.present:
             ward.silence.told = False
@@ -247,7 +258,7 @@ class Residents:
     def ward_due(self, name: str, silence: Silence, at: Millis, said: list[Any]) -> None:
         """A ward's deadline has come."""
         ward = self.wards[name]
-        self._changed.add(WARDS_KEY)
+        self._changed.add(ward_key(ward.chunk))
         if silence.told or not ward.present:
             silence.deadline = NEVER
             return
@@ -269,6 +280,9 @@ class Residents:
             if watch.deadline <= at:
                 self.forget(patient, at, said)
             return
+        self._settle(watch)
+        if whole_minute(watch.deadline) > at:
+            return
         watch.told = True
         watch.deadline = watch.since + GONE_MS
         settings = self._desk.settings
@@ -280,12 +294,14 @@ class Residents:
         )  # fmt: skip
 
     def excuse(self, at: Millis) -> None:
-        """Count every silence from here on."""
+        """Count every silence from here on: a patient's is reckoned anew when he is looked at, for they are many."""
+        self.excused = at
         for ward in self.wards.values():
             ward.silence.excuse(at)
-        for watch in self.patients.values():
-            if watch.here and not watch.told:
-                watch.deadline += at - watch.since
-                watch.since = at
-        self._changed.update(patient_key(number) for number in range(PATIENT_CHUNKS))
-        self._changed.add(WARDS_KEY)
+            self._changed.add(ward_key(ward.chunk))
+
+    def _settle(self, watch: Watch) -> None:
+        """Let the last excuse count for a patient."""
+        if watch.since < self.excused and watch.here and not watch.told:
+            watch.deadline += self.excused - watch.since
+            watch.since = self.excused

@@ -39,13 +39,11 @@ class Silence:
     10
     """
 
-    __slots__ = ("deadline", "entry", "first", "heard", "hour", "limit", "since", "told", "usual")
+    __slots__ = ("deadline", "first", "heard", "hour", "limit", "since", "told", "usual")
 
     def __init__(self, at: Millis) -> None:
         self.first = self.heard = self.since = at
         self.deadline: Millis = NEVER
-        self.entry: Millis = NEVER
-        """When it is looked at again: never after its deadline. Not part of what is stored."""
         self.limit: Millis = 0
         self.hour = -1
         """The hour that `limit` was reckoned in."""

@@ -6,8 +6,9 @@ is of no use and is begun anew: no clinical output rests on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -15,24 +16,26 @@ from alerts.monitoring.channel import Channel
 from alerts.monitoring.feed import Feed
 from alerts.monitoring.signal import Signal, SignalKind
 from alerts.monitoring.silence import Silence
-from alerts.monitoring.usual import Usual
-from alerts.monitoring.voice import Key, Voice
+from alerts.monitoring.usual import Stored, Usual
+from alerts.monitoring.voice import VOICE_CHUNKS, Key, Voice
 from alerts.monitoring.ward import Ward
-from alerts.monitoring.watch import Acuity, Watch
+from alerts.monitoring.watch import Watch
 from alerts.sealing import BrokenSealError, seal, unseal
 from events import Coding, Millis
 
-SCHEMA = 1
+SCHEMA = 2
 """Of all chunks; another one is not read."""
 MONITOR_KEY = "~monitor/"
 """The head lies under it, the chunks under keys that begin so: no patient key can."""
-WARDS_KEY = f"{MONITOR_KEY}wards"
+RETIRED_KEY = f"{MONITOR_KEY}wards"
+"""Schema 1 kept all wards under it: it goes with the next commit."""
 FEED_CHUNKS = 16
-PATIENT_CHUNKS = 64
-"""Of a thousand patients, a batch that touches one writes sixteen."""
+WARD_CHUNKS = 512
+PATIENT_CHUNKS = 4_096
+"""So many that a batch writes little beside what it touched: of 20,000 patients five for one, of 500 wards one. A chunk
+that is empty has no entry, so a small hospital has as many as it has patients."""
 
 Bins = dict[int, int]
-StoredUsual = list[tuple[int, Bins]]
 
 
 class UnreadableMonitorError(ValueError):
@@ -41,8 +44,17 @@ class UnreadableMonitorError(ValueError):
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
     clock: Millis
-    standing: list[Signal]
-    told: list[tuple[SignalKind, str, int]]
+    excused: Millis
+    unsaid: int
+    place: int
+
+
+class _Told(msgspec.Struct, frozen=True, array_like=True):
+    place: int
+    kind: SignalKind
+    subject: str
+    seq: int
+    standing: Signal | None
 
 
 class _Silence(msgspec.Struct, frozen=True, array_like=True):
@@ -53,7 +65,7 @@ class _Silence(msgspec.Struct, frozen=True, array_like=True):
     limit: Millis
     hour: int
     told: bool
-    usual: StoredUsual
+    usual: Stored
 
 
 class _Channel(msgspec.Struct, frozen=True, array_like=True):
@@ -89,6 +101,7 @@ class _Feed(msgspec.Struct, frozen=True, array_like=True):
     """By feature: the place of its channel."""
     wards: dict[str, Millis]
     full: bool
+    looked_hour: int
     pairs: int
     stale: int
     stalled: list[str]
@@ -100,33 +113,23 @@ class _Ward(msgspec.Struct, frozen=True, array_like=True):
     name: str
     silence: _Silence
     present: int
-    usual: list[StoredUsual]
+    usual: tuple[Stored, Stored, Stored]
     patience: list[tuple[int, Millis]]
-
-
-class _Watch(msgspec.Struct, frozen=True, array_like=True):
-    patient: str
-    ward: str
-    here: bool
-    acuity: Acuity
-    heard: Millis
-    since: Millis
-    deadline: Millis
-    told: bool
-    event_time: Millis
-    values: dict[int, float]
-    runs: dict[int, tuple[int, Millis]]
 
 
 class Kept(NamedTuple):
     """All that was kept of the monitoring."""
 
     clock: Millis
-    standing: dict[Key, Signal]
-    told: dict[Key, int]
+    excused: Millis
+    unsaid: int
+    place: int
+    said: list[tuple[int, Key, int, Signal | None]]
+    """Place, key, last `seq`, and the signal where it stands; in their order."""
     feeds: dict[str, Feed]
     wards: dict[str, Ward]
     patients: list[dict[str, Watch]]
+    """By chunk."""
 
 
 def feed_key(number: int) -> str:
@@ -143,24 +146,56 @@ def patient_key(number: int) -> str:
     return f"{MONITOR_KEY}p{number}"
 
 
+def ward_key(number: int) -> str:
+    """Give the key of a chunk of wards."""
+    return f"{MONITOR_KEY}w{number}"
+
+
+def voice_key(number: int) -> str:
+    """Give the key of a chunk of what was said."""
+    return f"{MONITOR_KEY}s{number}"
+
+
+def chunk_for(name: str, chunks: int) -> int:
+    """Give the chunk that a name belongs in: the same everywhere.
+
+    >>> chunk_for("CHART", 16)
+    10
+    """
+    return crc32(name.encode()) % chunks
+
+
 def chunk_of(key: str) -> int:
-    """Give the number of a chunk of feeds or patients."""
+    """Give the number of a chunk."""
     return int(key[len(MONITOR_KEY) + 1 :])
 
 
 def monitor_keys() -> list[str]:
     """Give every key that anything may lie under, for one read when a host opens."""
-    feeds = [feed_key(number) for number in range(FEED_CHUNKS)]
-    return [MONITOR_KEY, WARDS_KEY, *feeds, *[patient_key(number) for number in range(PATIENT_CHUNKS)]]
+    sorts = (
+        (feed_key, FEED_CHUNKS),
+        (ward_key, WARD_CHUNKS),
+        (voice_key, VOICE_CHUNKS),
+        (patient_key, PATIENT_CHUNKS),
+    )
+    return [MONITOR_KEY, RETIRED_KEY, *[key_of(number) for key_of, chunks in sorts for number in range(chunks)]]
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def pack_head(clock: Millis, voice: Voice) -> bytes:
-    """Write the clock, what stands, and the last `seq` of what does not."""
-    told = [(kind, subject, seq) for (kind, subject), seq in voice.told.items()]
-    return seal(SCHEMA, _Head(clock, list(voice.standing.values()), told))
+def pack_head(clock: Millis, excused: Millis, voice: Voice) -> bytes:
+    """Write the clock, when all were excused last, and the numbers that the voice goes on from."""
+    return seal(SCHEMA, _Head(clock, excused, voice.unsaid, voice.place))
+
+
+def pack_voice(voice: Voice, number: int) -> bytes | None:
+    """Write a chunk of what stands and of the last `seq` of what does not; None where there is none."""
+    rows = []
+    for key, place in voice.members[number].items():
+        raised = voice.standing.get(key)
+        rows.append(_Told(place, *key, voice.told[key] if raised is None else raised.seq, raised))
+    return seal(SCHEMA, rows) if rows else None
 
 
 def pack_feeds(feeds: Iterable[Feed]) -> bytes | None:
@@ -172,22 +207,18 @@ def pack_feeds(feeds: Iterable[Feed]) -> bytes | None:
 def pack_wards(wards: Mapping[str, Ward]) -> bytes | None:
     """Write wards; None where there are none."""
     rows = [
-        _Ward(name, _silence_row(ward.silence), ward.present, [usual.stored() for usual in ward.usual], ward.patience)
+        _Ward(
+            name, _silence_row(ward.silence), ward.present,
+            (ward.usual[0].stored(), ward.usual[1].stored(), ward.usual[2].stored()), ward.patience,
+        )
         for name, ward in wards.items()
-    ]
+    ]  # fmt: skip
     return seal(SCHEMA, rows) if rows else None
 
 
 def pack_patients(patients: Mapping[str, Watch]) -> bytes | None:
     """Write patients; None where there are none."""
-    rows = [
-        _Watch(
-            name, one.ward, one.here, one.acuity, one.heard, one.since, one.deadline, one.told, one.event_time,
-            one.values, one.runs,
-        )
-        for name, one in patients.items()
-    ]  # fmt: skip
-    return seal(SCHEMA, rows) if rows else None
+    return seal(SCHEMA, patients) if patients else None
 
 
 def _silence_row(one: Silence) -> _Silence:
@@ -206,6 +237,7 @@ def _feed_row(feed: Feed) -> _Feed:
         [(index, places[channel.codings, channel.unit]) for index, channel in feed.lost.items()],
         feed.wards,
         feed.full,
+        feed.looked_hour,
         feed.pairs,
         feed.stale,
         feed.stalled,
@@ -223,31 +255,42 @@ def _channel_row(one: Channel) -> _Channel:
 
 def unpack(found: Mapping[str, bytes]) -> Kept:
     """Read what was written; raises `UnreadableMonitorError`."""
+    if MONITOR_KEY not in found:
+        raise UnreadableMonitorError("nothing is kept")
     try:
         head = unseal(SCHEMA, found[MONITOR_KEY], _Head)
-        feeds, wards, patients = [], [], []
-        for key in monitor_keys():
-            data = found.get(key)
-            if data is None or key == MONITOR_KEY:
-                continue
-            if key == WARDS_KEY:
-                wards = unseal(SCHEMA, data, list[_Ward])
-            elif key == feed_key(chunk_of(key)):
-                feeds += [(chunk_of(key), row) for row in unseal(SCHEMA, data, list[_Feed])]
-            else:
-                patients.append((chunk_of(key), unseal(SCHEMA, data, list[_Watch])))
+        said: list[_Told] = []
+        for data in _chunks(found, voice_key, VOICE_CHUNKS):
+            said += unseal(SCHEMA, data, list[_Told])
+        said.sort(key=lambda row: row.place)
+        feeds: list[_Feed] = []
+        for data in _chunks(found, feed_key, FEED_CHUNKS):
+            feeds += unseal(SCHEMA, data, list[_Feed])
+        wards: list[_Ward] = []
+        for data in _chunks(found, ward_key, WARD_CHUNKS):
+            wards += unseal(SCHEMA, data, list[_Ward])
+        patients = [unseal(SCHEMA, data, dict[str, Watch]) for data in _chunks(found, patient_key, PATIENT_CHUNKS)]
         return Kept(
             head.clock,
-            {(signal.kind, signal.subject): signal for signal in head.standing},
-            {(kind, subject): seq for kind, subject, seq in head.told},
-            {row.name: _feed_from(row, chunk) for chunk, row in feeds},
+            head.excused,
+            head.unsaid,
+            head.place,
+            [(row.place, (row.kind, row.subject), row.seq, row.standing) for row in said],
+            {row.name: _feed_from(row) for row in feeds},
             {row.name: _ward_from(row) for row in wards},
-            [{row.patient: _watch_from(row, chunk) for row in rows} for chunk, rows in patients],
+            patients,
         )
     except BrokenSealError as fault:
         raise UnreadableMonitorError(str(fault)) from None
     except (IndexError, OverflowError) as fault:
         raise UnreadableMonitorError(type(fault).__name__) from None
+
+
+def _chunks(found: Mapping[str, bytes], key_of: Callable[[int], str], chunks: int) -> Iterator[bytes]:
+    for number in range(chunks):
+        data = found.get(key_of(number))
+        if data is not None:
+            yield data
 
 
 def _silence_from(row: _Silence) -> Silence:
@@ -258,13 +301,14 @@ def _silence_from(row: _Silence) -> Silence:
     return silence
 
 
-def _feed_from(row: _Feed, chunk: int) -> Feed:
-    feed = Feed(row.name, row.silence.first, chunk)
+def _feed_from(row: _Feed) -> Feed:
+    feed = Feed(row.name, row.silence.first, chunk_for(row.name, FEED_CHUNKS))
     feed.silence, feed.messages = _silence_from(row.silence), row.messages
     channels = [_channel_from(one) for one in row.channels]
     feed.channels = {(channel.codings, channel.unit): channel for channel in channels}
     feed.lost = {index: channels[place] for index, place in row.lost}
-    feed.wards, feed.full, feed.pairs, feed.stale = row.wards, row.full, row.pairs, row.stale
+    feed.wards, feed.full, feed.looked_hour = row.wards, row.full, row.looked_hour
+    feed.pairs, feed.stale = row.pairs, row.stale
     feed.stalled, feed.frozen, feed.frozen_since = row.stalled, row.frozen, row.frozen_since
     return feed
 
@@ -277,16 +321,8 @@ def _channel_from(row: _Channel) -> Channel:
 
 
 def _ward_from(row: _Ward) -> Ward:
-    ward = Ward(row.silence.first)
+    ward = Ward(row.silence.first, chunk_for(row.name, WARD_CHUNKS))
     ward.silence, ward.present = _silence_from(row.silence), row.present
     ward.usual = (Usual(row.usual[0], 1), Usual(row.usual[1], 1), Usual(row.usual[2], 1))
     ward.patience = row.patience
     return ward
-
-
-def _watch_from(row: _Watch, chunk: int) -> Watch:
-    watch = Watch(chunk)
-    for name in _Watch.__struct_fields__:
-        if name != "patient":
-            setattr(watch, name, getattr(row, name))
-    return watch

@@ -29,6 +29,9 @@ FORGOTTEN_DAYS = 40
 UNUSUAL_SHIFT = 4
 """A silence that was told counts a sixteenth: one outage does not become usual, a new habit does within days."""
 
+Stored = tuple[list[int], list[dict[int, int]]]
+"""Of each hour the day that it was last heard on, and its bins."""
+
 
 def bin_of(number: int) -> int:
     """Give the quarter octave of a whole number, 1 or more.
@@ -62,11 +65,9 @@ class Usual:
 
     __slots__ = ("_days", "_hours")
 
-    def __init__(self, stored: list[tuple[int, dict[int, int]]] | None = None, hours: int = HOURS) -> None:
-        self._hours: list[dict[int, int]] = [{} for _ in range(hours)]
-        self._days = [0] * hours
-        for hour, (day, bins) in enumerate(stored or ()):
-            self._days[hour], self._hours[hour] = day, bins
+    def __init__(self, stored: Stored | None = None, hours: int = HOURS) -> None:
+        days, bins = stored or ([0] * hours, [{} for _ in range(hours)])
+        self._days, self._hours = days, bins
 
     def add(self, at: Millis, gap: Millis, *, unusual: bool = False) -> None:
         """Learn a silence that ended at an instant."""
@@ -114,9 +115,9 @@ class Usual:
         assert worst is not None
         return above(worst) * 1_000
 
-    def stored(self) -> list[tuple[int, dict[int, int]]]:
-        """Give what `Usual` takes to be made again."""
-        return list(zip(self._days, self._hours, strict=True))
+    def stored(self) -> Stored:
+        """Give what `Usual` takes to be made again: itself and no copy, to be written at once."""
+        return self._days, self._hours
 
 
 def _less(weight: int) -> int:

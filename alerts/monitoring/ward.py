@@ -15,9 +15,10 @@ from events import MILLIS_PER_HOUR, Millis
 class Ward:
     """One ward: its silence, how many lie on it, and how late its patients' observations usually come."""
 
-    __slots__ = ("patience", "present", "silence", "usual")
+    __slots__ = ("chunk", "patience", "present", "silence", "usual")
 
-    def __init__(self, at: Millis) -> None:
+    def __init__(self, at: Millis, chunk: int = 0) -> None:
+        self.chunk = chunk
         self.silence = Silence(at)
         self.present = 0
         self.usual = (Usual(hours=1), Usual(hours=1), Usual(hours=1))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from alerts.monitoring.configuration import MonitoringSettings
 from alerts.monitoring.silence import NEVER
 from alerts.monitoring.usual import Usual
@@ -19,34 +21,27 @@ LEARNED_EIGHTHS = 10
 """Eighths of what is usual for a ward's patients of one acuity that are let pass: a quarter more than usual."""
 
 
-class Watch:
-    """What is kept of one patient. `ward` is empty, and nothing overdue, while he is not here."""
+class Watch(msgspec.Struct, array_like=True, gc=False):
+    """What is kept of one patient, as it is stored. `ward` is empty, and nothing overdue, while he is not here."""
 
-    __slots__ = (
-        "acuity", "chunk", "deadline", "entry", "event_time", "heard", "here", "runs", "since", "told", "values",
-        "vital", "ward",
-    )  # fmt: skip
-
-    def __init__(self, chunk: int = 0) -> None:
-        self.chunk = chunk
-        self.ward = ""
-        self.here = False
-        self.acuity: Acuity = 0
-        self.heard: Millis = 0
-        """When vital signs were last received."""
-        self.since: Millis = 0
-        """From when on his silence counts."""
-        self.deadline: Millis = NEVER
-        self.entry: Millis = NEVER
-        self.told = False
-        self.event_time: Millis = -(1 << 62)
-        """Of the newest message."""
-        self.vital = False
-        """Whether the message at hand held a vital sign. Not part of what is stored."""
-        self.values: dict[int, float] = {}
-        """By feature: the newest number, as sent."""
-        self.runs: dict[int, tuple[int, Millis]] = {}
-        """By feature: how often in succession it was that, and since when; only where more than once."""
+    chunk: int = 0
+    ward: str = ""
+    here: bool = False
+    acuity: Acuity = 0
+    heard: Millis = 0
+    """When vital signs were last received."""
+    since: Millis = 0
+    """From when on his silence counts, unless all were excused since (`Residents.excuse`)."""
+    deadline: Millis = NEVER
+    told: bool = False
+    event_time: Millis = -(1 << 62)
+    """Of the newest message."""
+    vital: bool = False
+    """Whether the message at hand held a vital sign."""
+    values: dict[int, float] = msgspec.field(default_factory=dict)
+    """By feature: the newest number, as sent."""
+    runs: dict[int, tuple[int, Millis]] = msgspec.field(default_factory=dict)
+    """By feature: how often in succession it was that, and since when; only where more than once."""
 
 
 def acuity_of(total: int, *, red: bool) -> Acuity:

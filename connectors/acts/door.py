@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
-from connectors.acts.codec import Act
+from alerts.limits import LIMITS_MAX, PatientLimits
+from connectors.acts.codec import Act, decoded_act
 from connectors.acts.people import RIGHT_OF, PeopleSettings, Person
 from connectors.decoded import Refusal, RefusalReason
 from connectors.signing import Signature, SignatureError, SignatureFault, sign, verify
-from events import MILLIS_PER_SECOND, Millis
+from events import MILLIS_PER_SECOND, Limit, Millis
 
 DOMAIN = b"wardstream act 1\n"
 """Stands before what is signed: a signature on anything else, a model version say, can never pass for one on an act."""
@@ -44,9 +45,17 @@ class Door:
     """
 
     def __init__(self, people: PeopleSettings) -> None:
-        self.people = people
-        self._by_key = {person.public_key: name for name, person in people.actors.items() if person.public_key}
-        self._keys = tuple(self._by_key)
+        self.use(people)
+
+    def use(self, people: PeopleSettings) -> None:
+        """Go by these people from here on: who is not among them is nobody at once. Any thread may ask meanwhile."""
+        by_key = {person.public_key: name for name, person in people.actors.items() if person.public_key}
+        self._held = people, by_key
+
+    @property
+    def people(self) -> PeopleSettings:
+        """Who may act, at this moment."""
+        return self._held[0]
 
     def by_token(self, token: str) -> Who | None:
         """Say whose bearer token this is. Takes as long whoever's it is, and nobody's too."""
@@ -59,11 +68,11 @@ class Door:
 
     def by_signature(self, data: bytes, actor: str, signature: Signature) -> Who | Refusal:
         """Say who signed these bytes: an actor himself, or a gateway for the one that it names as `actor`."""
-        people = self.people
+        people, by_key = self._held
         try:
             if not actor:
-                key = _signer(self._keys, signed_content(data, ""), signature)
-                name = self._by_key[key]
+                key = _signer(by_key, signed_content(data, ""), signature)
+                name = by_key[key]
                 return Who(name, people.actors[name])
             _signer(people.gateway_keys, signed_content(data, actor), signature)
         except SignatureError as error:
@@ -79,7 +88,10 @@ class Door:
         needed = RIGHT_OF[act.kind]
         if needed not in who.person.rights:
             return Refusal(RefusalReason.NOT_ENTITLED, "$.kind", f"this actor has no right to {needed}")
-        return self.untimely(act, received)
+        untimely = self.untimely(act, received)
+        if untimely is None and act.kind == "limit" and act.expires_at <= received:
+            return Refusal(RefusalReason.OUTDATED, "$.expires_at", "it is over already")
+        return untimely
 
     def untimely(self, act: Act, received: Millis) -> Refusal | None:
         """Say that an act comes too long after it was decided, or before it."""
@@ -96,6 +108,18 @@ def elsewhere(who: Who, ward: str | None) -> Refusal | None:
     if not who.person.wards or (ward is not None and ward in who.person.wards):
         return None
     return Refusal(RefusalReason.NOT_ENTITLED, "$.patient", "the patient is not on a ward of this actor's")
+
+
+def outdated(act: Act, actor: str, limits: PatientLimits, received: Millis) -> Refusal | None:
+    """Say that a limit would change nothing, by those that the patient is known to have.
+
+    The same again is let in: it is known by its id, and what it asks for is so.
+    """
+    [event] = decoded_act(act, actor).events
+    why_not = limits.why_not(event, received) if type(event) is Limit else ""
+    if why_not not in _OUTDATED:
+        return None
+    return Refusal(RefusalReason.OUTDATED, "$.limit_id", _OUTDATED[why_not])
 
 
 def token_hash(token: str) -> str:
@@ -134,6 +158,10 @@ def _signer(keys: Iterable[str], content: bytes, signature: Signature) -> str:
     raise fault or SignatureError("unsigned" if not signature.hex else "unknown_key", "nobody is trusted")
 
 
+_OUTDATED = {
+    "limit_outdated": "a later decision stands under this limit_id: look again, then decide",
+    "too_many_limits": f"the patient has {LIMITS_MAX} limits, which is all there may be",
+}
 _FAULTS: dict[SignatureFault, tuple[RefusalReason, str]] = {
     "unsigned": (RefusalReason.UNAUTHORISED, "it is not signed"),
     "unknown_key": (RefusalReason.UNAUTHORISED, "it is signed by a key that nobody here has"),

@@ -37,6 +37,7 @@ ISSUE_TYPES: dict[RefusalReason, str] = {
     RefusalReason.FORGED: "security",
     RefusalReason.NOT_ENTITLED: "forbidden",
     RefusalReason.LATE: "business-rule",
+    RefusalReason.OUTDATED: "conflict",
 }
 """FHIR's code for each of our reasons."""
 

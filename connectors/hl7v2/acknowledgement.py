@@ -67,6 +67,7 @@ REASONS: dict[RefusalReason, tuple[Code, str]] = {
     RefusalReason.FORGED: ("AR", "207"),
     RefusalReason.NOT_ENTITLED: ("AR", "207"),
     RefusalReason.LATE: ("AE", "102"),
+    RefusalReason.OUTDATED: ("AE", "102"),
 }
 """MSA-1 and ERR-3 by reason (section 2.9.2.2: AR for MSH-9, MSH-11 and MSH-12, and for what is not the message's
 fault). A message that can never be taken, but for its size, is AE: sending it again would not help."""

@@ -22,14 +22,15 @@ TRIGGERS = {
     "A11": "cancelled_admission",
     "A12": "cancelled_transfer",
     "A13": "cancelled_discharge",
+    "A17": "swap",
     "A34": "merge",
     "A37": "unmerge",
     "A40": "merge",
     "A45": "visit_moved",
 }
-"""HL7 table 0003, as much of it as we use (chapter 3, section 3.3). A34 is A40's older
-form, of one identifier. A37 says that two persons are not one; A45 that a visit was another patient's, which says the
-same where the two had been merged."""
+"""HL7 table 0003, as much of it as we use (chapter 3, section 3.3). A17 is a transfer of two patients in one message
+(`connectors.hl7v2.swap`). A34 is A40's older form, of one identifier. A37 says that two persons are not one; A45 that a
+visit was another patient's, which says the same where the two had been merged."""
 PARTING = frozenset({"unmerge", "visit_moved"})
 """What names two people in one message."""
 
@@ -49,9 +50,9 @@ class AdtSegments:
         self.mrg = mrg
 
 
-def demographics(patient: Patient, event_time: Millis) -> Demographics:
-    """Give what a PID says of a person."""
-    return Demographics(event_time, patient.birth_date, patient.sex, patient.deceased)
+def demographics(patient: Patient, event_time: Millis, pregnant: bool | None = None) -> Demographics:  # noqa: FBT001 - as the event has it
+    """Give what a PID says of a person, and an ADT's PV1-15."""
+    return Demographics(event_time, patient.birth_date, patient.sex, patient.deceased, pregnant)
 
 
 def says_who(patient: Patient) -> bool:
@@ -88,11 +89,12 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
         # Nothing else of it is used: until the two are parted, what it says of one would be kept of both.
         return [Unmerge(event_time, "")], event_time, notes
     events: list[Event] = []
-    if meaning == "demographics" or says_who(patient):
-        events.append(demographics(patient, event_time))
+    pregnant = visit.pregnant if settings.pregnancy_from_visits else None
+    if meaning == "demographics" or says_who(patient) or pregnant is not None:
+        events.append(demographics(patient, event_time, pregnant))
     if meaning == "admission":
         events.append(Admission(event_time, visit.location, visit.patient_class))
-    elif meaning == "transfer":
+    elif meaning in {"transfer", "swap"}:
         if visit.location == NO_VISIT.location:
             raise Fault(RefusalReason.MISSING_FIELD, "PV1-3", "a transfer needs a location")
         events.append(Transfer(event_time, visit.location))

@@ -4,9 +4,9 @@ Owns the order of the checks and the assembly. Must not know a socket, a clock o
 function of its arguments alone and never raises on any bytes: what cannot be used is a `Refusal` with its reason and
 position, and quotes nothing of the message.
 
-Nothing is guessed in silence. A message that names two patients is refused whole, and so is one with an unreadable
-time: dead-lettered, it can be driven again; half-read, it would be a wrong chart. A value that is no number costs
-only itself.
+Nothing is guessed in silence. A message that names two patients, and whose type speaks of one, is refused whole, and
+so is one with an unreadable time: dead-lettered, it can be driven again; half-read, it would be a wrong chart. A value
+that is no number costs only itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashlib import blake2b
 import msgspec
 
 from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
-from connectors.hl7v2 import adt
+from connectors.hl7v2 import adt, swap
 from connectors.hl7v2.charset import declared, to_text
 from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
 from connectors.hl7v2.faults import Fault
@@ -64,6 +64,8 @@ def decode(data: bytes, settings: Hl7Settings) -> Decoded | Refusal:
             header.notes += (note,)
         if header.kind == "ORU^R01":
             return _results(header, lines, body, settings)
+        if adt.TRIGGERS[header.kind[4:]] == "swap":
+            return _swap(header, lines, body, settings)
         return _administration(header, lines, body, settings)
     except Fault as fault:
         if header is None:
@@ -233,6 +235,22 @@ def _administration(header: Header, lines: list[str], body: bytes, settings: Hl7
     return decoded
 
 
+def _swap(header: Header, lines: list[str], body: bytes, settings: Hl7Settings) -> Decoded:
+    """Read A17: what it says of the second patient stands beside what it says of the first."""
+    evn, halves = swap.halves_of(lines, header.dialect)
+    patients = [_patient(half.pid, header, f"PID[{number}]") for number, half in enumerate(halves, 1)]
+    visits = [header.dialect.visits[half.pv1] for half in halves]
+    swap.check([_subject(patient, header, settings) for patient in patients], visits)
+    told: list[Decoded] = []
+    for patient, visit in zip(patients, visits, strict=True):
+        segments = adt.AdtSegments(patient, visit, evn, "")
+        events, event_time, notes = adt.read_adt(header, segments, settings)
+        told.append(_decoded(header, body, settings, patient, visit, events, event_time, notes))
+    first, second = told
+    second_hash = blake2b(second.content_hash, digest_size=_HASH_BYTES, person=b"second").digest()
+    return msgspec.structs.replace(first, beside=msgspec.structs.replace(second, content_hash=second_hash))
+
+
 def _only(known: str, line: str, header: Header) -> str:
     """Keep a segment of which a message may hold one; a second one about somebody else refuses the message."""
     if not known:
@@ -245,12 +263,12 @@ def _only(known: str, line: str, header: Header) -> str:
     return known
 
 
-def _patient(pid: str, header: Header) -> Patient:
+def _patient(pid: str, header: Header, segment: str = "PID") -> Patient:
     if not pid:
-        raise Fault(RefusalReason.MISSING_SEGMENT, "PID", "the message names no patient")
+        raise Fault(RefusalReason.MISSING_SEGMENT, segment, "the message names no patient")
     patient = header.dialect.patients[pid]
     if not patient.identifiers:
-        raise Fault(RefusalReason.MISSING_IDENTIFIER, "PID-3", "the patient has no identifier")
+        raise Fault(RefusalReason.MISSING_IDENTIFIER, f"{segment}-3", "the patient has no identifier")
     return patient
 
 

@@ -56,6 +56,8 @@ SEXES: dict[str, Literal["male", "female", "other", "unknown"]] = {
 """PID-8 (HL7 table 0001; the mapping is that of the HL7 v2-to-FHIR guide)."""
 PREFERRED_TYPES = frozenset({"MR", "MRN", "PI"})
 """PID-3.5 of the identifiers that name a patient best (HL7 table 0203; MRN is a common misspelling)."""
+PREGNANT = "B6"
+"""PV1-15, ambulatory status (HL7 table 0009, which sites may change: `Hl7Settings.pregnancy_from_visits`)."""
 
 _UNNAMED = "?"
 """Stands for an authority that a PID line does not name, while the line is remembered without its feed."""
@@ -92,6 +94,7 @@ class Visit(msgspec.Struct, frozen=True, gc=False):
     disposition: str = ""
     admitted: str = ""
     discharged: str = ""
+    pregnant: bool | None = None
 
 
 NO_VISIT = Visit(Location())
@@ -211,7 +214,16 @@ class Dialect:
             self.first(fields[36]),
             fields[44],
             fields[45],
+            self._pregnant(fields[15]),
         )
+
+    def _pregnant(self, field: str) -> bool | None:
+        """Read PV1-15: B6 among its repetitions says so, an explicit null takes it back, anything else says nothing."""
+        if not field:
+            return None
+        marks = self.delimiters
+        codes = [self.leaf(part.split(marks.component, 1)[0]).upper() for part in field.split(marks.repetition)]
+        return True if PREGNANT in codes else False if field.strip() == '""' else None
 
 
 def _make_dialect(marks: str) -> Dialect:

@@ -51,6 +51,9 @@ class Hl7Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     location_from_results: bool = True
     """Whether PV1-3 of an ORU or A08 is told as a `Transfer`: a patient whose admission was never seen has a ward
     then."""
+    pregnancy_from_visits: bool = False
+    """Whether B6 in PV1-15 of an ADT message says that NEWS2 is not for her. A site's own choice, for whom it silences
+    by mistake deteriorates untold: only where B6 means a pregnancy and is taken back (docs/decisions/0026)."""
 
     def __post_init__(self) -> None:
         check_zone("zone", self.zone)

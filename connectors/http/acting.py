@@ -4,13 +4,14 @@ Owns the way from a body to its answer: who, what, whether he may, offer, wait u
 know what an act does, nor how it is stored.
 
 What is answered: 202 durable, and its effect follows with the log; 200 known already, nothing changes; 400, 413, 415,
-422 no act of ours, with the path; 401 nobody we know; 403 not his to do. What somebody we know hands in and is refused
-is kept as a dead letter, what nobody stands behind is only counted: else whoever reaches us could fill the disk.
+422 no act of ours, with the path; 401 nobody we know; 403 not his to do; 409 a limit that would change nothing. What
+somebody we know hands in and is refused is kept as a dead letter, what nobody stands behind is only counted: else
+whoever reaches us could fill the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import count
 
 import msgspec
@@ -18,12 +19,14 @@ from aiohttp import web
 
 from connectors.acts.audit import ActNote, note
 from connectors.acts.codec import ACT_BYTES_MAX, Act, decoded_act, read_act
-from connectors.acts.door import Door, Who, elsewhere
+from connectors.acts.door import Door, Who, elsewhere, outdated
 from connectors.decoded import Refusal, RefusalReason
 from connectors.fhir.operation_outcome import issue_of
+from connectors.http.access import bearer, lies_on
 from connectors.http.body import Room, body_of
 from connectors.http.faults import HttpFault, outcome
 from connectors.http.limits import HttpLimits
+from connectors.http.ports import Reading
 from connectors.intake import Intake, NotStoredError, Receipt
 from connectors.sources.arrival import Arrival
 from events import Millis, uuid_text
@@ -35,15 +38,11 @@ BODIES_MAX = 256
 POSITION = "acts"
 """How the place of an act begins, in its dead letter too: it cannot be sent again for its actor."""
 
-WardOf = Callable[[str], Awaitable[str | None]]
-"""Says where a patient lies; None where nobody knows him."""
-
 
 class Entrance(msgspec.Struct, frozen=True):
     """Who may act on one service, and what is asked of it for that."""
 
     door: Door
-    ward_of: WardOf
     told: Callable[[ActNote], None] = lambda _note: None
     """Hears of every act that is handed in."""
 
@@ -52,10 +51,16 @@ class Acting:
     """The handler."""
 
     def __init__(
-        self, intake: Intake, entrance: Entrance | None, limits: HttpLimits, clock: Callable[[], Millis]
+        self,
+        intake: Intake,
+        reading: Reading,
+        entrance: Entrance | None,
+        limits: HttpLimits,
+        clock: Callable[[], Millis],
     ) -> None:
         """Without an entrance, or with nobody who may act, everything is refused."""
         self._intake = intake
+        self._reading = reading
         self._entrance = entrance
         self._limits = msgspec.structs.replace(limits, body_bytes_max=ACT_BYTES_MAX)
         self._clock = clock
@@ -63,9 +68,9 @@ class Acting:
         self._requests = count(1)
         self.stopping = False
 
-    def knows(self, token: str) -> bool:
-        """Say whether somebody who may act has this bearer token."""
-        return self._entrance is not None and self._entrance.door.by_token(token) is not None
+    def who(self, token: str) -> Who | None:
+        """Say who of those who may act has this bearer token."""
+        return None if self._entrance is None else self._entrance.door.by_token(token)
 
     async def act(self, request: web.Request) -> web.Response:
         """Take one act."""
@@ -92,9 +97,14 @@ class Acting:
     async def _fault(self, entrance: Entrance, who: Who, act: Act) -> Refusal | None:
         """Say what keeps an act out, or None."""
         fault = entrance.door.refusal(who, act, self._clock())
-        if fault is None and who.person.wards:
-            fault = elsewhere(who, await entrance.ward_of(act.document.patient))
-        return fault
+        if fault is not None:
+            return fault
+        patient, wards = act.document.patient, who.person.wards
+        if wards and not await lies_on(wards, patient, self._reading):
+            return elsewhere(who, None)
+        if act.kind != "limit":
+            return None
+        return outdated(act, who.actor, await self._reading.limits_of(patient), self._clock())
 
     async def _taken(
         self, entrance: Entrance, who: Who, body: bytes, act: Act | None, fault: Refusal | None
@@ -121,15 +131,6 @@ class Acting:
         return _answer(act, who, receipt)
 
 
-def bearer(request: web.Request) -> str:
-    """Give the bearer token of a request, or an empty text.
-
-    Of anything that is none, nothing is given: not of a scheme of another kind either.
-    """
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else ""
-
-
 def _check_type(request: web.Request) -> None:
     if "Content-Type" not in request.headers or request.content_type.lower() not in ACT_TYPES:
         raise HttpFault(415, "expected application/json", headers={"Accept": "application/json"}, close=True)
@@ -150,6 +151,8 @@ def _status(refusal: Refusal) -> int:
     """Give the status for a refusal of an act."""
     if refusal.reason is RefusalReason.NOT_ENTITLED:
         return 403
+    if refusal.reason is RefusalReason.OUTDATED:
+        return 409
     if refusal.reason is RefusalReason.GARBAGE:
         return 400
     return 413 if refusal.reason is RefusalReason.OVERSIZED else 422

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import msgspec
 from aiohttp import web
 
+from connectors.http.access import Scoped, WardsOf
 from connectors.http.faults import HttpFault
 from connectors.http.limits import ALERTS_PAGE, ALERTS_PAGE_MAX
 from connectors.http.live import read_number
@@ -27,8 +28,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Asking:
     """The handlers, over what may be asked."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, wards_of: WardsOf) -> None:
         self._reading = reading
+        self._wards_of = wards_of
         self._page = load_page()
         self._version = _encode({"name": "wardstream", "version": _version()})
 
@@ -46,6 +48,13 @@ class Asking:
             ("/feeds", self.feeds),
             ("/version", self.version),
         )
+
+    def _scoped(self, request: web.Request) -> Scoped:
+        """Give what the request may read. Who may read nothing any more since it was let in, reads nothing."""
+        wards = self._wards_of(request)
+        if wards is None:
+            raise HttpFault(401, "a valid bearer token is needed", close=True)
+        return Scoped(self._reading, wards)
 
     async def page(self, _request: web.Request) -> web.Response:
         """Give the board's page."""
@@ -70,12 +79,12 @@ class Asking:
         ward = request.query.get("ward") or None
         if ward is not None and len(ward) > KEY_CHARS_MAX:
             raise HttpFault(400, "ward: too long", code="value")
-        return _json(await self._reading.patients(ward))
+        return _json(await self._scoped(request).patients(ward))
 
     async def patient(self, request: web.Request) -> web.Response:
         """Give one patient."""
         key = request.match_info["key"]
-        document = await self._reading.patient(key) if len(key) <= KEY_CHARS_MAX else None
+        document = await self._scoped(request).patient(key) if len(key) <= KEY_CHARS_MAX else None
         if document is None:
             raise HttpFault(404, "no patient has this key")
         return _json(document)
@@ -88,12 +97,13 @@ class Asking:
             raise HttpFault(400, f"limit: expected 1 to {ALERTS_PAGE_MAX}", code="value")
         page = await self._reading.alerts(after, limit)
         following = page[-1].number if page else after
-        documents = b",".join([alert.document for alert in page])
+        scoped = self._scoped(request)
+        documents = b",".join([alert.document for alert in page if scoped.shows(alert.document)])
         return _json(b'{"alerts":[%b],"next":%d}' % (documents, following))
 
-    async def open_alerts(self, _request: web.Request) -> web.Response:
+    async def open_alerts(self, request: web.Request) -> web.Response:
         """Give the newest event of every open alert."""
-        return _json(await self._reading.open_alerts())
+        return _json(await self._scoped(request).open_alerts())
 
     async def feeds(self, _request: web.Request) -> web.Response:
         """Give each feed's counts and silence."""

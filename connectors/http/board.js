@@ -14,6 +14,8 @@ const NAMES = { respiration_rate: "resp. rate", spo2: "SpO₂", oxygen: "oxygen"
 const SIGNALS_SHOWN_MAX = 12;
 const MONITORED = { feed_silent: "MONITORING LOST, feed", ward_silent: "MONITORING LOST, ward", patient_silent: "observations overdue", code_remapped: "code changed upstream", unit_changed: "unit changed upstream", scale_changed: "scale changed upstream", flat_line: "value does not move", feed_frozen: "FROZEN feed", monitor_full: "not all is monitored", monitor_failed: "monitoring fails" };
 const ANSWERABLE = ["raised", "updated", "escalated"];  // somebody is waited for
+const TRIGGERS = ["news2_floor", "model"];              // a patient has one open alert of each at the most; each keeps its place
+const FOR_PEOPLE = ["told", "waiting"];                 // what waits for room in a ward's budget is a ward's all the same
 const REASONS = {/* reasons */};
 const UNITS = { "mm[Hg]": "mmHg", Cel: "°C", "1": "" };
 
@@ -92,24 +94,38 @@ function newRow() {
   const details = make("details"), summary = make("summary"), values = make("ul");
   details.append(summary, values);
   cells.inputs.append(details);
-  const row = { tr, cells, summary, values, said: make("div"), kept: make("div"), told: make("div", "small"), key: "", alert: null, review: null };
+  const row = { tr, cells, summary, values, said: make("div"), kept: make("div"), told: make("div", "small"), key: "", alerts: [], review: null };
   row.told.setAttribute("role", "status");
-  cells.alert.append(row.said, newAnswer(row), row.told);
+  row.open = TRIGGERS.map((_, at) => newAlert(row, at));
+  cells.alert.append(...row.open.map((one) => one.block), row.said, row.told);
   cells.held.append(row.kept, newDecision(row));
   return row;
 }
-function newAnswer(row) {
-  const form = row.answer = make("div", "answer"), why = make("select");
-  const acknowledge = make("button", "", "Acknowledge"), dismiss = make("button", "", "Dismiss");
-  why.append(new Option("dismiss: why?", ""), ...Object.entries(REASONS).map(([code, words]) => new Option(words, code)));
-  why.setAttribute("aria-label", "Why the alert is dismissed");
-  acknowledge.type = dismiss.type = "button";
+function newAlert(row, at) {
+  const block = make("div"), said = make("div"), form = make("div", "answer"), why = make("select");
+  const [acknowledge, disagree, dismiss] = ["Acknowledge", "Disagree", "Dismiss"].map((words) => make("button", "", words));
+  why.append(new Option("why?", ""), ...Object.entries(REASONS).map(([code, words]) => new Option(words, code)));
+  why.setAttribute("aria-label", "Why the alert is dismissed or disagreed with");
+  disagree.title = "Seen, and held to be wrong";
+  acknowledge.type = disagree.type = dismiss.type = "button";
   dismiss.disabled = true;
   why.addEventListener("change", () => { dismiss.disabled = !why.value; });
-  acknowledge.addEventListener("click", () => act(row, { kind: "acknowledge", alert_id: row.alert.alert_id }));
-  dismiss.addEventListener("click", () => act(row, { kind: "dismiss", alert_id: row.alert.alert_id, reason: why.value }));
-  form.append(acknowledge, why, dismiss);
-  return form;
+  const say = (kind, reason) => act(row, { kind, alert_id: row.alerts[at].alert_id, ...(reason ? { reason } : {}) });
+  acknowledge.addEventListener("click", () => say("acknowledge"));
+  disagree.addEventListener("click", () => say("disagree", why.value));
+  dismiss.addEventListener("click", () => say("dismiss", why.value));
+  form.append(acknowledge, disagree, why, dismiss);
+  block.append(said, form);
+  return { block, said, form, why, dismiss };
+}
+function showOpen(one, alert) {
+  one.block.hidden = !alert;
+  fill(one.said, alert ? sayAlert(alert) : []);
+  one.form.hidden = !(alert && ANSWERABLE.includes(alert.state) && FOR_PEOPLE.includes(alert.disposition || "told"));
+  if (one.about === (alert && alert.alert_id)) return;
+  one.about = alert && alert.alert_id;  // A reason that was chosen for one alert is none for another.
+  one.why.value = "";
+  one.dismiss.disabled = true;
 }
 function newDecision(row) {
   const form = row.decide = make("div", "answer");
@@ -162,19 +178,17 @@ function fill(td, parts) {
 function disposition(alert) {
   return alert.disposition + (alert.disposition === "waiting" && alert.waiting_place ? ", place " + alert.waiting_place : "");
 }
-function showAlert(patient) {
-  const parts = [];
-  const alert = patient.alert;
-  if (alert) {
-    const by = alert.trigger === "news2_floor" ? "NEWS2" : "model";
-    const how = alert.disposition && alert.disposition !== "told" ? " (" + disposition(alert) + ")" : "";
-    parts.push([alert.priority === "interrupt" && alert.state !== "retracted" ? "grave" : "", by + " " + alert.state + how]);
-    parts.push(["small", named(alert.reason) + ", " + hour(alert.received_time) + ", " + since(alert.received_time) + " ago"]);
-  }
-  for (const gone of patient.retracted || []) {
-    if (!alert || gone.alert_id !== alert.alert_id) parts.push(["small warn", "taken back: " + named(gone.reason) + ", " + hour(gone.received_time)]);
-  }
-  return parts;
+function sayAlert(alert) {
+  const by = alert.trigger === "news2_floor" ? "NEWS2" : "model";
+  const how = alert.disposition && alert.disposition !== "told" ? " (" + disposition(alert) + ")" : "";
+  return [
+    [alert.priority === "interrupt" && alert.state !== "retracted" ? "grave" : "", by + " " + alert.state + how],
+    ["small", named(alert.reason) + ", " + hour(alert.received_time) + ", " + since(alert.received_time) + " ago"],
+  ];
+}
+function sayRetracted(patient) {
+  const gone = (patient.retracted || []).filter((one) => !patient.alert || one.alert_id !== patient.alert.alert_id);
+  return gone.map((one) => ["small warn", "taken back: " + named(one.reason) + ", " + hour(one.received_time)]);
 }
 function showHeld(patient) {
   // What keeps anything from the ward must be seen: a clinician's limit first, with whose it is and until when.
@@ -213,18 +227,19 @@ function show(row, patient) {
   fill(row.cells.unknown, unknown);
   const risk = patient.probability;
   fill(row.cells.risk, risk === null || risk === undefined ? [] : [["", (risk * 100).toFixed(risk < 0.1 ? 1 : 0) + " %"]]);
-  const alert = patient.alert, review = patient.review || null;
-  const said = showAlert(patient), held = showHeld(patient);
-  fill(row.said, said);
+  const open = [patient.alert, ...(patient.also || [])].filter(Boolean), review = patient.review || null;
+  const alerts = TRIGGERS.map((trigger) => open.find((one) => one.trigger === trigger) || null);
+  const retracted = sayRetracted(patient), held = showHeld(patient);
+  row.open.forEach((one, at) => showOpen(one, alerts[at]));
+  fill(row.said, retracted);
   fill(row.kept, held);
-  row.cells.alert.classList.toggle("empty", said.length === 0);
+  row.cells.alert.classList.toggle("empty", open.length + retracted.length === 0);
   row.cells.held.classList.toggle("empty", held.length === 0);
-  const about = JSON.stringify([alert && alert.alert_id, review && review.score_id]);
+  const about = JSON.stringify([alerts.map((one) => one && one.alert_id), review && review.score_id]);
   if (row.about !== about) { row.about = about; text(row.told, ""); }
   row.key = patient.patient;
-  row.alert = alert;
+  row.alerts = alerts;
   row.review = review;
-  row.answer.hidden = !(alert && ANSWERABLE.includes(alert.state) && ["told", "waiting"].includes(alert.disposition || "told"));
   row.decide.hidden = !review;
   const inputs = patient.inputs || [];
   const gone = (performance.now() - answered) / 1000;

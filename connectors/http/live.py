@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from connectors.http.access import Scoped, WardsOf
 from connectors.http.faults import HttpFault, busy, incident
 from connectors.http.limits import (
     ALERTS_PAGE,
@@ -52,8 +53,17 @@ def render_event(alert: NumberedAlert) -> bytes:
 class Live:
     """The open streams."""
 
-    def __init__(self, reading: Reading, limits: HttpLimits, clock: Callable[[], Millis], report: Report) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        limits: HttpLimits,
+        clock: Callable[[], Millis],
+        report: Report,
+        wards_of: WardsOf,
+    ) -> None:
+        """`wards_of` says which wards a request may read, None where none any more: then its stream ends."""
         self._reading = reading
+        self._wards_of = wards_of
         self._limits = limits
         self._clock = clock
         self._report = report
@@ -118,10 +128,13 @@ class Live:
         await self._write(request, response, b"retry: %d\n\n" % STREAM_RETRY_MS + await self._heartbeat() + missed)
         stopping = asyncio.create_task(self._stopping.wait())
         try:
-            while not stopping.done():
+            while not stopping.done() and (wards := self._wards_of(request)) is not None:
                 page = await self._reading.alerts(after, ALERTS_PAGE)
                 if page:
-                    await self._write(request, response, b"".join([render_event(alert) for alert in page]))
+                    scoped = Scoped(self._reading, wards)
+                    shown = b"".join([render_event(alert) for alert in page if scoped.shows(alert.document)])
+                    # What is of other wards only is a sign of life all the same.
+                    await self._write(request, response, shown or await self._heartbeat())
                     after = page[-1].number
                 elif not await self._wait(after, stopping) and not stopping.done():
                     await self._write(request, response, await self._heartbeat())

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from alerts.limits import PatientLimits
+
 
 class Condition(msgspec.Struct, frozen=True):
     """Whether all is well, and what is not: `problems` are words for an operator, without any patient in them."""
@@ -67,6 +69,14 @@ class Reading(Protocol):
 
     async def ward_of(self, key: str) -> str | None:
         """Say on which ward a patient lies, None where nobody knows him."""
+        ...
+
+    async def caught_up(self) -> bool:
+        """Say whether all that was stored by now is folded, after waiting a moment for it."""
+        ...
+
+    async def limits_of(self, key: str) -> PatientLimits:
+        """Give a patient's limits as far as they are known here; none where that cannot be known."""
         ...
 
     async def feeds(self) -> bytes:

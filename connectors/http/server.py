@@ -4,15 +4,14 @@ Owns the assembly. Must not know what is stored or decided: it offers what comes
 `Reading` gives.
 
 With a token set, every route but `/health/*` and the board's page asks for it as `Authorization: Bearer`; never in an
-address, for addresses end up in logs. Whoever may act has a token of his own, which opens what is read too; `/acts`
-takes no other. The page is without data: it asks for the token and keeps it for its tab. A
-request that a browser makes for another site's page is refused, token or not.
+address, for addresses end up in logs. Whoever may act has a token of his own, which opens what is read too, of his
+wards (`connectors.http.access`); `/acts` takes no other. The page is without data: it asks for the token and keeps it
+for its tab. A request that a browser makes for another site's page is refused, token or not.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,7 +21,8 @@ from aiohttp import web
 
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
-from connectors.http.acting import ACTS_PATH, Acting, Entrance, bearer
+from connectors.http.access import Access
+from connectors.http.acting import ACTS_PATH, Acting, Entrance
 from connectors.http.asking import Asking
 from connectors.http.connection import ConnectionPool, Runner
 from connectors.http.faults import ISSUE_TYPES, HttpFault, incident, not_stored
@@ -43,10 +43,6 @@ from events import Millis
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OPEN_PATHS = frozenset({"/", "/health/live", "/health/ready"})
-"""For these no token is asked."""
-READING = frozenset({"GET", "HEAD"})
-"""What somebody who may act may do beside: look."""
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -95,12 +91,13 @@ class HttpServer:
         if token is not None and not token.strip():
             raise ValueError("token: empty; expected a secret of some length, or none at all")
         self._limits = limits
-        self._token = None if token is None else token.encode()
         self._report = report
         self._taking = Taking(intake, hl7, fhir, limits, clock)
-        self._acting = Acting(intake, entrance, limits, clock)
-        self._live = Live(reading, limits, clock, report)
-        self._asking = Asking(reading)
+        self._acting = Acting(intake, reading, entrance, limits, clock)
+        self._open = token is None
+        self._access = Access(token, self._acting.who)
+        self._live = Live(reading, limits, clock, report, self._access.wards_of)
+        self._asking = Asking(reading, self._access.wards_of)
         self._requests: Counter[tuple[str, int]] = Counter()
         self._idle = asyncio.Event()
         self._runner: Runner | None = None
@@ -224,17 +221,13 @@ class HttpServer:
 
     def _check_host(self, request: web.Request) -> None:
         """Refuse a page whose own name was made to lead to 127.0.0.1 (DNS rebinding): it is of our origin then."""
-        if self._token is None and self._loopback_only and not _names_loopback(request.host):
+        if self._open and self._loopback_only and not _names_loopback(request.host):
             raise HttpFault(403, "without a token, this is served under the machine's own name only", close=True)
 
     def _check_token(self, request: web.Request) -> None:
-        if self._token is None or request.path in OPEN_PATHS:
-            return
         if request.path == ACTS_PATH and request.method == "POST":
             return  # It asks who acts by itself.
-        given = bearer(request)
-        same = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token)
-        if not same and not (request.method in READING and self._acting.knows(given)):
+        if self._access.wards_of(request) is None:
             self._report("unauthorized")
             headers = {"WWW-Authenticate": 'Bearer realm="wardstream"'}
             raise HttpFault(401, "a valid bearer token is needed", headers=headers, close=True)

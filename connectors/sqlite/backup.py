@@ -23,7 +23,7 @@ import msgspec
 
 from connectors.sqlite.files import copy_database, make_private, open_database, sync_file
 from connectors.sqlite.journal_schema import JOURNAL_FILE, SCHEMA_VERSION
-from connectors.sqlite.locks import COMPACTION_LOCK_FILE, LOCK_FILE, share, try_alone
+from connectors.sqlite.locks import COMPACTION_LOCK_FILE, LOCK_FILE, lock_folder, share
 from connectors.sqlite.outputs import OUTPUTS_FILE
 from connectors.sqlite.retention import BASES_FOLDER, FOLDER_MODE
 from events import Millis
@@ -154,15 +154,13 @@ def _pack(part: Path, target: Path, contents: Contents, on_progress: Progress) -
 def restore(backup: Path, folder: Path, on_progress: Progress = lambda _name, _done, _total: None) -> Contents:
     """Put a backup back into a folder that is new or empty; every file is held to the list of contents.
 
-    Raises `BackupError` where the folder has something in it or is in use, or the backup is not whole.
+    Raises `JournalError` where the folder is in use, `BackupError` where it has something in it or the backup is not
+    whole.
     """
     if folder.exists() and not folder.is_dir():
         raise BackupError(f"{folder} is no folder")
     if folder.exists() and (folder / LOCK_FILE).exists():
-        lock = try_alone(folder / LOCK_FILE)
-        if lock is None:
-            raise BackupError(f"{folder} is open in another process; stop that one first")
-        lock.close()
+        lock_folder(folder).close()
     if folder.exists() and any(folder.iterdir()):
         raise BackupError(f"{folder} is not empty: a backup is never put over something; give a new folder")
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)

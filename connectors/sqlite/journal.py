@@ -8,16 +8,18 @@ other. What the log has before its beginning was removed by the retention (conne
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from connectors.sqlite.files import open_database
 from connectors.sqlite.journal_schema import JOURNAL_FILE, READABLE_SCHEMAS, SCHEMA_VERSION, JournalError, prepare
 from connectors.sqlite.transaction import transaction
 from events import Envelope, Millis, decode_envelope, encode_envelope
 
-__all__ = ["JOURNAL_FILE", "SCHEMA_VERSION", "DeadLetterRow", "JournalError", "LogRecord", "SqliteJournal"]
+__all__ = ["JOURNAL_FILE", "SCHEMA_VERSION", "Batch", "DeadLetterRow", "JournalError", "LogRecord", "SqliteJournal"]
 
 PAGE_ROWS = 500
 """Rows fetched at a time when the log is read: bounded memory, few round trips."""
@@ -30,6 +32,8 @@ class LogRecord(NamedTuple):
     message_hashes: tuple[bytes, ...] = ()
     """The content hashes by which the message, or each of its joined parts, is known again."""
     message: bytes | None = None
+    decision: tuple[int, bytes] | None = None
+    """Of a record that somebody decided: the decision's sequence and what is kept of it for good."""
 
 
 class DeadLetterRow(NamedTuple):
@@ -38,6 +42,21 @@ class DeadLetterRow(NamedTuple):
     received_time: int
     letter: bytes
     message: bytes | None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What a journal stores together: all of it or nothing."""
+
+    records: Sequence[LogRecord] = ()
+    dead_letters: Sequence[DeadLetterRow] = ()
+    identities: Sequence[tuple[str, str, str, Millis]] = ()
+    """(authority, value, patient key, when the patient was last named, at most a day before)."""
+    counts: Mapping[str, int] = {}
+    """What is added to the message counts, by name."""
+    forgotten: Sequence[tuple[str, str]] = ()
+    """Identifiers (authority, value) whose link the retention lets go."""
+    former: Sequence[tuple[str, str, str]] = ()
+    """(authority, value, the keys that led to the patient's through merges; empty for none) where these changed."""
 
 
 class SqliteJournal:
@@ -91,24 +110,11 @@ class SqliteJournal:
         """Give the log's clock at its beginning, 0 where it is whole."""
         return int(self._about("begin_clock") or 0)
 
-    def append(
-        self,
-        records: Sequence[LogRecord],
-        dead_letters: Sequence[DeadLetterRow],
-        identities: Sequence[tuple[str, str, str, Millis]],
-        counts: dict[str, int],
-        forgotten: Sequence[tuple[str, str]] = (),
-        former: Sequence[tuple[str, str, str]] = (),
-    ) -> int:
-        """Store a batch in one transaction, durable on return; give the log's end offset.
-
-        An identity is (authority, value, patient key, when the patient was last named, at most a day before).
-        `forgotten` are identifiers (authority, value) whose link the retention lets go. `former` are (authority, value,
-        the keys that led to the patient's through merges; empty text for none) where these changed.
-        """
+    def append(self, batch: Batch) -> int:
+        """Store a batch in one transaction, durable on return; give the log's end offset."""
         with transaction(self._db) as db:
             end = self.end()
-            for record in records:
+            for record in batch.records:
                 end += 1
                 envelope = record.envelope
                 db.execute(
@@ -119,15 +125,20 @@ class SqliteJournal:
                     db.execute("INSERT INTO messages VALUES (?, ?)", (end, record.message))
                 for content_hash in record.message_hashes:
                     db.execute("INSERT OR IGNORE INTO hashes VALUES (?, ?)", (content_hash, end))
-            db.executemany("INSERT INTO dead_letters (received_time, letter, bytes) VALUES (?, ?, ?)", dead_letters)
-            db.executemany("DELETE FROM identities WHERE authority = ? AND value = ?", forgotten)
-            db.executemany("INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", identities)
-            db.executemany("INSERT OR REPLACE INTO former_keys VALUES (?, ?, ?)", former)
-            if former:
+                if record.decision is not None:
+                    sequence, decision = record.decision
+                    db.execute("INSERT INTO decisions VALUES (?, ?, ?)", (sequence, envelope.received_time, decision))
+            db.executemany(
+                "INSERT INTO dead_letters (received_time, letter, bytes) VALUES (?, ?, ?)", batch.dead_letters
+            )
+            db.executemany("DELETE FROM identities WHERE authority = ? AND value = ?", batch.forgotten)
+            db.executemany("INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", batch.identities)
+            db.executemany("INSERT OR REPLACE INTO former_keys VALUES (?, ?, ?)", batch.former)
+            if batch.former:
                 db.execute("DELETE FROM former_keys WHERE keys = ''")
             db.executemany(
                 "INSERT INTO counts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-                sorted(counts.items()),
+                sorted(batch.counts.items()),
             )
         return end
 
@@ -169,8 +180,17 @@ class SqliteJournal:
 
     def former_keys(self) -> Iterator[tuple[str, str, str]]:
         """Give (authority, value, former patient keys) of every identifier that a merge moved."""
-        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former_keys'").fetchone():
+        if self._has("former_keys"):
             yield from self._db.execute("SELECT authority, value, keys FROM former_keys")
+
+    def decisions(self) -> Iterator[tuple[int, Millis, bytes]]:
+        """Give (sequence, when it was stored, the decision) of everything that people decided, in order."""
+        if self._has("decisions"):
+            yield from self._db.execute("SELECT sequence, received_time, decision FROM decisions ORDER BY sequence")
+
+    def _has(self, table: str) -> bool:
+        """Whether the file has a table that came beside schema 2; one that is only read may be older."""
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
     def patients_used(self) -> Iterator[tuple[str, Millis]]:
         """Give every patient that has an identity, with when it was last named."""

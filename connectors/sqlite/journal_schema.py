@@ -33,8 +33,14 @@ _FORMER_KEYS = (
     " authority TEXT NOT NULL, value TEXT NOT NULL, keys TEXT NOT NULL, PRIMARY KEY (authority, value)) WITHOUT ROWID"
 )
 """Added beside schema 2, not in its place: a release that does not know it works as it did, and unmerges nobody."""
+_DECISIONS = (
+    "CREATE TABLE IF NOT EXISTS decisions ("
+    " sequence INTEGER PRIMARY KEY, received_time INTEGER NOT NULL, decision BLOB NOT NULL)"
+)
+"""What people decided, kept for good. Added beside schema 2 too: a release that does not know it reads the same log."""
 _NEW_IN_2 = (
     _FORMER_KEYS,
+    _DECISIONS,
     "CREATE TABLE IF NOT EXISTS messages (offset INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS hashes (hash BLOB PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS hashes_by_offset ON hashes (offset)",
@@ -74,6 +80,7 @@ def prepare(database: sqlite3.Connection, folder: Path) -> None:
             _to_2(db)
     elif found == SCHEMA_VERSION:
         database.execute(_FORMER_KEYS)
+        database.execute(_DECISIONS)
 
 
 def _schema_of(database: sqlite3.Connection) -> int:

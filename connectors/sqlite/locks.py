@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from connectors.sqlite.files import PRIVATE_MODE
+from connectors.sqlite.journal_schema import JournalError
 
 LOCK_FILE = "lock"
 COMPACTION_LOCK_FILE = "compaction.lock"
@@ -51,6 +52,14 @@ def try_alone(path: Path) -> FolderLock | None:
         os.close(handle)
         return None
     return FolderLock(handle)
+
+
+def lock_folder(folder: Path) -> FolderLock:
+    """Take a data folder for this process; raises `JournalError` where another has it. Freed on any death."""
+    lock = try_alone(folder / LOCK_FILE)
+    if lock is None:
+        raise JournalError(f"{folder} is open in another process; stop that one first")
+    return lock
 
 
 def share(path: Path) -> FolderLock:

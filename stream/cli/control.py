@@ -1,4 +1,4 @@
-"""`wardstream control`: what people decide over the live service while it runs, and how far each decision has got.
+"""`wardstream control`: what people decide over a service while it runs, and how far each decision has got.
 
 Owns the commands. Must not know what a decision comes to: workers do.
 """
@@ -15,23 +15,27 @@ from rich.table import Table
 
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.deciding import (
+    Place,
     decide,
+    folder_option,
+    place_options,
     read_decisions,
     reason_option,
-    site_option,
     who_option,
 )
 from stream.cli.options import read_site
 from stream.clock import wall_ms
 
 if TYPE_CHECKING:
-    from stream.live.decisions import Decided, Decisions
+    from stream.decisions import Decided, Decisions
     from stream.settings import SiteFile
 
-HELP = """Decide over the live service while it runs: silence the model, change the configuration, see what is in force.
+HELP = """Decide over a service while it runs: silence the model, change the configuration, see what is in force.
 
-Each decision is one record on the topic control.v1, kept for good with who decided and why. Workers bring it into every
-partition's log; nothing is restarted. Model versions are promoted, held and demoted by `wardstream models`.
+Of the live service (--config) each decision is one record on the topic control.v1, which workers bring into every
+partition's log; of an embedded one (--data-dir) it is one record of its log, put there by the service itself, or by the
+command where it is stopped. It is kept for good with who decided and why; nothing is restarted. Model versions are
+promoted, held and demoted by `wardstream models`.
 
 \b
 Examples:
@@ -49,18 +53,21 @@ up: it is still published, as `held`. NEWS2's own alerts go on untouched.
 Examples:
   wardstream control kill-switch engage --reason "false alarms on 4A" --config wardstream.toml
   wardstream control kill-switch release --reason "mended, reviewed" --config wardstream.toml
+  wardstream control kill-switch engage --reason "false alarms on 4A" --data-dir ward/
 """
 CONFIGURE_HELP = """Put the decided part of FILE in force: guardrails, alerts, code maps. All of it, not a difference.
 
 FILE is a wardstream.toml; it is checked first, and a wrong one changes nothing. Its tables about machines ([kafka],
 [redis], [service], [live]) are not decided by this: each process reads its own file. Where the live service is is read
-from --config, or from FILE itself.
+from --config, or from FILE itself. An embedded service goes by its own --config again when it is started again, and
+reads how messages are decoded only then: keep that file and FILE one.
 
 \b
-Example:
+Examples:
+  wardstream control configure wardstream.toml --data-dir ward/ --as safety-officer --reason "threshold of ward 4A"
   wardstream control configure wardstream.toml --as safety-officer --reason "threshold of ward 4A"
 """
-STATUS_HELP = """Show what is decided, and how far each partition has applied it.
+STATUS_HELP = """Show what is decided, and how far each partition, or the embedded service, has applied it.
 
 Exit 1 where a partition lacks a decision, or where something is wrong: right after a decision, ask again in some
 seconds; a partition that stays behind has no worker, or one that is not well.
@@ -68,6 +75,7 @@ seconds; a partition that stays behind has no worker, or one that is not well.
 \b
 Example:
   wardstream control status --config wardstream.toml
+  wardstream control status --data-dir ward/
 """
 
 STANDING_WORDS = {"good": "restored", "held": "held", "demoted": "demoted: NEWS2 alone"}
@@ -82,17 +90,16 @@ def command() -> None:
 @click.argument("position", type=click.Choice(["engage", "release"]))
 @click.option("--reason", required=True, help="Why, in words; kept with the decision. No patient in it.")
 @who_option
-@site_option
-def kill_switch(position: Literal["engage", "release"], reason: str, who: str, config_path: Path) -> int:
+@place_options
+def kill_switch(position: Literal["engage", "release"], reason: str, who: str, place: Place) -> int:
     """Move the kill switch."""
     from events import KillSwitch
-    from stream.live.decisions import Decision
+    from stream.decisions import Decision
 
-    site = read_site(config_path)
     engaged = position == "engage"
     said = "The model's voice is cut" if engaged else "The model has its voice back"
     click.echo(f"{said}; NEWS2's alerts are not touched by this.")
-    decide(site, Decision(KillSwitch(wall_ms(), engaged, reason), who, reason), config_path)
+    decide(place, Decision(KillSwitch(wall_ms(), engaged, reason), who, reason))
     return EXIT_DONE
 
 
@@ -104,35 +111,73 @@ def kill_switch(position: Literal["engage", "release"], reason: str, who: str, c
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Where the live service is, if FILE does not say.",
 )
+@folder_option
 @who_option
 @reason_option
-def configure(file: Path, config_path: Path | None, who: str, reason: str) -> int:
+def configure(file: Path, config_path: Path | None, folder: Path | None, who: str, reason: str) -> int:
     """Put a configuration in force."""
     from events import Configuration
     from stream.catalogues import catalogue_for
-    from stream.live.decisions import Decision
+    from stream.decisions import Decision
     from stream.settings import configuration_hash, configuration_text
 
-    where = config_path or file
-    site, settings = read_site(where), read_site(file).settings
+    if config_path is not None and folder is not None:
+        raise click.UsageError("name one service: --config of the live one, or --data-dir of an embedded one")
+    place = Place(None, folder) if folder is not None else Place(config_path or file, None)
+    settings = read_site(file).settings
     catalogue_for(settings)
     name = configuration_hash(settings)
     click.echo(f"Putting configuration {name} in force, for every patient.")
-    decide(site, Decision(Configuration(wall_ms(), name, configuration_text(settings)), who, reason), where)
+    decide(place, Decision(Configuration(wall_ms(), name, configuration_text(settings)), who, reason))
     return EXIT_DONE
 
 
 @command.command("status", help=STATUS_HELP)
-@site_option
-def status(config_path: Path) -> int:
+@place_options
+def status(place: Place) -> int:
     """Show what is decided and how far it is applied."""
+    return _live_status(place) if place.folder is None else _folder_status(place, place.folder)
+
+
+def _folder_status(place: Place, folder: Path) -> int:
+    """Show what is decided over an embedded service, and what is in force where it runs."""
+    from stream.cli.folder import look_at_folder
+
+    answer, decisions = look_at_folder(folder), read_decisions(place)
+    console = Console()
+    console.print(_decided_table(decisions))
+    problems = list(decisions.problems())
+    if answer is None:
+        click.echo("The service is stopped: what is decided counts when it starts.")
+    elif (now := answer.in_force) is None:
+        problems.append("the service runs, and its fold does not answer")
+    else:
+        version = (now.version + ("" if now.enabled else " in shadow")) if now.version else "NEWS2 alone"
+        table = Table("decision", "version", "configuration", "kill switch", "release", title="Applied")
+        table.add_row(
+            str(now.sequence),
+            version if now.available or not now.version else f"{version}: NOT ASKED, NEWS2 alone",
+            now.configuration,
+            "engaged" if now.kill_switch else "the version is held" if now.silenced else "",
+            now.code_version,
+        )
+        console.print(table)
+        if now.sequence < decisions.newest:
+            problems.append(f"decision {decisions.newest} is not applied yet")
+    for problem in problems:
+        click.echo(f"Wrong: {problem}", err=True)
+    return EXIT_FAILED if problems else EXIT_DONE
+
+
+def _live_status(place: Place) -> int:
+    """Show what is decided over the live service, and how far each partition is."""
     from connectors.redis.connection import RedisConnectionError
     from connectors.redis.layout import LayoutError
     from features.store import StoreFault
     from stream.control import ForeignStateError
 
-    site = read_site(config_path)
-    decisions = read_decisions(site)
+    site = place.site()
+    decisions = read_decisions(place)
     console = Console()
     console.print(_decided_table(decisions))
     problems, behind = list(decisions.problems()), 0
@@ -153,7 +198,7 @@ def status(config_path: Path) -> int:
 def _decided_table(decisions: Decisions) -> Table:
     """Give the newest decision of each kind."""
     from events import to_iso
-    from stream.live.decisions import kind_of
+    from stream.decisions import kind_of
 
     newest: dict[tuple[str, str], Decided] = {kind_of(each.decision.event): each for each in decisions.kept()}
     table = Table(title=f"Decided (newest: {decisions.newest})")

@@ -1,6 +1,7 @@
-"""What the commands that decide something share: who decides, reading what was decided, writing a decision.
+"""What the commands that decide something share: where, who, reading what was decided, writing a decision.
 
-Owns those steps against a live installation. Must not know what a decision comes to: workers do.
+Owns those steps: the live service is reached by its topics, an embedded one by its folder (stream/cli/folder.py). Must
+not know what a decision comes to.
 """
 
 from __future__ import annotations
@@ -8,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from connectors.kafka.settings import PASSWORD_VARIABLE
 from connectors.kafka.topics import CONTROL, MODELS
+from stream.cli.options import read_site
 from stream.settings import SiteFile
 
 if TYPE_CHECKING:
     from connectors.kafka.record import Record
-    from stream.live.decisions import Decision, Decisions
+    from stream.decisions import Decision, Decisions
     from stream.live.versions import LiveVersions
 
 WHO_DEFAULT = "operator"
@@ -31,10 +35,52 @@ site_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The site's wardstream.toml: its [kafka] table says where the live service's topics are.",
 )
+_live_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of the live service: the site's wardstream.toml, whose [kafka] table says where its topics are.",
+)
+folder_option = click.option(
+    "--data-dir",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of an embedded service, running or stopped: its data folder.",
+)
+
+
+class Place(NamedTuple):
+    """The service that is decided over: the live one by its configuration, or an embedded one by its folder."""
+
+    config_path: Path | None
+    folder: Path | None
+
+    @property
+    def option(self) -> str:
+        """How it is named on the command line."""
+        return f"--data-dir {self.folder}" if self.folder is not None else f"--config {self.config_path}"
+
+    def site(self) -> SiteFile:
+        """Read the live service's configuration."""
+        return read_site(self.config_path)
+
+
+def place_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command both options; it gets `place`. Exactly one must be named."""
+
+    @_live_option
+    @folder_option
+    @wraps(command)
+    def with_place(*given: object, config_path: Path | None, folder: Path | None, **named: object) -> int:
+        if (config_path is None) == (folder is None):
+            raise click.UsageError("name the service: --config of the live one, or --data-dir of an embedded one")
+        return command(*given, place=Place(config_path, folder), **named)
+
+    return with_place
 
 
 def _check_who(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    from stream.live.decisions import WHO_PATTERN
+    from stream.decisions import WHO_PATTERN
 
     if not re.match(WHO_PATTERN, text):
         raise click.BadParameter("a role or an account, such as duty-manager: no blanks, and never a person's name")
@@ -58,10 +104,16 @@ def password() -> str:
     return os.environ.get(PASSWORD_VARIABLE, "")
 
 
-def read_decisions(site: SiteFile) -> Decisions:
-    """Read every decision there is; raises `BrokerError`."""
+def read_decisions(place: Place) -> Decisions:
+    """Read every decision there is; raises `BrokerError` or `JournalError`."""
     from connectors.kafka.reading import read_topic
-    from stream.live.decisions import Decisions
+    from stream.decisions import Decisions
+
+    if place.folder is not None:
+        from stream.cli.folder import folder_decisions
+
+        return folder_decisions(place.folder)
+    site = place.site()
 
     async def read() -> Decisions:
         decisions = Decisions()
@@ -106,12 +158,22 @@ def send(site: SiteFile, record: Record) -> int:
     return asyncio.run(write())
 
 
-def decide(site: SiteFile, decision: Decision, config_path: Path) -> int:
-    """Write a decision, say that it stands and how to see that it took effect; give its sequence."""
-    from connectors.kafka.record import Record
-    from stream.live.decisions import decision_key, encode_decision
+def decide(place: Place, decision: Decision, versions_folder: Path | None = None) -> None:
+    """Write a decision, say that it stands and how to see that it took effect."""
+    if place.folder is not None:
+        from stream.cli.folder import decide_on_folder
 
-    sequence = send(site, Record(CONTROL, decision_key(decision), encode_decision(decision))) + 1
-    click.echo(f"Decision {sequence or 'of unknown number'} stands on {site.kafka.prefix}{CONTROL}.")
-    click.echo(f"See it take effect: wardstream control status --config {config_path}")
-    return sequence
+        answer = decide_on_folder(place.folder, decision, versions_folder)
+        where = f"in the log of {place.folder}"
+        took_effect = answer.in_force is not None and answer.in_force.sequence >= answer.sequence
+        click.echo(f"Decision {answer.sequence} stands {where}" + (", and is in force." if took_effect else "."))
+    else:
+        from connectors.kafka.record import Record
+        from stream.decisions import decision_key, encode_decision
+
+        site = place.site()
+        sequence = send(site, Record(CONTROL, decision_key(decision), encode_decision(decision))) + 1
+        click.echo(f"Decision {sequence or 'of unknown number'} stands on {site.kafka.prefix}{CONTROL}.")
+        took_effect = False
+    if not took_effect:
+        click.echo(f"See it take effect: wardstream control status {place.option}")

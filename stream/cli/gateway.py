@@ -18,6 +18,7 @@ from stream.cli.listening import make_room_for_connections, read_token, serve
 from stream.cli.options import code_version, config_option, read_pseudonyms, read_site
 from stream.live.gateway import Gateway
 from stream.logs import set_up_logs
+from stream.people_file import PeopleFile
 from stream.service_settings import PORT_MAX
 
 HELP = """Take HL7 v2 and FHIR in for the live service, and show its board and alerts; Kafka and Redis behind it.
@@ -25,6 +26,7 @@ HELP = """Take HL7 v2 and FHIR in for the live service, and show its board and a
 AA, or HTTP 200, means: Kafka has acknowledged the message, all its copies. Run as many as you like behind a load
 balancer that keeps a connection on one of them. When it listens, one line of JSON on standard output says where; logs
 are JSON on standard error. SIGTERM stops it in order; killed, it loses nothing that it acknowledged.
+SIGHUP reads [people] again.
 
 \b
 Try it:
@@ -54,7 +56,7 @@ def command(mllp_port: int | None, http_port: int | None, config_path: Path | No
     log.info("opening", version=code_version())
 
     def make() -> Gateway:
-        return Gateway(
+        gateway = Gateway(
             site,
             version=code_version(),
             log=log,
@@ -63,5 +65,10 @@ def command(mllp_port: int | None, http_port: int | None, config_path: Path | No
             redis_password=os.environ.get(REDIS_PASSWORD_VARIABLE, ""),
             pseudonyms=pseudonyms,
         )
+        people.use = gateway.use_people
+        return gateway
 
-    return asyncio.run(serve(make, log, advice="start again: nothing acknowledged is lost"))
+    people = PeopleFile(config_path, site.people, log)
+
+    advice = "start again: nothing acknowledged is lost"
+    return asyncio.run(serve(make, log, advice=advice, hang_up=people.reread))

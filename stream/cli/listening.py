@@ -83,16 +83,25 @@ def make_room_for_connections(settings: ServiceSettings, log: FilteringBoundLogg
     return msgspec.structs.replace(settings, mllp_connections_max=room)
 
 
-async def serve(make: Callable[[], Running], log: FilteringBoundLogger, *, advice: str) -> int:
+async def serve(
+    make: Callable[[], Running],
+    log: FilteringBoundLogger,
+    *,
+    advice: str,
+    hang_up: Callable[[], None] | None = None,
+) -> int:
     """Serve until told to stop, or until it fails; give the exit code. `advice` says what to do where it failed.
 
-    When it serves, one line of JSON on standard output says where. A second signal ends the process at once.
+    When it serves, one line of JSON on standard output says where. A second signal ends the process at once. SIGHUP
+    calls `hang_up`.
     """
     running = make()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if hang_up is not None:
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
     told = await running.listen()
     click.echo(json.dumps({"event": "listening", **told}))
     sys.stdout.flush()

@@ -14,7 +14,9 @@ from rich.table import Table
 
 from stream.cli import EXIT_DONE
 from stream.cli.deciding import (
+    Place,
     decide,
+    place_options,
     read_decisions,
     read_versions,
     reason_option,
@@ -23,14 +25,14 @@ from stream.cli.deciding import (
     who_option,
 )
 from stream.cli.key_file import make_key
-from stream.cli.options import read_site
+from stream.cli.options import models_folder_option, read_site
 from stream.clock import wall_ms
 from stream.settings import ConfigurationError
 
 if TYPE_CHECKING:
     from connectors.signing import Signature
+    from stream.live.versions import LiveVersions
 
-"""A private key is its holder's alone."""
 SIGNATURE_SUFFIX = ".sig"
 
 KEYGEN_HELP = """Make a key pair for signing model versions (Ed25519).
@@ -60,15 +62,17 @@ version scores nothing until it is promoted.
 Example:
   wardstream models publish versions/4f1c02aa91be.json --config wardstream.toml
 """
-PROMOTE_HELP = """Put a model version in force in the live service, for every patient, within seconds.
+PROMOTE_HELP = """Put a model version in force for every patient within seconds, in the live service or an embedded one.
 
-VERSION is an id or the beginning of one, shipped or published; `none` is NEWS2 alone. With --shadow it scores and is
+VERSION is an id or the beginning of one, shipped or published (of an embedded service: shipped or in its --models-dir);
+`none` is NEWS2 alone. It stays in force when the service starts again. With --shadow it scores and is
 recorded, and nobody is told. NEWS2's own alerts are never touched. To go back: `wardstream models rollback`.
 
 \b
 Examples:
   wardstream models promote 4f1c --config wardstream.toml --shadow --as safety-officer --reason "trial, ward 4A"
   wardstream models promote 4f1c --config wardstream.toml --as safety-officer --reason "trial passed"
+  wardstream models promote none --data-dir ward/ --as safety-officer --reason "reviewed anew"
 """
 ROLLBACK_HELP = """Go back to the promotion before the one in force; with none before it, to NEWS2 alone.
 
@@ -78,6 +82,7 @@ come back to by itself. To silence the model at once, whatever is in force: `war
 \b
 Example:
   wardstream models rollback --config wardstream.toml --as duty-manager --reason "alerts doubled on 4A"
+  wardstream models rollback --data-dir ward/ --as duty-manager --reason "alerts doubled on 4A"
 """
 
 _version_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -148,50 +153,57 @@ def publish(file: Path, config_path: Path, key_path: Path | None) -> int:
 
 @click.command("promote", help=PROMOTE_HELP)
 @click.argument("version")
-@site_option
 @click.option("--shadow", is_flag=True, help="Score and record, and tell nobody.")
+@models_folder_option
 @who_option
 @reason_option
-def promote(version: str, config_path: Path, who: str, reason: str, *, shadow: bool) -> int:
+@place_options
+def promote(version: str, models_dir: Path | None, who: str, reason: str, place: Place, *, shadow: bool) -> int:
     """Put a version in force."""
     from events import Promotion
-    from models.inputs import SCHEMA_HASH
-    from stream.live.decisions import Decision
-    from stream.versions import choose_version
+    from stream.decisions import Decision
 
-    site = read_site(config_path)
-    versions = read_versions(site)
-    chosen = choose_version(version, dict(versions))
-    if chosen and versions[chosen].schema_hash != SCHEMA_HASH:
-        raise ConfigurationError(f"version {chosen} takes other inputs than this release computes: train it anew")
+    chosen = "" if version == "none" else version
+    if place.folder is None:
+        chosen = _chosen(version, read_versions(place.site()))
     decision = Decision(Promotion(wall_ms(), chosen, bool(chosen) and not shadow), who, reason)
     voice = "in shadow: recorded, and told to nobody" if shadow else "in force: wards are told what it says"
     click.echo(f"Promoting {chosen}, {voice}." if chosen else "Promoting NEWS2 alone.")
-    decide(site, decision, config_path)
+    decide(place, decision, models_dir)
     if chosen:
-        click.echo(f"To go back: wardstream models rollback --config {config_path}")
+        click.echo(f"To go back: wardstream models rollback {place.option}")
     return EXIT_DONE
 
 
+def _chosen(name: str, versions: LiveVersions) -> str:
+    """Give the whole id of a version that workers load, or nothing for NEWS2 alone."""
+    from models.inputs import SCHEMA_HASH
+    from stream.versions import choose_version
+
+    chosen = choose_version(name, dict(versions))
+    if chosen and versions[chosen].schema_hash != SCHEMA_HASH:
+        raise ConfigurationError(f"version {chosen} takes other inputs than this release computes: train it anew")
+    return chosen
+
+
 @click.command("rollback", help=ROLLBACK_HELP)
-@site_option
 @who_option
 @reason_option
-def rollback(config_path: Path, who: str, reason: str) -> int:
+@place_options
+def rollback(who: str, reason: str, place: Place) -> int:
     """Go back to the promotion before."""
     from events import Promotion
-    from stream.live.decisions import Decision
+    from stream.decisions import Decision
 
-    site = read_site(config_path)
-    standing = read_decisions(site).standing_promotions()
+    standing = read_decisions(place).standing_promotions()
     if not standing:
-        raise ConfigurationError("nothing is promoted, so there is nothing to roll back: scoring is NEWS2 alone")
+        raise ConfigurationError("nothing is promoted by anybody, so there is nothing to roll back")
     former = standing[-2].decision.event if len(standing) > 1 else None
     version, enabled = (former.version, former.enabled) if isinstance(former, Promotion) else ("", False)
     present_one = standing[-1].decision.event
     assert isinstance(present_one, Promotion), "standing promotions are promotions"
     click.echo(f"Rolling back from {_named(present_one.version, present_one.enabled)} to {_named(version, enabled)}.")
-    decide(site, Decision(Promotion(wall_ms(), version, enabled), who, reason, standing[-1].sequence), config_path)
+    decide(place, Decision(Promotion(wall_ms(), version, enabled), who, reason, standing[-1].sequence))
     return EXIT_DONE
 
 
@@ -199,8 +211,8 @@ def live_table(config_path: Path) -> Table:
     """Give the versions that a worker of this site would load, and which is in force."""
     from events import Promotion
 
-    site = read_site(config_path)
-    versions, decisions = read_versions(site), read_decisions(site)
+    place = Place(config_path, None)
+    versions, decisions = read_versions(place.site()), read_decisions(place)
     promotions = decisions.standing_promotions()
     event = promotions[-1].decision.event if promotions else None
     table = Table()

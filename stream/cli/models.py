@@ -21,12 +21,12 @@ _folder = click.option(
 )
 
 
-HELP = """List, show and train model versions; sign, publish and promote them in the live service.
+HELP = """List, show and train model versions; sign, publish and promote them, and hold them back.
 
 A version is immutable and named by the hash of its content. On the live service (Kafka) it goes this way: train, show
 (review its card), sign, publish, promote --shadow, promote. `rollback` undoes the last promotion within seconds; `hold`
-silences one version, `demote` leaves NEWS2 alone, `restore` lifts either. The embedded service (`wardstream run`) takes
-its version by --model instead.
+silences one version, `demote` leaves NEWS2 alone, `restore` lifts either. An embedded service (`wardstream run`) begins
+with the version of --model in shadow; promote, rollback, hold, demote and restore reach it by its --data-dir.
 
 \b
 Examples:
@@ -37,6 +37,7 @@ Examples:
   wardstream models publish versions/4f1c02aa91be.json --config wardstream.toml
   wardstream models promote 4f1c --shadow --config wardstream.toml
   wardstream models rollback --config wardstream.toml
+  wardstream models rollback --data-dir ward/
 """
 
 

@@ -26,7 +26,8 @@ TOKEN_BYTES = 32
 HELP = """Say who may acknowledge, dismiss, decide and set limits: for [people] in wardstream.toml.
 
 An actor is a role or a pseudonym, never a name. He acts over HTTP with a bearer token, or a ward system signs what it
-writes to Kafka. The service keeps a token's hash alone. Restart the service after a change.
+writes to Kafka. The service keeps a token's hash alone. After a change send SIGHUP to
+the service, or restart it.
 
 \b
 Examples:

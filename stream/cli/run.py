@@ -24,6 +24,7 @@ from stream.cli.options import (
     read_site,
 )
 from stream.logs import set_up_logs
+from stream.people_file import PeopleFile
 from stream.run import RunningService
 from stream.service import EmbeddedService
 from stream.service_settings import PORT_MAX
@@ -32,7 +33,7 @@ HELP = """Run the embedded service: HL7 v2 over MLLP, FHIR and HL7 v2 over HTTP,
 
 A message is acknowledged when it is on the disk. Kill it at any moment and start it again: nothing acknowledged is
 lost, and its outputs are those of a replay of its journal. When it listens, one line of JSON on standard output says
-where; logs are JSON on standard error. SIGTERM stops it in order.
+where; logs are JSON on standard error. SIGTERM stops it in order; SIGHUP reads [people] again.
 
 \b
 Try it:
@@ -97,7 +98,7 @@ def command(
     )
 
     def make() -> RunningService:
-        return RunningService(
+        running = RunningService(
             folder,
             service,
             settings,
@@ -107,6 +108,9 @@ def command(
             people=site.people,
             trust_clock=trust_clock,
         )
+        people.use = running.use_people
+        return running
 
+    people = PeopleFile(config_path, site.people, log)
     advice = "a thread died; start again: nothing acknowledged is lost"
-    return asyncio.run(serve(make, log, advice=advice))
+    return asyncio.run(serve(make, log, advice=advice, hang_up=people.reread))

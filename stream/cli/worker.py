@@ -18,6 +18,7 @@ from connectors.redis.settings import PASSWORD_VARIABLE as REDIS_PASSWORD
 from stream.cli.options import code_version, config_option, read_pseudonyms, read_site
 from stream.live_settings import STAGES, Stage
 from stream.logs import set_up_logs
+from stream.people_file import PeopleFile
 
 HELP = """Run stages of the live service: [parse], [patient] and [ward], each a share of its topic's partitions.
 
@@ -32,6 +33,7 @@ Try it (Kafka and Redis on this machine, see `wardstream live up`):
 
 \b
 Environment: WARDSTREAM_PSEUDONYM_KEY, WARDSTREAM_KAFKA_PASSWORD, WARDSTREAM_REDIS_PASSWORD.
+SIGHUP reads [people] again.
 Exit codes: 0 told to stop, 1 a stage died: start it again (a supervisor should), 2 wrong usage.
 """
 
@@ -54,7 +56,8 @@ def command(config_path: Path | None, stages: str | None, name: str | None, heal
     secrets = Secrets(os.environ.get(KAFKA_PASSWORD, ""), os.environ.get(REDIS_PASSWORD, ""), read_pseudonyms())
     # Python's own handler would raise in the middle of anything.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return asyncio.run(run_worker(site, _chosen(stages, live.stages), secrets, code_version(), log))
+    people = PeopleFile(config_path, site.people, log)
+    return asyncio.run(run_worker(site, _chosen(stages, live.stages), secrets, code_version(), log, people))
 
 
 def _chosen(text: str | None, default: tuple[Stage, ...]) -> tuple[Stage, ...]:

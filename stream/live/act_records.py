@@ -44,6 +44,10 @@ class ActReader:
         self._ward_of = ward_of
         self._told = told
 
+    def use_people(self, people: PeopleSettings) -> None:
+        """Let these people act from here on, and nobody else; any thread may read meanwhile."""
+        self._door.use(people)
+
     def read(self, item: LogItem, feed: str, received: Millis) -> Decoded | Refusal:
         """Read one record; raises only what `ward_of` does."""
         data = item.value or b""

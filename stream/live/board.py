@@ -99,7 +99,8 @@ class _Here(NamedTuple):
     record: PatientRecord
     row: Row | None
     """What was heard of him; None where no score was since we began to listen."""
-    worst: AlertEvent | None
+    alerts: Sequence[AlertEvent]
+    """His open alerts, the gravest first."""
 
 
 class LiveBoard:
@@ -155,7 +156,7 @@ class LiveBoard:
         document: dict[str, Any] = {}
         if row is not None:
             scale = self._records.scale(key, record)
-            document = render_row(key, record, row.score, row.alert, row.retracted, scale, now)
+            document = render_row(key, record, row.score, row.alert, row.retracted, scale, now, row.also)
         return _encode(document | render_patient(key, record, self._board.open_alerts(), now))
 
     def open_alerts(self, now: Millis) -> bytes:
@@ -178,11 +179,11 @@ class LiveBoard:
         """Give who is here, from what is known at this moment; the canary is nobody."""
         records = self._records
         rows = {row.patient: row for row in self._board.rows()}
-        worst: dict[str, AlertEvent] = {}
+        alerts: dict[str, list[AlertEvent]] = {}
         for event in self._board.open_alerts():  # the gravest first
-            worst.setdefault(event.patient, event)
+            alerts.setdefault(event.patient, []).append(event)
         return [
-            _Here(patient, record, rows.get(patient), worst.get(patient))
+            _Here(patient, record, rows.get(patient), alerts.get(patient, ()))
             for patient, record in records.everybody()
             if not record.away and record.state.discharged_time is None and record.state.location.ward != CANARY
         ]
@@ -195,9 +196,10 @@ class LiveBoard:
     def _row(self, one: _Here, now: Millis) -> dict[str, Any]:
         scale = self._records.scale(one.patient, one.record)
         if one.row is None:
-            return render_row(one.patient, one.record, None, one.worst, (), scale, now)
+            gravest = one.alerts[0] if one.alerts else None
+            return render_row(one.patient, one.record, None, gravest, (), scale, now, one.alerts[1:])
         row = one.row
-        return render_row(one.patient, one.record, row.score, row.alert, row.retracted, scale, now)
+        return render_row(one.patient, one.record, row.score, row.alert, row.retracted, scale, now, row.also)
 
 
 def _order(one: _Here, row: dict[str, Any]) -> tuple[int, float, str]:

@@ -26,8 +26,8 @@ from connectors.redis.partition_store import RedisPartitionStore
 from events import Availability, Carried, CodeVersion, Envelope, Event, Millis, content_id, encode_envelope
 from events.encoding import ENVELOPE_BYTES_MAX
 from stream.control import Control, StoredControl, read_control
+from stream.decisions import Decisions
 from stream.fold import CONTROL_KEY
-from stream.live.decisions import Decisions
 from stream.live.parsing import INGEST_TOPICS
 from stream.records import NO_PATIENT, UnreadableRecordError, read_stored
 from stream.settings import SiteFile

@@ -16,7 +16,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from stream.live.stage import LogItem, LogRange
+from stream.live.stage import ForeignLogError, LogItem, LogRange
 
 Opener = Callable[[TP, LogRange], Awaitable[int]]
 """Opens a partition that was assigned; gives the offset to read from."""
@@ -70,10 +70,15 @@ class StoreLedConsumer(Consumer):
         if not assigned:
             return {}
         begins = await self.earliest_offsets(*assigned)
-        ends = await self.highwaters(*assigned)
+        ends = dict(await self.highwaters(*assigned))
         offsets: dict[TP, int] = {}
         for tp in assigned:
-            offsets[tp] = await type(self).opener(tp, LogRange(begins[tp], ends[tp]))
+            try:
+                offsets[tp] = await type(self).opener(tp, LogRange(begins[tp], ends[tp]))
+            except ForeignLogError:
+                # A process that was stopped for a while asked long ago where the log ends.
+                ends.update(await self.highwaters(tp))
+                offsets[tp] = await type(self).opener(tp, LogRange(begins[tp], ends[tp]))
         await self.seek_wait(offsets)
         return offsets
 

@@ -1,15 +1,15 @@
 """What people decided that reaches [ward] at once: whether the gate is closed, and the ward settings.
 
-Owns that reading of the decisions. Must not know a partition. A configuration that this release cannot read is passed
-by, as [patient] passes it by; before any is decided the defaults are in force there, and so they are here.
+Owns that reading of the decisions. Must not know a partition. Before any configuration is decided the defaults are in
+force in [patient], and so they are here.
 """
 
 from __future__ import annotations
 
 from alerts.ward_settings import write_wards
 from events import Configuration
-from stream.live.decisions import Decided, Decisions
-from stream.settings import ConfigurationError, Settings, parse_json
+from stream.decisions import Decided, Decisions
+from stream.settings import Settings, parse_json
 
 
 class DecidedWards:
@@ -56,10 +56,7 @@ class DecidedWards:
                 continue
             if decided.sequence == self._wards_sequence:
                 return
-            try:
-                settings = parse_json(event.content)
-            except ConfigurationError:
-                continue
+            settings = parse_json(event.content)
             self._wards, self._wards_sequence = write_wards(settings.wards), decided.sequence
             self._configured_closed = settings.guardrails.kill_switch
             return

@@ -1,234 +1,17 @@
-"""What people decided, in order: the records of `control.v1`, and what of them a partition of `events.v1` lacks.
+"""The decisions of the live service, kept up with `control.v1`.
 
-Owns the record's form, the list that a tail of the topic fills, and the envelopes that bring a decision into a
-partition. Must not know Kafka's clients, nor what a decision comes to (stream/control.py).
-
-A decision's place on `control.v1` (its offset + 1) is its `sequence`. Whoever owns a partition appends to it what is
-above the highest sequence that the partition has applied; the control state ignores what is not above. So a broadcast
-that stopped half-way is completed by the next owner, and one that was made twice changes nothing.
+Owns the tail of that topic. Must not know what a decision is, nor what it comes to (stream/decisions.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, NamedTuple
-
-import msgspec
 import structlog
 
 from connectors.kafka.reading import KafkaRecord
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import CONTROL
-from events import Availability, Configuration, Envelope, KillSwitch, Millis, Promotion, Standing, content_id
-from events.encoding import misfit
-from models.version import ModelVersion
-from stream.control import DECISIONS, Control, usable
+from stream.decisions import Decisions
 from stream.live.tails import Tail
-
-DECISION_BYTES_MAX = 1024 * 1024
-"""A configuration of 256 KiB, escaped as JSON, and its frame."""
-DECISIONS_KEPT_MAX = 1_000
-"""Held in memory, newest, beside the newest of each kind (of standings, of each version): a partition that lacks more
-is given what is in force."""
-PROBLEMS_MAX = 20
-"""Named in health; the first ones, for what went wrong first explains the rest."""
-WHO_PATTERN = r"^[A-Za-z0-9_.:@/-]{1,64}$"
-"""A role, a machine account or a key id. No blanks, so that nobody types a name."""
-
-DecisionEvent = Promotion | Configuration | KillSwitch | Standing
-
-
-class UnreadableDecisionError(ValueError):
-    """Bytes on `control.v1` that are no decision of this release; the text never holds the data."""
-
-
-class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing somebody decided; its `event_time` is when. Its event has no sequence yet: the topic gives it."""
-
-    event: DecisionEvent
-    who: Annotated[str, msgspec.Meta(pattern=WHO_PATTERN)]
-    """A role or a key id, never a name."""
-    reason: str = ""
-    undoes: int = 0
-    """The sequence of the promotion that a rollback takes back."""
-
-    @property
-    def at(self) -> Millis:
-        """When it was decided, by the clock of where it was decided."""
-        return self.event.event_time
-
-
-class Decided(NamedTuple):
-    """A decision with its place."""
-
-    sequence: int
-    decision: Decision
-    received_time: Millis
-    """When its record was stored."""
-
-
-_encoder = msgspec.json.Encoder(order="sorted")
-_decoder = msgspec.json.Decoder(Decision)
-
-
-def encode_decision(decision: Decision) -> bytes:
-    """Write a decision as it stands on `control.v1`."""
-    return _encoder.encode(decision)
-
-
-def decode_decision(data: bytes | None) -> Decision:
-    """Read a decision; raises `UnreadableDecisionError`.
-
-    >>> decode_decision(encode_decision(Decision(KillSwitch(0, True), "role:duty-manager"))).event.engaged
-    True
-    """
-    if data is None or len(data) > DECISION_BYTES_MAX:
-        raise UnreadableDecisionError("no value" if data is None else f"{len(data)} bytes")
-    try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError as error:
-        raise UnreadableDecisionError(misfit(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UnreadableDecisionError("no JSON") from None
-
-
-def decision_key(decision: Decision) -> bytes:
-    """Give the record's key: the kind of decision, for people who read the topic."""
-    return type(decision.event).__name__.casefold().encode()
-
-
-class Decisions:
-    """All decisions that the tail has shown so far. One writer (the tail), many readers: each reads a whole list."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.newest = 0
-        """The sequence of the newest record, read or unreadable."""
-        self.kill_switch = False
-        """Whether the newest word on the kill switch was: engaged."""
-        self.kill_switch_sequence = 0
-        """Which decision said so; 0 before any."""
-        self.caught_up = False
-        """Whether the tail has reached the end that the topic had when it began to read."""
-        self._kept: tuple[Decided, ...] = ()
-        self.standings: dict[str, Standing] = {}
-        """The newest word on each version's standing, the newest last."""
-        self._promotions: list[Decided] = []
-        """The promotions that stand: a rollback takes away what it undoes."""
-        self._problems: list[str] = []
-
-    def take(self, offset: int, value: bytes | None, record_time: Millis) -> Decided | None:
-        """Take the next record of the topic; one seen before changes nothing. None where there is nothing to apply."""
-        sequence = offset + 1
-        if sequence <= self.newest:
-            return None
-        self.newest = sequence
-        try:
-            decision = decode_decision(value)
-        except UnreadableDecisionError as error:
-            if len(self._problems) < PROBLEMS_MAX:
-                self._problems.append(
-                    f"{CONTROL}: decision {sequence} cannot be read ({error}) and is not applied here: "
-                    "bring this worker to the release that wrote it, or decide it again"
-                )
-            return None
-        decided = Decided(sequence, decision, record_time)
-        self._kept = tuple(_bounded((*self._kept, decided)))
-        event = decision.event
-        if type(event) is KillSwitch:
-            self.kill_switch, self.kill_switch_sequence = event.engaged, sequence
-        elif type(event) is Standing:
-            self.standings.pop(event.version, None)
-            self.standings[event.version] = event
-        elif type(event) is Promotion:
-            if decision.undoes:
-                self._promotions = [former for former in self._promotions if former.sequence < decision.undoes]
-            else:
-                self._promotions = [*self._promotions, decided][-DECISIONS_KEPT_MAX:]
-        return decided
-
-    def kept(self) -> tuple[Decided, ...]:
-        """Give the decisions in memory, in order."""
-        return self._kept
-
-    def lacking(self, applied_sequence: int, at: Millis) -> list[Envelope]:
-        """Give the records that bring a partition from what it has applied to the newest decision, in order.
-
-        `at` is the present: a decision whose record claims a later time than that is entered at `at`, for the clock of
-        a partition never goes back. Enter them together and in this order: one that overtook another would shut it out.
-        The records' ids are derived from what was decided, the same for every partition.
-        """
-        return [envelope_of(decided, at) for decided in self._kept if decided.sequence > applied_sequence]
-
-    def standing_promotions(self) -> list[Decided]:
-        """Give the promotions that no rollback took away, the one in force last."""
-        return list(self._promotions)
-
-    def problems(self, applied_sequence: int = 0) -> tuple[str, ...]:
-        """Say what an operator should know of, given the highest sequence that a partition has applied."""
-        found = list(self._problems)
-        if self.caught_up and applied_sequence > self.newest:
-            found.append(
-                f"{CONTROL} ends at decision {self.newest}, a partition has applied {applied_sequence}: the topic was "
-                "made anew or is another installation's; what is decided now takes no effect until that is mended"
-            )
-        return tuple(found)
-
-
-def _bounded(decisions: tuple[Decided, ...]) -> Iterator[Decided]:
-    """Keep the newest, and of the older ones the last of each kind."""
-    excess = len(decisions) - DECISIONS_KEPT_MAX
-    newest = {kind_of(decided.decision.event): decided.sequence for decided in decisions}
-    for number, decided in enumerate(decisions):
-        if number >= excess or decided.sequence == newest[kind_of(decided.decision.event)]:
-            yield decided
-
-
-def kind_of(event: DecisionEvent) -> tuple[str, str]:
-    """Say what a decision decides: of two of one kind the later counts. Each version stands by itself.
-
-    >>> kind_of(Standing(0, "4f1c02aa91be", "held"))
-    ('Standing', '4f1c02aa91be')
-    """
-    return type(event).__name__, event.version if isinstance(event, Standing) else ""
-
-
-def envelope_of(decided: Decided, at: Millis) -> Envelope:
-    """Give the record of a decision for a partition of `events.v1`."""
-    sequence, decision, record_time = decided
-    event = msgspec.structs.replace(decision.event, sequence=sequence)
-    name = content_id("decision", str(sequence), encode_decision(decision))
-    received = min(record_time, at)
-    return Envelope(
-        name, "", event.event_time, received, (event,), message_id="control", position=f"{CONTROL}#{sequence}"
-    )
-
-
-def is_decision(envelope: Envelope) -> bool:
-    """Whether a record of `events.v1` brings a decision of `control.v1` into its partition."""
-    return any(isinstance(event, DECISIONS) and event.sequence > 0 for event in envelope.events)
-
-
-def availability(
-    control: Control, versions: Mapping[str, ModelVersion], at: Millis, upcoming: Iterable[Envelope] = ()
-) -> list[Envelope]:
-    """Give the records that make a partition's log say which versions its owner has, where it says otherwise.
-
-    `upcoming` are the decisions about to be appended: a version that one of them promotes is called available before
-    it is promoted, so that no patient is scored without it in between. Records are appended in the order: these, then
-    those. An id is the same until the record has been folded.
-    """
-    names = [control.version] if control.awaits else []
-    names += [event.version for envelope in upcoming for event in envelope.events if type(event) is Promotion]
-    wanted: list[Envelope] = []
-    for name in dict.fromkeys(name for name in names if name):
-        available = usable(versions, name) is not None
-        if available != (name in control.available):
-            number = str(control.availabilities + len(wanted))
-            record = content_id("availability", number, name, str(available))
-            event = Availability(at, name, available)
-            wanted.append(Envelope(record, "", at, at, (event,), message_id="control"))
-    return wanted
 
 
 class DecisionTail:
@@ -247,6 +30,11 @@ class DecisionTail:
     async def stop(self) -> None:
         """Read no more."""
         await self._tail.stop()
+
+    @property
+    def reached(self) -> int:
+        """The offset of the next decision to hear of."""
+        return self._tail.reached
 
     def problems(self, applied_sequence: int = 0) -> tuple[str, ...]:
         """Say what an operator should know of: see `Decisions.problems`."""

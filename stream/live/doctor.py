@@ -24,7 +24,7 @@ from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
 from connectors.kafka.topics import CONTROL, EVENTS, MODELS
 from events import MILLIS_PER_DAY, Millis, Promotion
 from models.version import ModelVersion
-from stream.live.decisions import UnreadableDecisionError, decode_decision
+from stream.decisions import UnreadableDecisionError, decode_decision
 from stream.live.versions import LiveVersions
 from stream.live_settings import STAGES, LiveSettings
 from stream.records import UNHEARD_RETENTION_MS

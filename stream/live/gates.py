@@ -5,9 +5,7 @@ Owns that reading. Must not know what a gate is for.
 
 from __future__ import annotations
 
-import msgspec
-
-from alerts.gate import GateChange, decode_change
+from alerts.gate import GateChange, read_changes
 from connectors.kafka.headers import header
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.settings import KafkaSettings
@@ -18,15 +16,8 @@ LOOK_BACK_RECORDS = 64
 
 
 async def read_gates(settings: KafkaSettings, password: str) -> dict[int, list[GateChange]]:
-    """Give the recorded changes by partition of `candidates.v1`; a record that is none is passed by."""
-    found: dict[int, list[GateChange]] = {}
-    async for record in read_topic(settings, GATES, password=password):
-        try:
-            change = decode_change(record.value or b"")
-        except msgspec.DecodeError:
-            continue
-        found.setdefault(change.partition, []).append(change)
-    return found
+    """Give the recorded changes by partition of `candidates.v1`."""
+    return read_changes([record.value async for record in read_topic(settings, GATES, password=password)])
 
 
 async def newest_told(settings: KafkaSettings, password: str, partition: int) -> int:

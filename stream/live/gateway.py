@@ -16,9 +16,12 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from connectors.acts.door import Door
+from connectors.acts.people import PeopleSettings
 from connectors.http.acting import Entrance
 from connectors.http.limits import ENTRIES_MAX, HttpLimits
 from connectors.kafka.outbox import Outbox
+from connectors.kafka.record import Headers
+from connectors.sources.arrival import Arrival
 from events import Millis
 from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.feeds import Feeds
@@ -68,13 +71,14 @@ class Gateway:
         clock = ServiceClock(0, expected=expected)
         self._now: Callable[[], Millis] = clock.now
         self._outbox = Outbox(site.kafka, client_id=self.name, password=kafka_password, answer_s=ANSWER_S)
+        self._sign = act_signer(site.people)
         self.intake = KafkaIntake(
             self._outbox,
             clock.now,
             metrics,
             intake_limits,
             source=f"/wardstream/gateway/{self.name}",
-            sign=act_signer(site.people),
+            sign=self._signed,
         )
         self.reading = LiveReading(
             site.kafka,
@@ -94,6 +98,7 @@ class Gateway:
         settings = site.settings
         hl7_max = min(settings.hl7.message_bytes_max, RECORD_VALUE_BYTES_MAX)
         self._reports = Reports(metrics, log)
+        self._door = Door(site.people)
         self._listening = Listeners(
             self.intake,
             self.reading,
@@ -105,10 +110,13 @@ class Gateway:
             reports=self._reports,
             now=clock.now,
             token=token,
-            entrance=Entrance(Door(site.people), self.reading.ward_of, self._reports.act),
+            entrance=Entrance(self._door, self._reports.act),
         )
         self._health = HealthServer(self.reading.live, self.reading.ready, metrics.expose)
         self._watch: asyncio.Task[None] | None = None
+
+    def _signed(self, arrival: Arrival) -> Headers:
+        return self._sign(arrival)
 
     def _make_canary(self, pseudonyms: Pseudonyms, interval_s: float) -> Canary:
         def tell(event: str, why: str) -> None:
@@ -160,6 +168,11 @@ class Gateway:
         addresses = self._listening.addresses(*await self.start())
         live = self._site.live
         return addresses | ({"health": address(live.health_host, live.health_port)} if live.health_port else {})
+
+    def use_people(self, people: PeopleSettings) -> None:
+        """Let these people act from here on, and nobody else; raises `ConfigurationError` where we could not sign."""
+        self._sign = act_signer(people)
+        self._door.use(people)
 
     def lives(self) -> bool:
         """Say whether it works at all."""

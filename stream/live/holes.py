@@ -57,7 +57,7 @@ class Seen(NamedTuple):
 
 
 Look = Callable[[str, int, int, int | None], Awaitable[Seen | None]]
-"""A second reading of (topic, partition, begin, until); see `look_again`."""
+"""A second reading of (topic, partition, begin, until); see `look_again`. Raises `UnreachableError`."""
 
 
 async def looks_nowhere(_topic: str, _partition: int, _begin: int, _until: int | None) -> None:
@@ -96,22 +96,25 @@ async def look_again(
     """Read a partition a second time, from an offset to before another, over a connection of its own.
 
     Without `until` it ends at the first record, or where the transactions end that are through (the last stable
-    offset). `topic` is named as the broker names it. None where no answer came in time, or the log begins later: then
-    nothing is proved.
+    offset). `topic` is named as the broker names it. None where the log begins later, or does not reach so far: then
+    nothing is proved. Raises `UnreachableError` where nobody answers: no word on the log, and to be asked again.
     """
     place, seen, tries = TopicPartition(topic, partition), _Reading(begin), 0
-    while tries < TRIES_MAX:
-        reached = seen.reached
+    while True:
+        reached, seen.end = seen.reached, -1
         try:
             async with asyncio.timeout(TRY_S):
                 await _read(settings, password, place, seen, until)
         except OffsetOutOfRangeError:
             return None
-        except (KafkaError, OSError, TimeoutError):
+        except (KafkaError, OSError, TimeoutError) as fault:
             tries = 0 if seen.reached > reached else tries + 1
+            if tries >= TRIES_MAX:
+                if until is not None and 0 <= seen.end < until:
+                    return None
+                raise UnreachableError(describe_failure(settings, fault)) from None
         else:
             return Seen(begin, seen.reached, tuple(seen.offsets))
-    return None
 
 
 class _Reading:
@@ -120,13 +123,16 @@ class _Reading:
     def __init__(self, begin: int) -> None:
         self.reached = begin
         self.offsets: list[int] = []
+        self.end = -1
+        """Where the log ends, by the broker's word in this try; -1 before any."""
 
 
 async def _read(
     settings: KafkaSettings, password: str, place: TopicPartition, seen: _Reading, until: int | None
 ) -> None:
     async with _reader(settings, password, [place], "read_committed") as consumer:
-        end = (await consumer.end_offsets([place]))[place] if until is None else until
+        seen.end = (await consumer.end_offsets([place]))[place]
+        end = seen.end if until is None else until
         consumer.seek(place, seen.reached)
         # Not the last record's offset: where marks follow it the position has gone past them.
         while seen.reached < end and not (seen.offsets and until is None):
@@ -138,7 +144,10 @@ async def _read(
 
 
 async def holds_nothing(settings: KafkaSettings, password: str, topic: str, partition: int, begin: int) -> bool:
-    """Whether it is proved that a partition has no record from an offset on; `topic` is a short name."""
+    """Whether it is proved that a partition has no record from an offset on; `topic` is a short name.
+
+    Raises `UnreachableError`.
+    """
     seen = await look_again(settings, password, settings.prefix + topic, partition, begin)
     return seen is not None and seen.first_from(begin) == seen.end
 

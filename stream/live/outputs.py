@@ -14,7 +14,7 @@ from alerts.ward import routes
 from connectors.kafka.record import Headers, Record
 from connectors.kafka.topics import CANDIDATES, DEAD_LETTERS, EVENTS, SCORES, SIGNALS, SUPPRESSED, topic_headers
 from events import encode_envelope
-from stream.effects import Effect, Forward, Score, Suppression, Unfoldable, effect_id, encode_effect
+from stream.effects import Effect, Forward, Score, Suppression, Unfoldable, Unheeded, effect_id, encode_effect
 
 
 def records_of(effects: Iterable[Effect], source: str) -> list[Record]:
@@ -34,15 +34,21 @@ def records_of(effects: Iterable[Effect], source: str) -> list[Record]:
             envelope = effect.envelope
             headers = topic_headers(EVENTS, envelope.envelope_id, source, envelope.received_time)
             records.append(Record(EVENTS, envelope.patient.encode(), encode_envelope(envelope), headers))
+        elif type(effect) is Unheeded:
+            records.append(_record(DEAD_LETTERS, "unheeded", effect, source))
         else:
             assert type(effect) is Unfoldable
             records.append(_record(DEAD_LETTERS, "unfoldable", effect, source))
     return records
 
 
-def _record(topic: str, key: str, effect: Score | Suppression | Unfoldable | Signal, source: str) -> Record:
+Said = Score | Suppression | Unfoldable | Unheeded | Signal
+"""What is a record of its own, as it is."""
+
+
+def _record(topic: str, key: str, effect: Said, source: str) -> Record:
     return Record(topic, key.encode(), encode_effect(effect), _headers(topic, effect, source))
 
 
-def _headers(topic: str, effect: Score | AlertEvent | Suppression | Unfoldable | Signal, source: str) -> Headers:
+def _headers(topic: str, effect: Said | AlertEvent, source: str) -> Headers:
     return topic_headers(topic, effect_id(effect), source, effect.received_time)

@@ -47,7 +47,7 @@ from features.store import FencedError, StoreUnavailableError
 from stream.identity import Pseudonyms
 from stream.live.act_records import ActReader
 from stream.live.letters import letter_record
-from stream.live.parsing import IngestRecord, read_item
+from stream.live.parsing import IngestRecord, by_patient, read_item
 from stream.live.resolving import Resolution
 from stream.live.stage import LogItem, LogRange, first_offset, following, lost_records
 from stream.parse import DeadLetter, Parser, spread
@@ -180,7 +180,7 @@ class ParsePartition:
         fresh = [item for item in portion if item.offset not in self._noted]
         self.counts["repeated"] += len(portion) - len(fresh)
         if fresh:
-            read = [read_item(self._topic, self.number, item, self._settings, self._acts) for item in fresh]
+            read = [by_patient(read_item(self._topic, self.number, item, self._settings, self._acts)) for item in fresh]
             self._noted.update(self._claimed(read))
         for item in portion:
             yield from self._noted[item.offset]

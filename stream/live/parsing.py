@@ -21,6 +21,7 @@ from connectors.kafka.topics import TOPICS
 from events import Millis
 from stream.live.act_records import ActReader, credible
 from stream.live.stage import LogItem
+from stream.parse import apart
 from stream.settings import Settings
 
 HL7, FHIR, ACKNOWLEDGEMENTS = "hl7v2.ingest.v1", "fhir.ingest.v1", "ack.ingest.v1"
@@ -41,7 +42,7 @@ class Taken(NamedTuple):
     """One message of an ingest record."""
 
     position: str
-    """`topic/partition/offset`, and for an entry of a Bundle `#` and its number."""
+    """`topic/partition/offset`, and for an entry of a Bundle, or the second patient of an A17, `#` and its number."""
     data: bytes
     decoded: Decoded | Refusal
 
@@ -80,6 +81,16 @@ def read_item(
     else:
         messages = _READERS[topic](data, position, settings)
     return IngestRecord(item.offset, received, feed, messages)
+
+
+def by_patient(record: IngestRecord) -> IngestRecord:
+    """Part the messages that speak of two patients: each is resolved and recorded by itself."""
+    messages = [
+        Taken(position, taken.data, decoded)
+        for taken in record.messages
+        for decoded, position in apart(taken.decoded, taken.position)
+    ]
+    return record._replace(messages=messages)
 
 
 def _refused(topic: str, item: LogItem) -> Refusal | None:

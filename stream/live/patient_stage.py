@@ -6,7 +6,9 @@ be read kept as letters, ticks and decisions entered. Must not know Faust or Kaf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -18,15 +20,16 @@ from events import CodeVersion, Envelope, Millis, content_id, encode_envelope
 from events.encoding import UndecodableEnvelopeError
 from features.store import Entry, LostStateError, PartitionStore, StoreFault
 from models.version import ModelVersion
-from stream.control import Control, ForeignStateError, read_control
-from stream.effects import Effect
+from stream.control import DECISIONS, Control, ForeignStateError, read_control
+from stream.decisions import Decisions, availability, is_decision
+from stream.effects import Effect, Unheeded
 from stream.fold import CONTROL_KEY, TICK_MS, fold_record, tick, tick_is_due
-from stream.live.decisions import Decisions, availability, is_decision
 from stream.live.examples import ExampleRecorder
 from stream.live.letters import unreadable_record
 from stream.live.outputs import records_of
 from stream.live.shelf import LiveShelf
 from stream.live.stage import (
+    OWED_MS,
     ForeignLogError,
     HalfFoldedError,
     LogItem,
@@ -49,8 +52,8 @@ CLOCKS_APART = (
     "records are refused that were received more than a day after they were written: set the workers' clocks right; "
     "what was refused is on deadletters.v1"
 )
-OWED_S = 20.0
-"""What was entered into the log and has not come back after so long is entered again; its id makes it harmless."""
+
+DECISION_REFUSED = "a decision was entered and took no effect (see deadletters.v1): decide it again"
 
 
 class PatientSettings(msgspec.Struct, frozen=True):
@@ -64,6 +67,28 @@ class PatientSettings(msgspec.Struct, frozen=True):
     live_records_max: int = LIVE_RECORDS_MAX
     ticks: bool = True
     """Whether time passes in the log where nothing comes."""
+
+
+@dataclass(slots=True)
+class PatientCounts:
+    """What a partition said beside scores and alerts, for metrics; again where work is repeated."""
+
+    unheeded: Counter[str] = field(default_factory=Counter)
+    """Limits that changed nothing, by why."""
+    signals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What the monitoring said, by kind and state."""
+    acts: Counter[str] = field(default_factory=Counter)
+    """What became of what people decided of patients: `stream.acting` names them."""
+
+    def take(self, effects: Iterable[Effect], acts: Counter[str]) -> None:
+        """Count what a batch came to; `acts` are taken out."""
+        for effect in effects:
+            if type(effect) is Unheeded:
+                self.unheeded[effect.fault] += 1
+            elif type(effect) is Signal:
+                self.signals[effect.kind, effect.state] += 1
+        self.acts.update(acts)
+        acts.clear()
 
 
 class PatientPartition:
@@ -103,8 +128,13 @@ class PatientPartition:
         self._lacks_since: Millis | None = None
         self._entries: dict[str, Entry | None] | None = None
         """What is to be committed, until it is."""
+        self.counts = PatientCounts()
         self._owed: dict[str, Millis] = {}
         """Ids entered into the log and not yet come back, and when that was."""
+        self._refused: dict[str, int] = {}
+        """Decisions that came back and took no effect, by id: they are told, and not entered again."""
+        self._lack = ""
+        """What is told of a version that is lacking."""
 
     # -- steps ------------------------------------------------------------------------------------------------------
 
@@ -136,6 +166,7 @@ class PatientPartition:
         self.pipeline.monitor.restore(stored)
         self.folded, self._start, self._at = watermark, start, start - 1
         self._owed.clear()
+        self._refused.clear()
         self._entries, self.decided = None, control.sequence
         return start
 
@@ -159,16 +190,20 @@ class PatientPartition:
         effects: list[Effect] = []
         try:
             for item, envelope in read:
-                self._owed.pop(envelope.envelope_id, None)
-                if self._is_believed(item, envelope, records) and self._recent.add(envelope.envelope_id):
+                if not self._is_believed(item, envelope, records):
+                    continue
+                if self._recent.add(envelope.envelope_id):
                     minute = self.pipeline.control.clock // TICK_MS
                     effects.extend(fold_record(self.pipeline, envelope))
                     if self.pipeline.control.clock // TICK_MS > minute:
                         effects.append(self._heartbeat())
+                if not envelope.patient:
+                    self._came_back(envelope)
         except UnusableStateError as fault:
             raise self._emptied(fault) from None
         except StoreFault as fault:
             raise HalfFoldedError(f"{self._named}: {fault}") from fault
+        self.counts.take(effects, self.pipeline.tally.acts)
         records.extend(records_of(effects, self._source))
         if self._examples is not None:
             records.extend(self._examples.take_records())
@@ -197,8 +232,10 @@ class PatientPartition:
     def idle(self, now: Millis) -> list[Record]:
         """Give the tick, the decisions and the code version that the partition lacks."""
         control = self.pipeline.control
-        wanted = list(self._lacking(control, now))
+        wanted = [each for each in self._lacking(control, now) if each.envelope_id not in self._refused]
         records = []
+        names = {envelope.envelope_id for envelope in wanted}
+        self._owed = {name: entered for name, entered in self._owed.items() if name in names}
         due = [envelope for envelope in wanted if self._is_due(envelope, now)]
         # Decisions are entered together: of two, one whose first entry failed would come after the other, and the
         # control state ignores what is not above what it has applied.
@@ -209,20 +246,37 @@ class PatientPartition:
             records.append(Record(EVENTS, b"", encode_envelope(envelope), headers, self.number))
         return records
 
+    def _came_back(self, envelope: Envelope) -> None:
+        """Note what came back of what was entered, and whether a decision took effect: no second entry would help."""
+        self._owed.pop(envelope.envelope_id, None)
+        if not is_decision(envelope):
+            return
+        applied = self.pipeline.control.sequence
+        decided = max(event.sequence for event in envelope.events if isinstance(event, DECISIONS))
+        self._refused[envelope.envelope_id] = decided
+        self._refused = {name: sequence for name, sequence in self._refused.items() if sequence > applied}
+        self._tell(DECISION_REFUSED, holds=bool(self._refused))
+
     def _is_due(self, envelope: Envelope, now: Millis) -> bool:
         entered = self._owed.get(envelope.envelope_id)
-        return entered is None or now - entered >= OWED_S * 1000
+        return entered is None or now - entered >= OWED_MS
+
+    def _tell(self, text: str, *, holds: bool) -> None:
+        """Tell of something while it holds."""
+        told = f"{self._named}: {text}"
+        others = tuple(problem for problem in self.problems if problem != told)
+        self.problems = (*others, told) if holds else others
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
     def _await_version(self) -> None:
         """Wait for the version that the log says this partition has; after a while go on without it, loudly."""
         control = self.pipeline.control
+        if control.lacks:
+            control.reload()
         if not control.lacks:
             self._lacks_since = None
-            return
-        control.reload()
-        if not control.lacks:
+            self._tell(self._lack, holds=False)
             return
         now = self._now()
         self._lacks_since = now if self._lacks_since is None else self._lacks_since
@@ -230,7 +284,9 @@ class PatientPartition:
         if now - self._lacks_since < VERSION_AWAITED_S * 1000:
             raise VersionAwaitedError(text)
         # NEWS2 must be told. A replay of this stretch has the version and scores otherwise: an alarm, not a detail.
-        self.problems = (f"{text}: NEWS2 alone is scored; publish it again, or roll back",)
+        self._tell(self._lack, holds=False)
+        self._lack = f"version {control.lacks} is not at hand: NEWS2 alone is scored; publish it again, or roll back"
+        self._tell(self._lack, holds=True)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stream.live.stage import GapError
+from stream.live.stage import GapError, StarvedError
 
 GAP_S_MAX = 10.0
 """How long the record that is next may fail to come while later ones do; far longer than a seek takes."""
@@ -140,6 +140,34 @@ class ProgressWatch:
             for one in self.progress(standings)
             if one.held and one.held_s > self._still_s_max
         ]
+
+
+class Starvation:
+    """Since when records wait and nothing of a stage moves, though nothing is under way and nobody is at fault.
+
+    >>> starvation = Starvation("ward", 30.0)
+    >>> starvation.look(7, waits=True, now=100.0)
+    >>> starvation.look(8, waits=True, now=129.0)  # something was folded meanwhile
+    >>> starvation.look(8, waits=True, now=160.0)
+    Traceback (most recent call last):
+    stream.live.stage.StarvedError: ward: records wait, and for 31 s nothing is handed on
+    """
+
+    def __init__(self, stage: str, still_s_max: float) -> None:
+        self._stage = stage
+        self._still_s_max = still_s_max
+        self._since: tuple[object, float] | None = None
+
+    def look(self, mark: object, *, waits: bool, now: float) -> None:
+        """Note that records wait, or do not; `mark` is another one whenever something was folded."""
+        if not waits:
+            self._since = None
+            return
+        if self._since is None or self._since[0] != mark:
+            self._since = mark, now
+        still_s = now - self._since[1]
+        if still_s > self._still_s_max:
+            raise StarvedError(f"{self._stage}: records wait, and for {still_s:.0f} s nothing is handed on")
 
 
 def _note(notes: dict[Place, tuple[int, float]], place: Place, where: int | None, now: float) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from alerts.contract import AlertEvent, from_json
+from alerts.limits import PatientLimits
 from alerts.monitoring import decode_signal
 from connectors.http.faults import busy
 from connectors.http.ports import Condition, NumberedAlert
@@ -31,7 +32,8 @@ from stream.feeds import Feeds
 from stream.live.alert_window import SALTS, WINDOW_EVENTS_MAX, WINDOW_MS, AlertWindow
 from stream.live.board import LiveBoard, StoredRecords
 from stream.live.following import Follower
-from stream.metrics import IntakeMetrics
+from stream.live.progress import Place, ProgressWatch, Standing
+from stream.metrics import SIGNALS_TEXT, IntakeMetrics
 from stream.newest_alert import NewestAlert
 from stream.records import UnreadableRecordError
 from stream.settings import Settings
@@ -44,6 +46,10 @@ longer is not on the board of a gateway started since; it is on signals.v1."""
 SIGNALS_MAX = 50_000
 SCORES_MAX = 50_000
 """So many of them at the most, a second or two of reading; older ones are shown by the patient's state alone."""
+CAUGHT_UP_S = 1.0
+"""How long somebody waits for records to be folded that may be of whom he asks for; then he is told to try again."""
+CAUGHT_UP_LOOK_S = 0.1
+"""Each look asks the store for every partition."""
 WATCH_S = 5.0
 """How often the broker, Redis and the fold are looked at."""
 
@@ -98,8 +104,10 @@ class LiveReading:
         self._faults: dict[str, str] = {}
         self._behind_since: float | None = None
         self._behind_records = 0
+        self._progress = ProgressWatch("workers", behind_s_max)
+        self._standings: dict[Place, Standing] = {}
         self._unreadable = metrics.counter("unreadable_outputs", "Outputs that are none of this release.", "topic")
-        self._signals = metrics.counter("signals", "What the monitoring said of what is not heard.", "kind", "state")
+        self._signals = metrics.counter("signals", SIGNALS_TEXT, "kind", "state")
         self._behind = metrics.gauge("behind_records", "Records of the log that no worker has folded yet.")
         self.hear_score: Callable[[KafkaRecord], None] = lambda _record: None
         """Hears every score as it comes; the canary's."""
@@ -219,6 +227,7 @@ class LiveReading:
             problems += more()
         if (since := self._behind_since) is not None and self._loop.time() - since > self._behind_s_max:
             problems.append(f"workers are behind the log by {self._behind_records} records: see their health")
+        problems += self._progress.stuck(self._standings)
         if self._clock.trouble == "ahead":
             problems.append(
                 "the machine's clock jumped ahead and is not believed: set it right, or restart the gateway"
@@ -237,10 +246,7 @@ class LiveReading:
     async def _look(self) -> None:
         """Look at the broker, the store, and how far the fold is behind the log."""
         try:
-            ends = {
-                partition: end
-                for partition, (_, end) in (await log_range(self._kafka, EVENTS, password=self._password)).items()
-            }
+            ends = await self._log_ends()
             self._faults.pop("broker", None)
         except BrokerError as fault:
             self._faults["broker"] = str(fault)
@@ -253,12 +259,15 @@ class LiveReading:
         except StoreFault as fault:
             self._faults["store"] = str(fault)
             return
-        behind = sum(max(0, ends.get(number, 0) - 1 - mark) for number, mark in enumerate(watermarks))
+        behind = _owed(ends, watermarks)
         if not behind or behind < self._behind_records:  # it gets on
             self._behind_since = None
         elif self._behind_since is None:
             self._behind_since = self._loop.time()
         self._behind_records = behind
+        # By themselves too: what is behind in all also falls where one partition stands still and the others get on.
+        self._standings = {(EVENTS, n): Standing(mark, ends.get(n, 0), 0) for n, mark in enumerate(watermarks)}
+        self._progress.look(self._standings)
         if self._board is not None:
             self._board.behind_records = behind
 
@@ -294,6 +303,36 @@ class LiveReading:
         except (StoreFault, UnreadableRecordError):
             raise busy("the online feature store cannot be reached") from None
         return None if record is None else record.state.location.ward
+
+    async def caught_up(self) -> bool:
+        """Say whether all that lies in the log by now is folded, after waiting a moment; False where nobody can say."""
+        if self._records is None:
+            return False
+        until = self._loop.time() + CAUGHT_UP_S
+        try:
+            ends = await self._log_ends()
+            while _owed(ends, await asyncio.to_thread(self._records.watermarks)):
+                if self._loop.time() > until:
+                    return False
+                await asyncio.sleep(CAUGHT_UP_LOOK_S)
+        except (BrokerError, StoreFault):
+            return False
+        return True
+
+    async def _log_ends(self) -> dict[int, int]:
+        """Give where each partition of the log ends; raises `BrokerError`."""
+        ranges = await log_range(self._kafka, EVENTS, password=self._password)
+        return {partition: end for partition, (_, end) in ranges.items()}
+
+    async def limits_of(self, key: str) -> PatientLimits:
+        """Give a patient's limits as the store has them; none without it: the fold says what it ignores."""
+        if self._records is None:
+            return PatientLimits()
+        try:
+            record = await asyncio.to_thread(self._records.read_one, key)
+        except (StoreFault, UnreadableRecordError):
+            return PatientLimits()
+        return PatientLimits() if record is None or record.limits is None else record.limits
 
     async def open_alerts(self) -> bytes:
         """Give the newest event of every open alert."""
@@ -331,3 +370,12 @@ class LiveReading:
         self._behind.set(self._behind_records)
         if self._board is not None:
             metrics.patients.set(self._board.present)
+
+
+def _owed(ends: Mapping[int, int], watermarks: Sequence[int]) -> int:
+    """Count the records of the log that are not folded yet.
+
+    >>> _owed({0: 5, 1: 3}, [4, 0])
+    2
+    """
+    return sum(max(0, ends.get(number, 0) - 1 - mark) for number, mark in enumerate(watermarks))

@@ -17,6 +17,10 @@ from connectors.kafka.record import Record
 from events import Millis
 from features.store import FencedError, PartitionStore, StoreFault
 
+OWED_MS = 20_000
+"""What a partition entered into its own log and that has not come back after so long is entered again; its id makes it
+harmless."""
+
 
 class LogItem(NamedTuple):
     """One record of a partition, as it was read."""
@@ -40,6 +44,10 @@ class LogRange(NamedTuple):
 
 class GapError(RuntimeError):
     """The record after the last one folded did not come: ours; the partition is opened anew and read from there."""
+
+
+class StarvedError(RuntimeError):
+    """Records wait on partitions of ours, nothing is under way, and none is handed on: the process begins anew."""
 
 
 class ForeignLogError(RuntimeError):

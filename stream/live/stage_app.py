@@ -15,23 +15,25 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import faust
-import msgspec
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from connectors.kafka.faults import NotSentError
+from connectors.kafka.faults import NotSentError, UnreachableError
 from connectors.kafka.record import Record
 from events import Millis
 from features.store import FencedError, LostStateError, StoreFault
 from stream.live.consumer import install
 from stream.live.holes import Look, in_turn, looks_nowhere
-from stream.live.progress import Place, Progress, ProgressWatch, Standing
-from stream.live.stage import LogItem, LogRange, StagePartition
+from stream.live.progress import Place, Progress, ProgressWatch, Standing, Starvation
+from stream.live.stage import LogItem, LogRange, StagePartition, StarvedError
+from stream.live.stage_settings import StageObserver, StageSettings
 
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0
 """Between two tries while the store or the broker cannot be had."""
@@ -39,7 +41,6 @@ IDLE_LOOK_S = 1.0
 """How often each partition is asked what must enter the log by itself."""
 LOST_S_MAX = 15.0
 """A partition that the store gave to somebody else, while the broker says it is ours for so long: begin anew."""
-
 BUNDLES_MAX = 16
 """Taken at a time, of all partitions: what was fetched of a partition at once is one, or several of the longest."""
 BUFFERED_MAX = 16
@@ -49,40 +50,9 @@ STEPS_MAX = 8
 """Steps under way at once, one a thread: they wait for the store far more than they compute."""
 
 Answer = TypeVar("Answer")
+Step = Callable[[], Awaitable[Answer]]
 Deliver = Callable[[StagePartition, Sequence[Record]], Awaitable[object]]
 """Writes what came of a partition; returns when all of it is acknowledged."""
-
-
-class StageSettings(msgspec.Struct, frozen=True):
-    """How one stage of one process runs."""
-
-    name: str
-    """`parse`, `patient`, `ward`: part of the consumer group's name."""
-    topics: tuple[str, ...]
-    """With the installation's prefix."""
-    group: str
-    instance: str
-    """This process's own name within the group: a restart takes its partitions again at once."""
-    brokers: str
-    batch_records_max: int
-    linger_s: float
-    session_timeout_s: float
-    progress_s_max: float
-    """A partition with records to fold that has not moved for so long is told as stuck."""
-    credentials: Any = None
-    """Faust's broker credentials, or None."""
-
-
-class StageObserver(Protocol):
-    """Hears what a stage does; for metrics and logs."""
-
-    def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
-        """A batch was folded, produced and committed."""
-        ...
-
-    def failed(self, stage: str, where: str, fault: BaseException) -> None:
-        """Something went wrong and is tried again."""
-        ...
 
 
 class StageApp:
@@ -117,6 +87,7 @@ class StageApp:
         self._next: dict[TP, int] = {}
         """The offset of the record that each partition is to fold next."""
         self._progress = ProgressWatch(settings.name, settings.progress_s_max)
+        self._starvation = Starvation(settings.name, settings.progress_s_max)
         self._entering: dict[TP, asyncio.Task[None]] = {}
         self._faults: dict[str, str] = {}
         # Not the loop's own threads: a step may wait for an answer of the loop's, which needs one of those.
@@ -225,15 +196,16 @@ class StageApp:
         loop = asyncio.get_running_loop()
         return await self._until_done(where, lambda: loop.run_in_executor(self._steps, step))
 
-    async def _until_done(self, where: str, step: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _until_done(self, where: str, step: Step[Answer]) -> Answer:
         """Try until the store and the broker can be had; a fence is no outage."""
         wait_s = RETRY_S_MIN
         while True:
             try:
                 done = await step()
             except FencedError:
+                self._faults.pop(where, None)  # somebody has taken the partition: what failed is no longer ours
                 raise
-            except (StoreFault, NotSentError) as fault:
+            except (StoreFault, NotSentError, UnreachableError) as fault:
                 self._faults[where] = str(fault)
                 self._observer.failed(self.settings.name, where, fault)
                 await asyncio.sleep(wait_s)
@@ -266,14 +238,14 @@ class StageApp:
             partition = self._partitions.get(tp)
             if partition is None or tp in self._lost:
                 return
-            fresh = await self._in_turn(tp, items)
-            if not fresh:
-                return
-            began = time.perf_counter()
             try:
+                fresh = await self._in_turn(tp, partition, items)
+                if not fresh:
+                    return
+                began = time.perf_counter()
                 records = await self._insist(f"work of {tp.topic}/{tp.partition}", partial(partition.work, fresh))
                 if records:
-                    await self._produce(tp, partition, records)
+                    await self._while_ours("produce", tp, partition, partial(self._deliver, partition, records))
                 await self._insist(f"commit of {tp.topic}/{tp.partition}", partition.commit)
             except LostStateError:
                 raise  # The records before these must be read again: by a process that begins anew.
@@ -285,27 +257,28 @@ class StageApp:
                 self._next[tp] = fresh[-1].offset + 1
             self._observer.worked(self.settings.name, len(fresh), len(records), time.perf_counter() - began)
 
-    async def _produce(self, tp: TP, partition: StagePartition, records: Sequence[Record]) -> None:
-        """Write what came of a partition while it is ours: one who slept through a rebalance writes no more."""
+    async def _while_ours(self, what: str, tp: TP, partition: StagePartition, step: Step[Answer]) -> Answer:
+        """Have the broker do something while the partition is ours: who slept through a rebalance writes no more."""
 
-        async def write() -> None:
+        async def ask() -> Answer:
             if where in self._faults and not await asyncio.to_thread(partition.still_ours):
-                raise FencedError(f"{tp.topic}/{tp.partition} was taken while it could not be written")
-            await self._deliver(partition, records)
+                raise FencedError(f"{tp.topic}/{tp.partition} was taken while the broker could not be had")
+            return await step()
 
-        where = f"produce of {tp.topic}/{tp.partition}"
-        await self._until_done(where, write)
+        where = f"{what} of {tp.topic}/{tp.partition}"
+        return await self._until_done(where, ask)
 
-    async def _in_turn(self, tp: TP, items: Sequence[LogItem]) -> list[LogItem]:
+    async def _in_turn(self, tp: TP, partition: StagePartition, items: Sequence[LogItem]) -> list[LogItem]:
         """Give those of a batch that are next to be folded; note where later ones came instead.
 
-        Where there is a hole before a later one, a second reading says whether it is one.
+        Where there is a hole before a later one, a second reading says whether it is one; it is waited for.
         """
         at, last = self._next[tp], items[-1].offset
         fresh = in_turn(items, at)
         at += len(fresh)
         if last >= at:
-            seen = await self._look(tp.topic, tp.partition, at, last + 1)
+            look = partial(self._look, tp.topic, tp.partition, at, last + 1)
+            seen = await self._while_ours("second reading", tp, partition, look)
             fresh += in_turn(items, at, seen)
         if fresh:
             self._progress.came(tp)
@@ -337,11 +310,10 @@ class StageApp:
         async with self._lock(tp):
             if self._partitions.get(tp) is not partition or tp not in self._moved or tp in self._lost:
                 return
-            where = f"{tp.topic}/{tp.partition}"
-            records = await self._insist(f"idle of {where}", partial(partition.idle, self._now()))
+            records = await self._insist(f"idle of {tp.topic}/{tp.partition}", partial(partition.idle, self._now()))
             if records:
                 try:
-                    await self._produce(tp, partition, records)
+                    await self._while_ours("produce", tp, partition, partial(self._deliver, partition, records))
                 except FencedError as fault:
                     self._lost_to(tp, fault)
 
@@ -351,9 +323,26 @@ class StageApp:
         begin = self._progress.unproved_from(tp, self._standing(tp, partition))
         if begin is None:
             return
-        seen = await self._look(tp.topic, tp.partition, begin, None)
-        if seen is not None and seen.first_from(begin) == seen.end:
-            self._progress.emptied(tp, folded, seen.end)
+        with suppress(UnreachableError):  # `Ends` tells of that; ticks and decisions do not wait for it
+            seen = await self._look(tp.topic, tp.partition, begin, None)
+            if seen is not None and seen.first_from(begin) == seen.end:
+                self._progress.emptied(tp, folded, seen.end)
+            elif seen is not None:
+                await self._read_again(tp)
+
+    async def _read_again(self, tp: TP) -> None:
+        """Go back to the record that is next, where it stands in the log and nothing that was handed on is left.
+
+        Faust drops what it fetched where two rebalances overlap, and does not go back by itself.
+        """
+        async with self._lock(tp):
+            consumer = self.app.consumer
+            if tp not in self._assigned() or not consumer.flow_active or consumer.unacked or tp in self._lost:
+                return
+            fault = StarvedError(f"{tp.topic}/{tp.partition}: record {self._next[tp]} was not handed on")
+            self._observer.failed(self.settings.name, "read again", fault)
+            with suppress(IllegalStateError):  # it is no longer ours
+                await consumer.seek_wait({tp: self._next[tp]})
 
     def _assigned(self) -> Collection[TP]:
         return self.app.consumer.assignment() if self.app.started else ()
@@ -365,9 +354,17 @@ class StageApp:
 
     # -- how far ----------------------------------------------------------------------------------------------------
 
-    def watch(self) -> None:
-        """Note since when each partition stands still; to be called about every second. Raises `GapError`."""
-        self._progress.look(self._standings())
+    def watch(self, *, outage: bool = False) -> None:
+        """Note since when each partition stands still; to be called about every second.
+
+        Raises `GapError`; and `StarvedError`, unless there is an outage that others know of.
+        """
+        standings, assigned = self._standings(), self._assigned()
+        self._progress.look(standings)
+        under_way = outage or self._faults or any(lock.locked() for lock in self._locks.values())
+        behind = any(one.lag for one in self._progress.progress(standings) if (one.topic, one.partition) in assigned)
+        waits = not under_way and (behind or any(tp not in self._moved for tp in assigned))
+        self._starvation.look(sorted(self._next.items()), waits=waits, now=time.monotonic())
 
     def _standings(self) -> dict[Place, Standing]:
         return {tp: self._standing(tp, partition) for tp, partition in self._partitions.items()}

@@ -53,6 +53,10 @@ class StateDelivery:
                 await self._drop(partition.number)
                 raise
 
+    async def open_way(self, partition: StagePartition) -> None:
+        """Have what a partition's alerts are written by at hand. Raises `NotSentError` and `FencedError`."""
+        await self._of(partition)
+
     async def newest_told(self, partition: StagePartition) -> int:
         """Give the newest candidate that `alerts.v1` has of a partition; -1 where none. No former owner tells another.
 
@@ -75,14 +79,16 @@ class StateDelivery:
         outbox = self._make(f"states.{partition.number}")
         try:
             await outbox.start()
+            # Asked again: connecting takes time, in which another may have taken the partition and begun to write. One
+            # who takes it after this answer opens his producer after ours, and ours is shut out.
+            if not await asyncio.to_thread(partition.still_ours):
+                raise FencedError(f"partition {partition.number} was taken")  # noqa: TRY301 - closed like the others
         except BrokerError as fault:
             await outbox.stop()
             raise NotSentError("unreachable", str(fault)) from None
-        # Asked again: connecting takes time, in which another may have taken the partition and begun to write. One who
-        # takes it after this answer opens his producer after ours, and ours is shut out.
-        if not await asyncio.to_thread(partition.still_ours):
+        except BaseException:
             await outbox.stop()
-            raise FencedError(f"partition {partition.number} was taken")
+            raise
         self._states[partition.number] = (partition.epoch, outbox)
         return outbox
 

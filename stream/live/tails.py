@@ -52,20 +52,29 @@ class Tail:
                 await self._task
             self._task = None
 
+    @property
+    def reached(self) -> int:
+        """The offset of the next record to hear of."""
+        return self._next
+
     def problems(self) -> tuple[str, ...]:
         """Say what keeps it from reading on, if anything does."""
         return (f"{self._topic} is not followed: {self._fault}",) if self._fault else ()
 
     async def _go_on(self) -> None:
+        away = False
         while True:
             try:
+                if away:  # a topic that nothing is written to would never show that its broker is back
+                    await log_range(self._settings, self._topic, password=self._password)
+                    self._fault, away = "", False
                 async for record in tail_topic(
                     self._settings, self._topic, password=self._password, since={0: self._next}
                 ):
                     self._fault = ""
                     self._hand_on(record)
             except BrokerError as error:
-                self._fault = str(error)
+                self._fault, away = str(error), True
             except Exception as error:  # noqa: BLE001 - what a record does to our code must not end the tail unseen
                 self._fault = f"{type(error).__name__} at record {self._next}"
             await asyncio.sleep(RETRY_S)

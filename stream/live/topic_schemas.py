@@ -21,8 +21,8 @@ from connectors.kafka.headers import SCHEMAS
 from connectors.redis.identity_store import IdentityRecord
 from events import Envelope
 from models.version import ModelVersion
-from stream.effects import Score, Suppression, Unfoldable
-from stream.live.decisions import Decision
+from stream.decisions import Decision
+from stream.effects import Score, Suppression, Unfoldable, Unheeded
 from stream.live.examples import ExampleRecord
 from stream.live.letters import LETTER_BYTES_MAX, UNREADABLE
 
@@ -115,9 +115,13 @@ def _dead_letters() -> Schema:
     unfoldable["properties"] |= {"received_time": dict(_INSTANT), "reason": {"const": "unfoldable"}}
     unfoldable["required"] = sorted({*unfoldable["required"], "reason"})
     unfoldable["additionalProperties"] = False
-    schema["$defs"]["DeadLetter"] = letter
+    unheeded = _generated("", "", Unheeded)["$defs"]["Unheeded"]
+    unheeded["properties"] |= {"received_time": dict(_INSTANT), "reason": {"const": "unheeded"}}
+    unheeded["required"] = sorted({*unheeded["required"], "reason"})
+    unheeded["additionalProperties"] = False
+    schema["$defs"] |= {"DeadLetter": letter, "Unheeded": unheeded}
     del schema["$ref"]
-    schema["oneOf"] = [{"$ref": "#/$defs/DeadLetter"}, {"$ref": "#/$defs/Unfoldable"}]
+    schema["oneOf"] = [{"$ref": f"#/$defs/{name}"} for name in ("DeadLetter", "Unfoldable", "Unheeded")]
     return schema
 
 

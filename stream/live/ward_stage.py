@@ -3,7 +3,7 @@
 Owns the order of a partition's steps, where the positions of gate and settings are kept (in the partition's states,
 fenced, before anything goes out under them; then on `gates.v1`, for replay), and the tick that is entered where
 something waits. Must not know Faust or Kafka's clients, nor decide anything: both are what people decided
-(`stream.live.decisions`).
+(`stream.decisions`).
 """
 
 from __future__ import annotations
@@ -20,18 +20,16 @@ from connectors.kafka.record import Record
 from connectors.kafka.topics import ALERT_STATES, ALERTS, CANDIDATES, GATES, topic_headers
 from events import Millis, content_id
 from features.store import Entry, PartitionStore
+from stream.decisions import Decisions
 from stream.fold import TICK_MS
 from stream.live.decided_wards import DecidedWards
-from stream.live.decisions import Decisions
 from stream.live.letters import unreadable_record
-from stream.live.stage import LogItem, LogRange, first_offset, following, holds, lost_records
+from stream.live.stage import OWED_MS, LogItem, LogRange, first_offset, following, holds, lost_records
 from stream.partition_fold import believed_until
 
 GATE_KEY = "~gate"
 TICK_TYPE = "wardstream.ward_tick.v1"
 """The CloudEvents type of a tick on `candidates.v1`: it is no alert event."""
-OWED_MS = 20_000
-"""A tick that was entered and has not come back after so long is entered again; its id makes it harmless."""
 
 
 class WardPartition:
@@ -45,13 +43,15 @@ class WardPartition:
         recorded: Callable[[int], Sequence[GateChange]] = lambda _partition: (),
         newest_told: Callable[[WardPartition], int] = lambda _partition: -1,
         *,
+        open_way: Callable[[WardPartition], object] = lambda _partition: None,
         ticks: bool = True,
     ) -> None:
         """`recorded` gives the changes that `gates.v1` holds of a partition now: the store may have lost them.
 
         `newest_told` gives the offset of the newest candidate of the partition that is on `alerts.v1`, and sees to it
-        that no former owner tells another; -1 where there is none. It may raise a `StoreFault`. `ticks`: whether time
-        passes where nothing comes.
+        that no former owner tells another; -1 where there is none. `open_way` opens what the partition's alerts go out
+        by, which may take seconds. Both may raise a `StoreFault` or a `NotSentError`. `ticks`: whether time passes
+        where nothing comes.
         """
         self.folded = -1
         self.problems: tuple[str, ...] = ()
@@ -62,6 +62,8 @@ class WardPartition:
         self._ticks = ticks
         self._recorded = recorded
         self._newest_told = newest_told
+        self._open_way = open_way
+        self._is_open = False
         self._told_through: int | None = None
         """The newest candidate that may be told already, by us or a former owner; None until it is asked for."""
         self._named = f"{CANDIDATES}/{partition}"
@@ -100,6 +102,7 @@ class WardPartition:
         self._unpublished = list(kept)  # Published anew: the ids are the same, and one may not have got there.
         self.folded, self._start, self._at = watermark, start, start - 1
         self._entries, self._unrecorded, self._told_through = None, False, None
+        self._is_open = False
         self._ticked = 0
         self._stand(start)
         return start
@@ -111,6 +114,10 @@ class WardPartition:
     def work(self, batch: Sequence[LogItem]) -> list[Record]:
         """Fold a batch, under the gate as it stands at each record."""
         fresh = list(following(batch, self._at, self._start, self._named))
+        if fresh and not self._is_open:
+            # First: what is computed and waits for that would be told however long people have since decided otherwise.
+            self._open_way(self)
+            self._is_open = True
         if fresh:
             self._move_gate()
         records = [_gate_record(change) for change in self._unpublished]

@@ -17,15 +17,17 @@ import faust
 
 from alerts.gate import GateChange
 from connectors.acts.audit import ActNote
+from connectors.acts.people import PeopleSettings
 from connectors.kafka.admin import check, check_groups
 from connectors.kafka.connection import client_options
 from connectors.kafka.faults import BrokerError, NotSentError
 from connectors.kafka.outbox import Outbox
-from connectors.kafka.topics import CANDIDATES, EVENTS
+from connectors.kafka.topics import CANDIDATES, CONTROL, EVENTS
 from connectors.redis.connection import connect
 from connectors.redis.identity_store import RedisIdentityStore
-from connectors.redis.layout import write_layout
+from connectors.redis.layout import partition_of, write_layout
 from connectors.redis.partition_store import RedisPartitionStore
+from features.store import StoreFault
 from stream.clock import ServiceClock
 from stream.identity import Pseudonyms
 from stream.live.act_records import ActReader
@@ -37,10 +39,11 @@ from stream.live.gates import newest_told, read_gates
 from stream.live.holes import look_again
 from stream.live.log_history import LogHistory
 from stream.live.parse_stage import ParsePartition
-from stream.live.patient_stage import PatientPartition, PatientSettings
-from stream.live.progress import Progress
+from stream.live.patient_stage import PatientCounts, PatientPartition, PatientSettings
+from stream.live.progress import Place, Progress, ProgressWatch, Standing
 from stream.live.stage import StagePartition
-from stream.live.stage_app import Deliver, StageApp, StageObserver, StageSettings
+from stream.live.stage_app import Deliver, StageApp
+from stream.live.stage_settings import StageObserver, StageSettings
 from stream.live.state_delivery import StateDelivery
 from stream.live.versions import VersionTail
 from stream.live.ward_stage import WardPartition
@@ -56,6 +59,7 @@ ASKED_S = 60.0
 """How long a stage's thread waits for the event loop's answer; outbox and reader give up long before."""
 
 Answer = TypeVar("Answer")
+Name = TypeVar("Name", str, tuple[str, str])
 
 
 def _credentials(site: SiteFile, password: str) -> Any:
@@ -117,13 +121,16 @@ class Worker:
         self.versions = VersionTail(site.kafka, secrets.kafka, site.live.version_keys)
         self._history = LogHistory(site.kafka, secrets.kafka)
         read = {topic: None for stage in self._stages for topic in SOURCES[stage]}
-        waiting = dict.fromkeys(INGEST) if "patient" in self._stages else {}
-        self._ends = Ends(site.kafka, secrets.kafka, [*read, *(topic for topic in waiting if topic not in read)])
+        waiting = dict.fromkeys(INGEST) if "patient" in self._stages else dict.fromkeys((EVENTS,))
+        self._ends = Ends(site.kafka, secrets.kafka, dict.fromkeys((*read, *waiting, CONTROL)))
+        self._heard = ProgressWatch("decisions", site.live.progress_s_max)
         self.apps: list[StageApp] = []
         self._parsed: list[Counter[str]] = []
         """What each partition of [parse] that was ever held here has counted."""
         self._warded: list[Counter[str]] = []
         """The same of [ward]."""
+        self._folded: list[PatientCounts] = []
+        """The same of [patient]."""
         self._acts = ActReader(site.people, self._ward_of, told_act)
         self.starting = True
 
@@ -205,17 +212,26 @@ class Worker:
         return partition
 
     def _ward_of(self, patient: str) -> str | None:
-        """Say where the store has a patient at this moment, for who may act on some wards only."""
+        """Say where the store has a patient at this moment, for who may act on some wards only.
+
+        Raises a `StoreFault` for one whom nobody knows while the log is being folded anew: he may be in what is left of
+        it. What he did waits with it, for it would be folded after it.
+        """
         records = StoredRecords(self._client, self._site.redis.prefix, self._partitions, self._site.settings)
         try:
             record = records.read_one(patient)
         except UnreadableRecordError:
             return None  # [patient] finds it and folds anew.
-        return None if record is None else record.state.location.ward
+        if record is not None:
+            return record.state.location.ward
+        number = partition_of(patient, self._partitions)
+        if records.watermarks()[number] < self._ends.of(self._site.kafka.prefix + EVENTS, number) - 1:
+            raise StoreFault(f"{EVENTS}/{number} is not folded yet: where a patient lies is not known")
+        return None
 
     def _make_patient(self, _topic: str, number: int) -> StagePartition:
         live = self._site.live
-        return PatientPartition(
+        partition = PatientPartition(
             number,
             RedisPartitionStore(self._client, self._site.redis.prefix, "patient", number),
             PatientSettings(
@@ -231,6 +247,8 @@ class Worker:
             journal=f"{self._site.kafka.prefix}{EVENTS}/{number}",
             behind=self._backlog(),
         )
+        self._folded.append(partition.counts)
+        return partition
 
     def _backlog(self) -> Backlog:
         """Watch what waits before [parse], by whomever it is worked."""
@@ -251,6 +269,7 @@ class Worker:
             self.decisions.decisions,
             self._recorded_gates,
             self._newest_told,
+            open_way=self._open_way,
             ticks=self._site.live.ticks,
         )
         self._warded.append(partition.counts)
@@ -267,18 +286,42 @@ class Worker:
         """Read what of a partition is told, from a stage's thread."""
         return self._asked(self._states.newest_told(partition))
 
+    def _open_way(self, partition: StagePartition) -> None:
+        """Have what a partition of [ward] tells by at hand, from a stage's thread."""
+        self._asked(self._states.open_way(partition))
+
     def _asked(self, question: Coroutine[Any, Any, Answer]) -> Answer:
-        """Have the event loop answer a stage's thread."""
-        return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASKED_S)
+        """Have the event loop answer a stage's thread; a `NotSentError` says that no answer came in time: ask again."""
+        asked = asyncio.run_coroutine_threadsafe(question, self._loop)
+        try:
+            return asked.result(ASKED_S)
+        except TimeoutError:
+            asked.cancel()
+            raise NotSentError("unreachable", f"Kafka gave no answer within {ASKED_S:g} s") from None
+
+    def use_people(self, people: PeopleSettings) -> None:
+        """Let these people act from here on, and nobody else."""
+        self._acts.use_people(people)
 
     async def run(self) -> None:
         """Return when a stage has died, with its fault raised."""
         while True:
             await asyncio.sleep(0.5)
-            for app in self.apps:
-                app.watch()
-                if app.crashed is not None:
-                    raise app.crashed
+            self.watch()
+
+    def watch(self) -> None:
+        """Note how far everything is; to be called about every second. Raises what a stage has died of."""
+        outage = bool(self._ends.problems())
+        for app in self.apps:
+            app.watch(outage=outage)
+            if app.crashed is not None:
+                raise app.crashed
+        self._heard.look(self._hearing())
+
+    def _hearing(self) -> dict[Place, Standing]:
+        """Say how far decisions are heard: to a reader that died silently it looks as if nothing were decided."""
+        topic = self._site.kafka.prefix + CONTROL
+        return {(topic, 0): Standing(self.decisions.reached - 1, self._ends.of(topic, 0), 0)}
 
     async def stop(self) -> None:
         """Leave the groups and close."""
@@ -294,6 +337,7 @@ class Worker:
         found = ["starting"] if self.starting else []
         for app in self.apps:
             found += app.problems()
+        found += self._heard.stuck(self._hearing())
         applied = max(
             (one.decided for app in self.apps for one in app.partitions if isinstance(one, PatientPartition)), default=0
         )
@@ -302,7 +346,8 @@ class Worker:
     def dead(self) -> list[str]:
         """Say what nothing but a new process mends."""
         outage = bool(self._ends.problems())
-        return [problem for app in self.apps for problem in app.dead(outage=outage)]
+        unheard = [] if outage else self._heard.stuck(self._hearing())
+        return [*(problem for app in self.apps for problem in app.dead(outage=outage)), *unheard]
 
     def progress(self) -> list[Progress]:
         """Give how far each partition is that this process holds."""
@@ -316,13 +361,25 @@ class Worker:
         """Give what [ward] did with candidates, and with the alerts that it remembers."""
         return _total(self._warded)
 
+    def unheeded(self) -> Counter[str]:
+        """Give how many limits changed nothing, by why."""
+        return _total([one.unheeded for one in self._folded])
+
+    def signals(self) -> Counter[tuple[str, str]]:
+        """Give how many signals were written, by kind and state."""
+        return _total([one.signals for one in self._folded])
+
+    def acts_folded(self) -> Counter[str]:
+        """Give what became of what people decided of patients, by outcome."""
+        return _total([one.acts for one in self._folded])
+
     def refused_versions(self) -> Counter[str]:
         """Give how many records of `models.v1` were refused, by reason."""
         return self.versions.refused.copy()
 
 
-def _total(counted: Sequence[Counter[str]]) -> Counter[str]:
-    total: Counter[str] = Counter()
+def _total(counted: Sequence[Counter[Name]]) -> Counter[Name]:
+    total: Counter[Name] = Counter()
     for counts in list(counted):
         total.update(dict(counts))
     return total

@@ -18,13 +18,14 @@ from connectors.kafka.faults import BrokerError
 from features.store import StoreFault
 from stream.live.progress import Progress
 from stream.logs import describe
+from stream.metrics import SIGNALS_TEXT, UNHEEDED_TEXT
 
 SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """From a batch of a few records on an idle machine to one that waits for a broker's election."""
 
 
 class WorkerMetrics:
-    """Hears what the stages do (`stream.live.stage_app.StageObserver`)."""
+    """Hears what the stages do (`stream.live.stage_settings.StageObserver`)."""
 
     def __init__(self, log: FilteringBoundLogger, code_version: str) -> None:
         self._log = log
@@ -72,12 +73,23 @@ class WorkerMetrics:
         self._acts = Counter(
             "wardstream_acts", "What people did, as it came.", ["kind", "outcome", "reason"], registry=registry
         )
-        self._told: dict[tuple[Counter, str], int] = {}
+        self._acts_folded = Counter(
+            "wardstream_acts_folded",
+            "What became in the fold of answers, reviews and limits, by outcome; again where work is repeated.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._signals = Counter("wardstream_signals", SIGNALS_TEXT, ["kind", "state"], registry=registry)
+        self._unheeded = Counter("wardstream_limits_unheeded", UNHEEDED_TEXT, ["fault"], registry=registry)
+        self._told: dict[tuple[Counter, str | tuple[str, str]], int] = {}
         """What is counted elsewhere, as it stood when it was last shown."""
         self.progress: Callable[[], Iterable[Progress]] = tuple
         self.parsed: Callable[[], Mapping[str, int]] = dict
         self.warded: Callable[[], Mapping[str, int]] = dict
         self.refused: Callable[[], Mapping[str, int]] = dict
+        self.unheeded: Callable[[], Mapping[str, int]] = dict
+        self.signals: Callable[[], Mapping[tuple[str, str], int]] = dict
+        self.acts_folded: Callable[[], Mapping[str, int]] = dict
 
     def worked(self, stage: str, records: int, outputs: int, seconds: float) -> None:
         """Count a batch that is through."""
@@ -109,11 +121,15 @@ class WorkerMetrics:
         self._follow(self._parsed, self.parsed())
         self._follow(self._warded, self.warded())
         self._follow(self._refused, self.refused())
+        self._follow(self._unheeded, self.unheeded())
+        self._follow(self._signals, self.signals())
+        self._follow(self._acts_folded, self.acts_folded())
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call] # the library's own gap
         return text, CONTENT_TYPE_LATEST
 
-    def _follow(self, counter: Counter, counts: Mapping[str, int]) -> None:
+    def _follow(self, counter: Counter, counts: Mapping[str, int] | Mapping[tuple[str, str], int]) -> None:
         """Let a counter stand where what was counted elsewhere stands."""
         for name, count in counts.items():
-            counter.labels(name).inc(count - self._told.get((counter, name), 0))
+            labels = (name,) if isinstance(name, str) else name
+            counter.labels(*labels).inc(count - self._told.get((counter, name), 0))
             self._told[counter, name] = count

@@ -16,7 +16,7 @@ from connectors.fhir.render import render_bundle, render_encounter, render_obser
 from connectors.hl7v2.render import Result, render_adt, render_oru, render_time
 from events import MILLIS_PER_MINUTE, Coding, Location, Millis, to_iso
 from stream.scenarios.moments import is_clock, local_digits, on_clock, span
-from stream.scenarios.names import Names
+from stream.scenarios.names import OTHERS_NUMBER, Names
 from stream.scenarios.vitals import Finding, findings
 from stream.scenarios.words import Step, Story, Value
 
@@ -218,6 +218,7 @@ class Writer:
     # -- messages as they are ---------------------------------------------------------------------------------------
 
     def _filled(self, text: str, step: Step, at: Millis) -> str:
+        text = OTHERS_NUMBER.sub(lambda slot: self._names.mrn(slot.group(1)).value, text)
         return _SLOT.sub(lambda slot: self._slot(slot.group(1), step, at), text)
 
     def _slot(self, slot: str, step: Step, at: Millis) -> str:

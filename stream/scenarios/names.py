@@ -8,6 +8,7 @@ story's own. So a number or a ward gets a suffix until its key `lands`; by itsel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import count
 
@@ -19,6 +20,8 @@ AUTHORITY = "HOSP"
 SERVER = "fhir/Patient"
 """The authority of a FHIR server's own ids (`connectors.fhir`), by the default settings."""
 FIRST_NUMBER = 1001
+OTHERS_NUMBER = re.compile(r"\{mrn of ([^}]+)\}")
+"""Where a message as it is names another patient than its step's."""
 TRIES_MAX = 100_000
 """A suffix that lands on one partition in a thousand is found long before."""
 

@@ -15,7 +15,7 @@ from connectors.decoded import Refusal
 from connectors.http.arrivals import fhir_arrivals, hl7_arrivals
 from connectors.memory import MemoryJournal
 from connectors.sources.arrival import Arrival
-from connectors.sqlite.journal import DeadLetterRow, LogRecord
+from connectors.sqlite.journal import Batch
 from events import MILLIS_PER_MINUTE, Envelope, Event, Millis, content_id
 from features.store import MemoryStateStore
 from models.version import ModelVersion
@@ -73,18 +73,10 @@ class _Journal(MemoryJournal):
         super().__init__()
         self.log: list[Envelope] = []
 
-    def append(
-        self,
-        records: Sequence[LogRecord],
-        dead_letters: Sequence[DeadLetterRow],
-        identities: Sequence[tuple[str, str, str, Millis]],
-        counts: dict[str, int],
-        forgotten: Sequence[tuple[str, str]] = (),
-        former: Sequence[tuple[str, str, str]] = (),
-    ) -> int:
+    def append(self, batch: Batch) -> int:
         """Take a batch, and keep it."""
-        self.log += [record.envelope for record in records]
-        return super().append(records, dead_letters, identities, counts, forgotten, former)
+        self.log += [record.envelope for record in batch.records]
+        return super().append(batch)
 
 
 class Play:

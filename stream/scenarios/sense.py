@@ -15,6 +15,7 @@ from connectors.zones import check_zone
 from guardrails.configuration import ConfigurationError
 from stream.scenarios.faults import PlaceError
 from stream.scenarios.moments import is_clock, on_clock, span
+from stream.scenarios.names import OTHERS_NUMBER
 from stream.scenarios.stand_in import StandInError, make_stand_in
 from stream.scenarios.vitals import UnknownWordError, findings
 from stream.scenarios.words import OF_NOBODY, OUTCOMES, RETAKES, STATES, VERBS, Expected, Step, Story
@@ -153,7 +154,7 @@ def _check_step(story: Story, step: Step, place: tuple[str | int, ...], names: s
         _check_person(story, step.who, (*place, "who"))
     elif verb and verb not in OF_NOBODY:
         raise PlaceError((*place, verb), "needs `who`")
-    for other in (step.merge, step.unmerge):
+    for other in (step.merge, step.unmerge, *OTHERS_NUMBER.findall(step.hl7 or "")):
         if other is not None:
             _check_person(story, other, (*place, verb))
     if step.repeat is not None and step.repeat not in names:

@@ -193,7 +193,11 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     restart: Annotated[Literal["service"] | None, said("The service ends and begins again from what it stored.")] = None
     repeat: Annotated[str | None, said("The message of the step of this `name` comes again, byte for byte.")] = None
     hl7: Annotated[
-        str | None, said("A message as it is: `{mrn}`, `{visit}`, `{now}`, `{taken}`, `{ward}`, `{id}` are filled in.")
+        str | None,
+        said(
+            "A message as it is: `{mrn}`, `{mrn of NAME}`, `{visit}`, `{now}`, `{taken}`, `{ward}`, `{id}` are filled "
+            "in."
+        ),
     ] = None
     fhir: Annotated[dict[str, Any] | None, said("A FHIR resource as it is; texts are filled in likewise.")] = None
     name: Annotated[str, said("A name for `repeat`.")] = ""

@@ -74,11 +74,36 @@ def test_what_comes_again_or_too_late_changes_nothing() -> None:
     limits.take(limit(at=HOUR), HOUR)
     kept = limits.kept
     assert (limits.take(limit(at=HOUR), 2 * HOUR), limits.kept) == ("limit_repeated", kept)
-    assert (limits.take(limit(at=0, notify_at=2), 2 * HOUR), limits.kept) == ("limit_repeated", kept)
+    assert (limits.take(limit(at=0, notify_at=2), 2 * HOUR), limits.kept) == ("limit_outdated", kept)
     limits.take(limit(at=3 * HOUR, withdrawn=True), 3 * HOUR)
     assert limits.take(limit(at=3 * HOUR, withdrawn=True), 4 * HOUR) == "limit_repeated"
-    assert limits.take(limit(at=HOUR), 4 * HOUR) == "limit_repeated"
+    assert limits.take(limit(at=HOUR), 4 * HOUR) == "limit_outdated"
     assert limits.at(4 * HOUR) == NO_LIMITS
+
+
+@pytest.mark.parametrize(
+    ("changes", "why_not"),
+    [
+        ({}, "limit_repeated"),
+        ({"notify_at": 9}, "limit_outdated"),
+        ({"actor": "somebody else"}, "limit_outdated"),
+        ({"at": HOUR - 1}, "limit_outdated"),
+        ({"at": HOUR + 1}, ""),
+        ({"name": "other", "at": 0}, ""),
+        ({"lasts": 0}, "limit_over"),
+        ({"at": 0, "withdrawn": True}, ""),
+    ],
+)
+def test_why_a_limit_would_change_nothing_is_known_before_it_is_taken(changes: dict[str, Any], why_not: str) -> None:
+    """What a door asks is what the fold says: the same again, one that a later decision stands above, one that is over;
+    asking changes nothing.
+    """
+    limits = PatientLimits()
+    limits.take(limit(at=HOUR), HOUR)
+    kept, one = limits.kept, limit(**{"at": HOUR, **changes})
+    assert (limits.why_not(one, 2 * HOUR if "lasts" not in changes else HOUR), limits.kept) == (why_not, kept)
+    if why_not:
+        assert (limits.take(one, 2 * HOUR if "lasts" not in changes else HOUR), limits.kept) == (why_not, kept)
 
 
 def test_a_decision_dated_in_the_future_can_be_replaced() -> None:

@@ -82,10 +82,10 @@ class Log(MemoryJournal):
         super().__init__()
         self.kept: list[Envelope] = []
 
-    def append(self, records: Any, *others: Any) -> int:
+    def append(self, batch: Any) -> int:
         """Keep the envelopes as well."""
-        self.kept += [record.envelope for record in records]
-        return super().append(records, *others)
+        self.kept += [record.envelope for record in batch.records]
+        return super().append(batch)
 
 
 def hospital_log() -> list[Envelope]:

@@ -35,7 +35,7 @@ class GatewayProcess:
         self, folder: Path, kafka: KafkaSettings, redis: RedisSettings, *, people: str = "", **live: Any
     ) -> None:
         """`people` is added to its configuration: who may act."""
-        config = configure(folder, kafka, redis, canary=False, name="g1", **live)
+        self.config = config = configure(folder, kafka, redis, canary=False, name="g1", **live)
         config.write_text(config.read_text() + people)
         self.errors = folder / "gateway.log"
         with self.errors.open("ab") as errors:

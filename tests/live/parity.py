@@ -26,10 +26,10 @@ from events import Envelope, Millis, content_id, encode_envelope
 from features.store import MemoryStateStore, PartitionStore
 from models.version import ModelVersion
 from stream.control import Control
+from stream.decisions import Decisions, encode_decision
 from stream.effects import Effect, Forward, effect_id, effect_kind, encode_effect
 from stream.fold import TICK_MS, tick
 from stream.identity import IdentityMap, Pseudonyms
-from stream.live.decisions import Decisions, encode_decision
 from stream.live.patient_stage import PatientPartition, PatientSettings
 from stream.live.stage import LogItem, LogRange, StagePartition
 from stream.live.ward_stage import WardPartition

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from connectors.hl7v2.render import Result, render_oru
 from connectors.kafka.reading import KafkaRecord, read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.redis.connection import connect
 from connectors.redis.settings import RedisSettings
 from connectors.signing import KeyPair, generate_key
 from events import Location, decode_envelope, to_iso
@@ -156,7 +158,8 @@ def site(tmp_path: Path, kafka: KafkaSettings, redis_settings: RedisSettings) ->
 
 def test_what_people_do_reaches_the_fold_under_their_names_and_replays(site: Site) -> None:
     """A nurse's acknowledgement over HTTP ends the waiting; a doctor's limit and the pager's signed acknowledgement lie
-    in the log as theirs; said or written again nothing changes; the run equals its replay.
+    in the log as theirs; said or written again nothing changes; a withdrawal of a limit that nobody set is a dead
+    letter, counted by why; the run equals its replay.
     """
 
     async def story() -> None:
@@ -174,6 +177,8 @@ def test_what_people_do_reaches_the_fold_under_their_names_and_replays(site: Sit
             "reason": "hypercapnic_failure", "expires_at": to_iso(wall_ms() + 86_400_000),
         }  # fmt: skip
         assert await site.act(DOCTOR, **limit) == 202
+        gone = {"kind": "withdraw_limit", "act_id": "d" * 16, "patient": alert["patient"], "limit_id": "l-2"}
+        assert await site.act(DOCTOR, **gone, limit="pregnancy") == 202
         paged = json.dumps(said(act_id="c" * 16, **on)).encode()
         for _ in range(2):
             await site.write(paged, site.keys.pager.private_pem)
@@ -182,16 +187,20 @@ def test_what_people_do_reaches_the_fold_under_their_names_and_replays(site: Sit
             ("Acknowledgement", "pager"),
             ("Acknowledgement", "ward-a-nurses"),
             ("Limit", "doctor-7"),
+            ("Limit", "doctor-7"),
         ]
-        assert await site.letters() == []
+        assert await site.letters() == ["unheeded"]
+        counted = [one for one in site.cluster.metrics("w0") if one.name == "wardstream_limits_unheeded_total"]
+        assert [(one.labels, one.value) for one in counted] == [({"fault": "unknown_limit"}, 1.0)]
         found = await verdict(site.cluster)
         assert found.well() == []
 
     asyncio.run(story())
     lines = [line for line in site.gateway.logs() if line["event"] == "act"]
     assert [(line["outcome"], line["actor"]) for line in lines] == [
-        ("accepted", "ward-a-nurses"), ("accepted", "ward-a-nurses"), ("accepted", "doctor-7"),
-    ]  # fmt: skip
+        *[("accepted", "ward-a-nurses")] * 2,
+        *[("accepted", "doctor-7")] * 2,
+    ]
 
 
 def test_what_nobody_may_do_changes_nothing(site: Site) -> None:
@@ -229,6 +238,80 @@ def test_what_nobody_may_do_changes_nothing(site: Site) -> None:
     assert alert["alert_id"] not in logged
     told = [json.loads(line) for line in site.cluster.log_of("w0").splitlines() if '"event": "act"' in line]
     assert sorted(one["reason"] for one in told) == sorted(REFUSED_BY_PARSE)
+
+
+def test_who_is_taken_off_the_list_acts_no_more_on_a_running_service(site: Site) -> None:
+    """SIGHUP to gateway and worker, and a nurse's token is nobody's, a pager's signature a stranger's. A file without
+    the gateway's own key is told by the gateway, and changes nothing there.
+    """
+    files = (site.cluster.config, site.gateway.config)
+    whole = [file.read_text() for file in files]
+
+    async def reread(keep: str, told: str, *, said_by: str) -> None:
+        for file, text in zip(files, whole, strict=True):
+            head, _, people = text.partition("[people]")
+            first, *tables = people.split("[people.actors.")
+            kept = [f"[people.actors.{table}" for table in tables if keep and not table.startswith((keep, "pager"))]
+            file.write_text(f"{head}[people]{first if said_by != 'gateway' else ''}{''.join(kept)}")
+        site.gateway.process.send_signal(signal.SIGHUP)
+        if said_by == "both":
+            site.cluster.processes["w0"].send_signal(signal.SIGHUP)
+
+        async def heard() -> bool:
+            logs = [site.gateway.errors.read_text()]
+            logs += [site.cluster.log_of("w0")] if said_by == "both" else []
+            return all(told in log for log in logs)
+
+        await site.cluster.until(heard, RAISED_S, lambda: f"{told} is not told")
+
+    async def story() -> None:
+        alert = await site.raise_alert()
+        on = {"patient": alert["patient"], "alert_id": alert["alert_id"]}
+        await reread("ward-a-nurses", '"people_reread"', said_by="both")
+        assert await site.act(NURSE, **on) == 401
+        assert await site.act(ELSEWHERE, **on) == 403
+        await site.write(json.dumps(said(act_id="c" * 16, **on)).encode(), site.keys.pager.private_pem)
+        assert await site.done() == []
+        assert await site.letters() == ["not_entitled", "unauthorised"]
+        await reread("ward-b-nurses", '"people_not_reread"', said_by="gateway")
+        assert await site.act(ELSEWHERE, **on) == 403
+
+    asyncio.run(story())
+
+
+def test_while_states_are_made_anew_an_actor_of_some_wards_is_asked_to_try_again(
+    site: Site, redis_settings: RedisSettings
+) -> None:
+    """With the store wiped and nothing folded yet, nobody knows where the patient lies: 503 over HTTP, and what a pager
+    signed waits. When the log is folded again both are taken, and a limit that a later one stands above is 409.
+    """
+
+    async def story() -> None:
+        alert = await site.raise_alert()
+        on = {"patient": alert["patient"], "alert_id": alert["alert_id"]}
+        site.cluster.terminate("w0")
+        client = connect(redis_settings)
+        client.delete(*client.scan_iter(match=f"{redis_settings.prefix}:*", count=1_000))
+        assert await site.act(NURSE, **on) == 503
+        assert await site.act(ELSEWHERE, **on) == 503
+        site.cluster.start("w1", "parse")
+        await site.write(json.dumps(said(act_id="e" * 16, **on)).encode(), site.keys.pager.private_pem)
+        await site.cluster.until_said("w1", "is not folded yet")
+        assert await site.letters() == []
+        site.cluster.start("w0", "patient,ward")
+        assert [one.actor for one in await site.done()] == ["pager"]
+        assert await site.act(NURSE, **on) == 202
+        assert await site.act(ELSEWHERE, **on) == 403
+        limit = {
+            "kind": "limit", "patient": alert["patient"], "limit_id": "l-1", "limit": "scale_2",
+            "reason": "hypercapnic_failure", "expires_at": to_iso(wall_ms() + 86_400_000),
+        }  # fmt: skip
+        assert await site.act(DOCTOR, **limit, act_id="b" * 16) == 202
+        await site.cluster.drain()
+        assert await site.act(DOCTOR, **limit, act_id="c" * 16, at=to_iso(wall_ms() - 60_000)) == 409
+        assert await site.letters() == ["not_entitled", "outdated"]
+
+    asyncio.run(story())
 
 
 def test_a_gateway_whose_key_no_worker_would_trust_does_not_start(

@@ -21,9 +21,9 @@ from connectors.local.processes import await_that
 from connectors.redis.connection import connect
 from connectors.redis.settings import RedisSettings
 from events import Carried, KillSwitch, Retirement, decode_envelope
+from stream.decisions import Decision, decision_key, encode_decision
 from stream.kafka_log import KafkaLog
 from stream.kafka_outcome import read_outputs
-from stream.live.decisions import Decision, decision_key, encode_decision
 from stream.output_set import OutputSet
 from stream.partition_fold import is_passed_on
 from tests.live.cluster import DRAIN_S, Cluster, expected_ids, hospital

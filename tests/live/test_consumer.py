@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
 
 from connectors.kafka.admin import declare
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
-from stream.live.stage import LogItem, LogRange, StagePartition
-from stream.live.stage_app import StageApp, StageSettings
+from stream.live import progress
+from stream.live.consumer import StoreLedConsumer
+from stream.live.ends import Ends
+from stream.live.holes import look_again
+from stream.live.stage import LogItem, LogRange, StagePartition, StarvedError, first_offset
+from stream.live.stage_app import StageApp
+from stream.live.stage_settings import StageObserver, StageSettings
 from tests.bench import PARTITIONS
+from tests.stream.live.partitions import until
+from tests.stream.live.test_stage_app import Heard
 
 RECORDS = 1_000
 EACH = RECORDS // PARTITIONS
@@ -38,7 +49,7 @@ class Recording:
 
     def open(self, log: LogRange) -> int:
         """Begin where it stands."""
-        return max(self.folded + 1, log.begin)
+        return first_offset(self.folded, log)
 
     def still_ours(self) -> bool:
         """Nobody else is here."""
@@ -60,6 +71,15 @@ class Recording:
         return []
 
 
+class Running(NamedTuple):
+    """A stage that runs."""
+
+    app: StageApp
+    partitions: dict[int, Recording]
+    done: asyncio.Event
+    """Set when all is folded."""
+
+
 class Silent:
     """Hears of nothing."""
 
@@ -71,8 +91,11 @@ class Silent:
         raise AssertionError(f"{stage}, {where}: {fault!r}")
 
 
-async def folded(kafka: KafkaSettings, start: int) -> dict[int, Recording]:
-    """Run a stage over events.v1 from a place in each partition until it has all; give its partitions."""
+@asynccontextmanager
+async def reading(
+    kafka: KafkaSettings, start: int, still_s_max: float = 30.0, observer: StageObserver | None = None
+) -> AsyncIterator[Running]:
+    """Run a stage over events.v1 from a place in each partition."""
     partitions: dict[int, Recording] = {}
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -98,16 +121,35 @@ async def folded(kafka: KafkaSettings, start: int) -> dict[int, Recording]:
         BATCH,
         0.01,
         10.0,
-        30.0,
+        still_s_max,
     )
-    app = StageApp(settings, make, deliver, Silent(), lambda: 0)
+    ends = Ends(kafka, "", ["events.v1"])
+    ends.start()
+    again = partial(look_again, kafka, "")
+    app = StageApp(settings, make, deliver, observer or Silent(), lambda: 0, ends.of, again)
     await app.start()
     try:
-        async with asyncio.timeout(DONE_S):
-            await done.wait()
+        yield Running(app, partitions, done)
     finally:
         await app.stop()
-    return partitions
+        await ends.stop()
+
+
+async def watch_on(app: StageApp) -> None:
+    """Watch a stage as its worker does, until it says that it must end."""
+
+    def watched() -> bool:
+        app.watch()
+        return False
+
+    await until(watched)
+
+
+async def folded(kafka: KafkaSettings, start: int) -> dict[int, Recording]:
+    """Run a stage until it has all; give its partitions."""
+    async with reading(kafka, start) as running, asyncio.timeout(DONE_S):
+        await running.done.wait()
+    return running.partitions
 
 
 @pytest_asyncio.fixture
@@ -148,6 +190,76 @@ async def test_reading_goes_on_where_the_partition_stands(written: KafkaSettings
     """The first record is the one after those that the store has, wherever the group's offset stands."""
     partitions = await folded(written, 100)
     assert {one.batches[0][0].offset for one in partitions.values()} == {100}
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_seems_to_end_too_early_is_asked_for_once_more(
+    written: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was stopped between asking where a log ends and opening it takes no log for another's."""
+    real, asked = StoreLedConsumer.highwaters, []
+
+    async def stale_at_first(self: StoreLedConsumer, *places: TP) -> Mapping[TP, int]:
+        asked.append(places)
+        return dict.fromkeys(places, 1) if len(asked) == 1 else await real(self, *places)
+
+    monkeypatch.setattr(StoreLedConsumer, "highwaters", stale_at_first)
+    partitions = await folded(written, 100)
+    assert {one.batches[0][0].offset for one in partitions.values()} == {100}
+    assert len(asked) == 1 + written.partitions
+
+
+@pytest.mark.asyncio
+async def test_what_was_fetched_and_never_handed_on_is_read_again(
+    written: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Faust drops it where two rebalances overlap: the stage goes back to the record that is next, and says so."""
+    monkeypatch.setattr(progress, "TAIL_S", 0.5)
+    heard = Heard()
+    async with reading(written, 0, observer=heard) as running:
+        async with asyncio.timeout(DONE_S):
+            await running.done.wait()
+        place = TP(f"{written.prefix}events.v1", 0)
+        dropped: list[Sequence[LogItem]] = []
+        real = running.app._work_all
+
+        async def drop(tp: TP, items: Sequence[LogItem]) -> None:
+            if tp == place and not dropped:
+                dropped.append(items)
+            else:
+                await real(tp, items)
+
+        monkeypatch.setattr(running.app, "_work_all", drop)
+        outbox = Outbox(written, client_id="test")
+        await outbox.start()
+        await outbox.send([Record("events.v1", b"k", b"more", (), 0)])
+        await outbox.stop()
+
+        def folded_again() -> bool:
+            running.app.watch()
+            return running.partitions[0].folded == EACH
+
+        await until(folded_again)
+        assert [item.offset for item in dropped[0]] == [EACH]
+        assert [item.offset for item in running.partitions[0].batches[-1]] == [EACH]
+        assert set(heard.failures) == {"read again"}
+
+
+@pytest.mark.asyncio
+async def test_a_stage_to_which_nothing_is_handed_on_ends(written: KafkaSettings) -> None:
+    """While all is folded, or records come, it goes on; where Faust's flow stays shut and records wait, it ends."""
+    async with reading(written, 0, still_s_max=1.0) as running:
+        async with asyncio.timeout(DONE_S):
+            await running.done.wait()
+        running.app.watch()
+        running.app.app.consumer.stop_flow()
+        outbox = Outbox(written, client_id="test")
+        await outbox.start()
+        await outbox.send([Record("events.v1", b"k", b"more", (), 0)])
+        await outbox.stop()
+        with pytest.raises(StarvedError, match="patient: records wait"):
+            await watch_on(running.app)
+        assert running.partitions[0].folded + 1 == EACH
 
 
 @pytest.mark.asyncio

@@ -25,9 +25,9 @@ from connectors.kafka.topics import TOPICS
 from connectors.redis.identity_store import IdentityRecord
 from events import Configuration, Envelope, KillSwitch, Promotion, encode_envelope
 from models.version import dump
-from stream.effects import Unfoldable, encode_effect
+from stream.decisions import Decision, encode_decision
+from stream.effects import Unfoldable, Unheeded, encode_effect
 from stream.live.asyncapi import asyncapi, asyncapi_text
-from stream.live.decisions import Decision, encode_decision
 from stream.live.examples import encode_example, happened, scored
 from stream.live.letters import dead_letter, letter_record, unreadable_record
 from stream.live.outputs import records_of
@@ -120,6 +120,7 @@ def test_dead_letters_keep_to_their_schema() -> None:
     ]
     letters.append(unreadable_record("candidates.v1", 1, LogItem(3, b"", b"\xff", (), 5), "no_key").value)
     letters.append(encode_effect(Unfoldable("id", "M1", 0, "KeyError")))
+    letters.append(encode_effect(Unheeded("id", "0" * 32, "A1", 0, "doctor-7", "scale_2", "l", "limit_outdated")))
     for letter in letters:
         assert faults(checker, json.loads(letter or b"")) == []
 

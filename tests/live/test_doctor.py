@@ -37,7 +37,7 @@ from features import Catalogue
 from models.version import ModelVersion, dump
 from stream.catalogues import catalogue_for
 from stream.cli import main
-from stream.live.decisions import Decision, encode_decision
+from stream.decisions import Decision, encode_decision
 from stream.live.doctor import Finding, KafkaDoctor
 from stream.live.redis_doctor import RedisDoctor
 from stream.live.versions import version_record

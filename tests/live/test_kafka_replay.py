@@ -33,11 +33,11 @@ from connectors.redis.settings import RedisSettings
 from events import Configuration, KillSwitch, encode_envelope, to_iso
 from models.version import ModelVersion
 from stream.cli import main
+from stream.decisions import Decision
 from stream.digest import DivergedOutputError
 from stream.kafka_log import KafkaLog
 from stream.kafka_outcome import check_state, live_digest, read_outputs
 from stream.kafka_replay import EventsReplay
-from stream.live.decisions import Decision
 from stream.release import Release
 from stream.settings import Settings, configuration_hash, configuration_text
 from stream.simulation import hospital_stream

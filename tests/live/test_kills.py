@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import EVENTS
 from connectors.redis.settings import RedisSettings
 from tests.live.cluster import SESSION_TIMEOUT_S, Cluster, hospital
 from tests.live.deaths import undeclared
@@ -86,16 +87,17 @@ async def test_workers_killed_under_load_lose_nothing_and_contradict_nothing(
 async def sleep_through_a_rebalance(cluster: Cluster, asleep: list[str]) -> int:
     """Freeze workers at work until others have taken what they held, then wake them; give how many tried to write."""
     begun: dict[str, int] = {}
-    taken: dict[int, int] = {}
     for name in asleep:
-        held = await cluster.until_at_work(name)
+        await cluster.until_at_work(name)
         cluster.freeze(name)
         begun[name] = cluster.log_size(name)
-        taken |= {number: cluster.epoch("patient", number) for topic, number in held if topic == "events.v1"}
     await cluster.let_go_on(FROZEN_S)
 
     async def taken_over() -> bool:
-        return all(cluster.epoch("patient", number) > epoch for number, epoch in taken.items())
+        awake = [name for name in cluster.processes if name not in asleep]
+        held = [await asyncio.to_thread(cluster.behind_by, name) for name in awake]
+        numbers = {number for places in held for topic, number in places if topic == EVENTS}
+        return len(numbers) == cluster.kafka.partitions
 
     await cluster.until(taken_over, TAKEN_S, lambda: "nobody took over what frozen workers held")
     for name in asleep:

@@ -29,9 +29,9 @@ from connectors.redis.settings import RedisSettings
 from connectors.sources.arrival import Arrival
 from events import CodeVersion, Configuration, Location, Promotion, decode_envelope
 from stream.cli.options import code_version
+from stream.decisions import Decision, encode_decision
 from stream.kafka_log import KafkaLog
 from stream.kafka_outcome import check_state, read_outputs
-from stream.live.decisions import Decision, encode_decision
 from stream.output_set import OutputSet
 from stream.settings import Settings, configuration_hash, configuration_text
 from stream.simulation import arrivals_of

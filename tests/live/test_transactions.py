@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -17,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
 from connectors.kafka.admin import declare
+from connectors.kafka.faults import UnreachableError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.partitioning import partition_for
 from connectors.kafka.reading import log_range, read_topic
@@ -29,11 +31,14 @@ from stream.live import progress
 from stream.live.following import Follower
 from stream.live.holes import Seen, holds_nothing, look_again, open_transactions
 from stream.live.stage import GapError, LogItem, LogRange, StagePartition
-from stream.live.stage_app import StageApp, StageSettings
+from stream.live.stage_app import StageApp
+from stream.live.stage_settings import StageObserver, StageSettings
 from stream.settings import Settings
 from tests.live.cluster import DRAIN_S, Cluster, expected_ids, hospital, ingest_record
 from tests.live.test_consumer import Recording, Silent
 from tests.live.verdict import verdict
+from tests.stream.live.partitions import until
+from tests.stream.live.test_stage_app import Heard
 
 HL7 = "hl7v2.ingest.v1"
 STILL_S = 4.0
@@ -228,7 +233,7 @@ async def declared(kafka: KafkaSettings) -> KafkaSettings:
     return kafka
 
 
-async def app_over(kafka: KafkaSettings) -> tuple[StageApp, TP, Recording]:
+async def app_over(kafka: KafkaSettings, observer: StageObserver | None = None) -> tuple[StageApp, TP, Recording]:
     """Give a stage with one partition open, whose second readings ask a real broker; a test hands it its records."""
     partition = Recording(0, 0, lambda: None)
     place = TP(kafka.prefix + HL7, 0)
@@ -238,7 +243,7 @@ async def app_over(kafka: KafkaSettings) -> tuple[StageApp, TP, Recording]:
 
     settings = StageSettings("parse", (place.topic,), "g", "i", kafka.bootstrap, 100, 0.01, 10.0, 30.0)
     look = partial(look_again, kafka, "")
-    app = StageApp(settings, lambda _t, _n: partition, deliver, Silent(), lambda: 0, look=look)
+    app = StageApp(settings, lambda _t, _n: partition, deliver, observer or Silent(), lambda: 0, look=look)
     await app._open(place, LogRange(0, 0))
     return app, place, partition
 
@@ -298,14 +303,46 @@ async def test_a_second_reading_gives_what_stands_and_how_far_it_came(declared: 
 
 @pytest.mark.asyncio
 async def test_no_answer_proves_nothing(declared: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offsets that the log has not got to, or a broker that is not there: None, in bounded time."""
+    """Offsets that the log has not got to: None. A broker that is not there: an error that says so. Both in time."""
     monkeypatch.setattr("stream.live.holes.TRY_S", 0.5)
     place = (declared.prefix + HL7, 0)
     assert await look_again(declared, "", *place, 0, 1) is None
     assert await look_again(declared, "", *place, 5, 6) is None
     nobody = msgspec.structs.replace(declared, bootstrap="127.0.0.1:1")
-    assert await look_again(nobody, "", *place, 0, 1) is None
-    assert not await holds_nothing(nobody, "", HL7, 0, 0)
+    with pytest.raises(UnreachableError, match="no broker answered"):
+        await look_again(nobody, "", *place, 0, 1)
+    with pytest.raises(UnreachableError, match="no broker answered"):
+        await holds_nothing(nobody, "", HL7, 0, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_broker_that_is_away_is_waited_for_before_a_hole_is_judged(
+    own_kafka: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the second reading: the stage says so and does not end; back again, the hole is passed."""
+    monkeypatch.setattr("stream.live.holes.TRY_S", 0.5)
+    broker = await asyncio.to_thread(own_kafka)
+    kafka = broker.settings(prefix="h.")
+    await declare(kafka)
+    async with engines(kafka, "engine") as [engine]:
+        for portion in (numbered(0, 1), numbered(3)):
+            await engine.begin(portion)
+            await engine.commit()
+    await until_ended(kafka, 5)
+    app, place, partition = await app_over(kafka, Heard())
+    await asyncio.to_thread(broker.kill)
+    monkeypatch.setattr(progress, "GAP_S_MAX", 0.0)
+    batch = asyncio.ensure_future(app._work(place, items(0, 1, 3)))
+    await until(app.problems)
+    assert [f"second reading of {place.topic}/0 fails: no broker answered" in one for one in app.problems()] == [True]
+    app.watch()
+    assert (folded(partition), app.dead()) == ([], [])
+    monkeypatch.setattr("stream.live.holes.TRY_S", 10.0)
+    await asyncio.to_thread(broker.start)
+    async with asyncio.timeout(DRAIN_S):
+        await batch
+    app.watch()
+    assert (folded(partition), app.problems()) == ([0, 1, 3], [])
 
 
 # -- views ------------------------------------------------------------------------------------------------------------

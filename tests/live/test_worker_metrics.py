@@ -9,20 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from alerts.monitoring import decode_signal
 from alerts.ward import WardCounts
-from connectors.kafka.reading import log_range
+from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topics import CANDIDATES, EVENTS, MODELS
+from connectors.kafka.topics import CANDIDATES, EVENTS, MODELS, SIGNALS
 from connectors.redis.settings import RedisSettings
 from models.version import dump
 from stream.live.parsing import INGEST_TOPICS
 from stream.versions import load_versions
-from tests.live.cluster import BEHIND, Cluster, hospital
+from tests.live.cluster import Cluster, hospital
+from tests.live.processes import BEHIND
 from tests.live.verdict import verdict
 
 IDENTIFIER = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}")
 """A patient's key, or an id."""
+SIGNALS_COUNTED = "wardstream_signals_total"
 
 
 @pytest.fixture
@@ -68,6 +71,10 @@ async def test_the_metrics_of_a_worker_say_what_lies_on_the_topics_and_name_nobo
     assert warded["passed"] == found.live.counts()["alerts"] > 0
     assert (warded["gaps"], warded["held"], warded["repeats"]) == (0, 0, 0)
     assert told("wardstream_versions_refused_total") == {"unsigned": 1}
+    signals = [decode_signal(one.value or b"") async for one in read_topic(cluster.kafka, SIGNALS)]
+    counted = {(one.labels["kind"], one.labels["state"]): one.value for one in samples if one.name == SIGNALS_COUNTED}
+    assert counted == Counter((one.kind, one.state) for one in signals)
+    assert ("heartbeat", "alive") in counted
     behind = Counter(one.labels["topic"].removeprefix(cluster.kafka.prefix) for one in samples if one.name == BEHIND)
     assert behind == dict.fromkeys((*INGEST_TOPICS, EVENTS, CANDIDATES), cluster.kafka.partitions)
     assert not any(one.value for one in samples if one.name == BEHIND)

@@ -40,6 +40,7 @@ FAULTS = [
     ("    who: Mrs Okafor\n    chart", "    chart", 10, "needs `who`"),
     ("pulse: 132", "puls: 132", 11, "no vital sign or laboratory value"),
     ("pulse: 132", "pulse: fast", 11, "expected a number"),
+    ("chart: {rest: normal, pulse: 132}", "hl7: PID|1||{mrn of Mr Nobody}", 11, "'Mr Nobody' is none of the patients"),
     ("rest: normal", "rest: usual", 11, "expected normal"),
     ("{raised: new_red, how: notify}", "{raised: because, how: notify}", 12, "timeline 2 then 1 raised"),
     ("{raised: new_red, how: notify}", "{raised: new_red}", 12, "each alert needs it"),

@@ -18,7 +18,6 @@ import pytest
 from connectors.decoded import Identifier
 from connectors.hl7v2.codec import decode
 from connectors.hl7v2.render import Result, render_adt, render_oru
-from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
 from events import MILLIS_PER_MINUTE, Envelope, Event, Location, content_id
 from models.version import ModelVersion
@@ -49,6 +48,8 @@ WELL: dict[str, Any] = {
 """NEWS2 0."""
 SICK: dict[str, Any] = {**WELL, "rr": 28.0, "spo2": 90.0, "sbp": 88.0, "hr": 132.0}
 """NEWS2 12: four red parameters, and nothing else."""
+MEDIUM: dict[str, Any] = {"rr": 22.0, "spo2": 93.0, "hr": 112.0}
+"""NEWS2 6 upon what is well."""
 
 
 class Ward:
@@ -79,7 +80,9 @@ class Ward:
 
     def send(self, data: bytes, minute: float) -> Any:
         """Let bytes arrive; give what became of them."""
-        arrival = Arrival(f"ward#{len(self.sent)}", self.at(minute), data, "hl7v2", decode(data, Hl7Settings()))
+        arrival = Arrival(
+            f"ward#{len(self.sent)}", self.at(minute), data, "hl7v2", decode(data, self.release.settings.hl7)
+        )
         self.sent.append(data)
         return self.service.accept([arrival])[0]
 
@@ -185,6 +188,18 @@ def new_ward(tmp_path: Path) -> Callable[..., Ward]:
 def ward(new_ward: Callable[..., Ward]) -> Ward:
     """Give a ward on NEWS2 alone."""
     return new_ward()
+
+
+@pytest.fixture
+def night(ward: Ward) -> Ward:
+    """Give a ward with one admitted patient."""
+    ward.admit("1")
+    return ward
+
+
+def acts(ward: Ward) -> dict[str, int]:
+    """Give how often each act counted."""
+    return dict(ward.tally().acts)
 
 
 @pytest.fixture(scope="session")

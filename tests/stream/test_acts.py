@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from connectors.acts.door import token_hash
 from connectors.acts.people import PeopleSettings, Person
 from connectors.decoded import Identifier
+from connectors.hl7v2.settings import Hl7Settings
+from connectors.http.arrivals import hl7_arrivals
 from connectors.mllp.client import MllpClient
 from connectors.sqlite.journal import SqliteJournal
 from events import Acknowledgement, to_iso
@@ -197,6 +200,73 @@ def test_a_dismissal_and_a_limit_are_shown_and_replay_alike(ward: Any, tmp_path:
     assert replayed(folder, tmp_path / "out") == digest
 
 
+def test_a_limit_on_what_has_changed_meanwhile_is_refused_and_what_stands_stays(ward: Any, tmp_path: Path) -> None:
+    """A limit that was decided before the one which stands under its name is 409 with why, and is no event; the very
+    same one tried again is known. What a doctor sets next replaces it.
+    """
+    folder = tmp_path / "data"
+
+    async def story(site: Site, messages: list[bytes], patient: str) -> None:
+        await site.send(messages)
+        limit = {
+            "kind": "limit", "patient": patient, "limit_id": "l", "limit": "scale_2", "reason": "hypercapnic_failure",
+            "expires_at": to_iso(site.now + 3_600_000),
+        }  # fmt: skip
+        first = {**limit, "act_id": "b" * 16, "at": to_iso(site.now)}
+        assert (await site.act(DOCTOR, **first))[0] == 202
+        assert (await site.act(DOCTOR, **first))[0] == 200
+        stale = {**limit, "act_id": "c" * 16, "limit": "pregnancy", "at": to_iso(site.now - 60_000)}
+        status, answer = await site.act(DOCTOR, **stale)
+        assert status == 409
+        assert "a later decision stands" in answer["issue"][0]["diagnostics"]
+        site.now += 60_000
+        assert (await site.act(DOCTOR, **{**stale, "act_id": "d" * 16, "at": to_iso(site.now)}))[0] == 202
+        async with aiohttp.ClientSession(site.url) as client, client.get("/patients") as response:
+            [row] = json.loads(await response.read())["patients"]
+        assert [one["kind"] for one in row["limits"]] == ["pregnancy"]
+
+    run(ward, folder, story)
+    assert [one.kind for one in recorded(folder)] == ["scale_2", "pregnancy"]
+
+
+def test_an_ignored_limit_is_counted(ward: Any, tmp_path: Path) -> None:
+    """What the door could not know, the fold says: the metric has it by why."""
+
+    async def story(site: Site, messages: list[bytes], patient: str) -> None:
+        await site.send(messages)
+        gone = {"kind": "withdraw_limit", "patient": patient, "limit_id": "gone", "limit": "scale_2"}
+        assert (await site.act(DOCTOR, act_id="b" * 16, **gone))[0] == 202
+        async with aiohttp.ClientSession(site.url) as client, client.get("/metrics") as response:
+            assert 'wardstream_limits_unheeded_total{fault="unknown_limit"} 1.0' in await response.text()
+        [line] = [json.loads(line) for line in site.logged.getvalue().splitlines() if "limit_unheeded" in line]
+        assert (line["fault"], line["limit"], line["actor"]) == ("unknown_limit", "scale_2", "doctor-7")
+        assert patient not in site.logged.getvalue()
+
+    run(ward, tmp_path / "data", story)
+
+
+def test_what_is_stored_and_not_folded_is_waited_for(ward: Any, tmp_path: Path) -> None:
+    """Before a message is folded the service does not pretend to know where its patient lies; after it, it does."""
+    ward.admit("1")
+
+    async def whole() -> None:
+        site = Site(tmp_path / "data", ward.at(11))
+        stored = hl7_arrivals(ward.sent[0], Hl7Settings(), "http/1")
+        assert stored is not None
+        site.service.store([msgspec.structs.replace(one, received_time=site.now) for one in stored])
+        assert await site.running.serving.caught_up() is False
+        await site.start()
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while not await site.running.serving.caught_up():
+                    pass
+            assert await site.running.serving.ward_of(ward.key("1")) == "Ward A"
+        finally:
+            await site.running.stop()
+
+    asyncio.run(whole())
+
+
 def test_an_act_is_known_after_a_restart(ward: Any, tmp_path: Path) -> None:
     """A service that was stopped and started knows an act that it had: said again, it changes nothing."""
     folder = tmp_path / "data"
@@ -239,7 +309,8 @@ def test_what_may_not_be_done_leaves_the_alert_as_it_is(
         said |= changed | ({"patient": ward.key("2")} if "patient" in changed else {})
         assert (await site.act(token, **said))[0] == status
         assert await site.alerts() == alerts
-        assert [line["outcome"] for line in site.acts_logged()] == ["refused"]
+        assert [line["outcome"] for line in site.acts_logged()] == (["refused"] if status != 401 else [])
+        assert ('"event":"unknown_token"' in site.logged.getvalue().replace(": ", ":")) is (status == 401)
 
     run(ward, folder, story)
     assert recorded(folder) == []

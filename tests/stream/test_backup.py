@@ -13,7 +13,7 @@ import pytest
 
 from connectors.sources import Arrival
 from connectors.sqlite.backup import CONTENTS_FILE, BackupError, back_up, restore
-from connectors.sqlite.journal import SqliteJournal
+from connectors.sqlite.journal import JournalError, SqliteJournal
 from connectors.sqlite.state_store import SqliteStateStore
 from events import MILLIS_PER_HOUR
 from stream.release import Release
@@ -158,7 +158,7 @@ def test_a_restore_overwrites_nothing(data, tmp_path):
     with pytest.raises(BackupError, match="not empty"):
         restore(tmp_path / "backup", data)
     service = open_service(tmp_path / "open")
-    with pytest.raises(BackupError, match="open in another process"):
+    with pytest.raises(JournalError, match="open in another process"):
         restore(tmp_path / "backup", tmp_path / "open")
     service.close()
     assert (data / "journal.db").read_bytes() == before

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
+from events import Acknowledgement
 from stream.board import RETRACTION_SHOWN_MS, Board, Row
+from stream.view import WardView
 
 MINUTES_SHOWN = RETRACTION_SHOWN_MS // 60_000
 
@@ -111,3 +114,17 @@ def test_what_nobody_saw_is_not_taken_back_before_everybody(watched: Watched, di
     again = watched.row("1")
     assert again is not None
     assert again.retracted == ()
+
+
+def test_a_row_has_every_open_alert(new_ward: Any, constant_version: Any) -> None:
+    """NEWS2's and the model's alert of one patient are both on the row, the graver first: each is somebody's to answer,
+    and the answered one hides the other from nobody.
+    """
+    ward = new_ward(version=constant_version(6.0), enabled=True)
+    ward.admit("1")
+    ward.chart("1", 10, ward.SICK)
+    (floor,), (model,) = ward.alerts("1", "news2_floor"), ward.alerts("1", "model")
+    ward.enter(Acknowledgement(ward.at(12), floor["alert_id"], "nurse"), 12, "1")
+    [row] = json.loads(WardView(ward.service).patients(ward.at(13)))["patients"]
+    assert (row["alert"]["alert_id"], row["alert"]["state"]) == (floor["alert_id"], "acknowledged")
+    assert [(one["alert_id"], one["state"]) for one in row["also"]] == [(model["alert_id"], "raised")]

@@ -24,8 +24,8 @@ from connectors.redis.settings import RedisSettings
 from events import Availability
 from models.version import dump
 from stream.control import Control
+from stream.decisions import Decisions
 from stream.fold import CONTROL_KEY
-from stream.live.decisions import Decisions
 from stream.versions import load_versions
 
 Cli = Callable[..., Any]

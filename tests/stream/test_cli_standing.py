@@ -1,4 +1,7 @@
-"""`models hold / demote / restore`: on the folder of a stopped service, and what is refused."""
+"""`models hold / demote / restore`: on the folder of a stopped service, and what is refused.
+
+On one that runs: test_embedded_decisions.py.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +63,11 @@ def test_held_demoted_and_restored_from_the_next_start_on(cli: Any, folder: Any,
     assert control.standings == {}
 
 
-def test_a_running_service_is_not_written_beside(cli: Any, folder: Any, constant_version: Any) -> None:
-    """Of a folder that is in use the command says so, and changes nothing."""
+def test_a_folder_whose_holder_takes_no_decisions_is_left_alone(
+    cli: Any, folder: Any, constant_version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a folder that something else than a listening service has, the command says so, and changes nothing."""
+    monkeypatch.setattr("stream.cli.folder.STARTED_WITHIN_S", 0.0)
     ward = folder()
     end = ward.service.journal.end()
     done = cli("models", "hold", constant_version(ALWAYS).version, *WHY, "--data-dir", ward.service._folder)

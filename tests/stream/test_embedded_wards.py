@@ -16,11 +16,12 @@ from alerts.contract import AlertEvent, from_json
 from alerts.ward import EventWards
 from alerts.ward_settings import WardSettings
 from connectors.sources.arrival import Arrival
+from connectors.sqlite.state_store import SqliteStateStore
 from events import Envelope, KillSwitch, Location
 from features.store import MemoryStateStore
 from stream.control import Control
 from stream.effects import Effect, Unfoldable
-from stream.embedded_wards import EmbeddedWards
+from stream.embedded_wards import WARD_PREFIX, WARDS_KEY, EmbeddedWards
 from stream.fold import TICK_MS, fold_record
 from stream.pipeline import Pipeline
 from stream.records import RecordShelf
@@ -29,6 +30,7 @@ from stream.replay import Replay
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
+from stream.states import STATE_FILE
 from stream.tally import Tally
 from stream.versions import load_versions
 from stream.view import WardView
@@ -299,3 +301,54 @@ def test_a_bed_of_the_same_ward_keeps_the_place(two_wards: Any) -> None:
         two_wards.adt("A02", mrn, 20, location=Location("Ward A", "2", f"{mrn}9"))
     assert heard(two_wards, "1") == ["Ward A told", "Ward A told"]
     assert heard(two_wards, "2") == ["Ward A waiting 1", "Ward A waiting 1"]
+
+
+# -- the stored form --------------------------------------------------------------------------------------------------
+
+
+def wards_of(service: EmbeddedService) -> dict[str, bytes]:
+    """Give the fold's records as they lie in the store."""
+    return {key: data for key, data in service.host._store.items() if key.startswith(WARDS_KEY)}
+
+
+def test_a_checkpoint_stores_the_wards_that_something_came_for(two_wards: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the other wards nothing is encoded; what a store that failed did not take is stored by the next checkpoint."""
+    host = two_wards.service.host
+    host.checkpoint()
+    before = wards_of(two_wards.service)
+    assert {"~wards/w/Ward A", "~wards/w/Ward B", "~wards/~fold"} <= before.keys()
+
+    def fail(*_arguments: Any) -> None:
+        raise OSError("full")
+
+    two_wards.chart("1", 30, two_wards.SICK)
+    with monkeypatch.context() as broken:
+        broken.setattr(host._store, "commit", fail)
+        with pytest.raises(OSError, match="full"):
+            host.checkpoint()
+    changes = host._wards.take_changes()
+    assert "~wards/w/Ward A" in changes
+    assert "~wards/w/Ward B" not in changes
+    host._wards.put_back(changes)
+    host.checkpoint()
+    after = wards_of(two_wards.service)
+    assert {key for key in after.keys() | before.keys() if after.get(key) != before.get(key)} == changes.keys()
+    assert host._wards.take_changes() == {}
+
+
+def test_one_record_of_an_earlier_release_is_read_and_goes(two_wards: Any) -> None:
+    """The whole fold under one key is taken over, and lies ward by ward once states are stored again."""
+    service = two_wards.service
+    folder, release = service._folder, two_wards.release
+    service.close()
+    with SqliteStateStore(folder / STATE_FILE) as store:
+        parts = {key: data for key, data in store.items() if key.startswith(WARD_PREFIX)}
+        whole = msgspec.msgpack.encode({key.removeprefix(WARD_PREFIX): data for key, data in parts.items()})
+        gone = dict.fromkeys(parts, None)
+        store.commit(store.acquire_epoch(), {**gone, WARDS_KEY: whole}, store.watermark())
+    again = EmbeddedService(folder, release, VERSIONS)
+    again.host.checkpoint()
+    assert wards_of(again) == parts
+    two_wards.service = again
+    two_wards.pass_time(SEVEN + 1)
+    assert heard(two_wards, "2")[-1] == "Ward A told"

@@ -283,6 +283,27 @@ def test_a_question_sees_what_was_folded(run: Run) -> None:
     run(story)
 
 
+def test_an_errand_is_done_by_the_thread_that_stores(run: Run) -> None:
+    """Its answer is the asker's, and so is what it raises; the service goes on, and takes none once it stops."""
+
+    async def story(running: Running) -> None:
+        def fail(_service: EmbeddedService) -> None:
+            raise LookupError("his to handle")
+
+        assert await running.engine.enter(lambda _service: threading.current_thread().name) == "commit"
+        with pytest.raises(LookupError):
+            await running.engine.enter(fail)
+        assert [one.outcome for one in await running.put(running.arrival())] == ["accepted"]
+        entered = asyncio.create_task(running.engine.enter(lambda service: service.enter_tick(running.time + MINUTE)))
+        await running.engine.idle()
+        assert await entered
+        await running.engine.stop()
+        with pytest.raises(NotStoredError, match="stopping"):
+            await running.engine.enter(fail)
+
+    run(story)
+
+
 def test_a_fold_that_cannot_write_tries_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outputs that the disk refuses once are put out at the next try, once; meanwhile messages are still taken."""
     monkeypatch.setattr(engine_module, "RETRY_S", 0.01)

@@ -404,14 +404,14 @@ def test_a_batch_that_fails_forgets_nobody_half(new_ward, tmp_path):
     identity = ward.service.host._parser._identity
     append, calls = ward.service.journal.append, []
 
-    def fail(*arguments):
-        calls.append(arguments)
+    def fail(batch):
+        calls.append(batch)
         raise sqlite3.OperationalError("database or disk is full")
 
     ward.service.journal.append = fail
     with pytest.raises(sqlite3.OperationalError):
         ward.pass_time(day * 24 * 60 + 1)
-    assert calls[0][4] == [("MRN", "gone")]
+    assert calls[0].forgotten == [("MRN", "gone")]
     assert ("MRN", "gone") in identity._key_of
     ward.service.journal.append = append
     ward.pass_time(day * 24 * 60 + 2)

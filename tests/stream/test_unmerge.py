@@ -10,7 +10,7 @@ import msgspec
 from connectors.decoded import Identifier
 from connectors.hl7v2.render import Result
 from connectors.hospital import Hospital, as_hl7
-from connectors.sqlite.journal import SqliteJournal
+from connectors.sqlite.journal import Batch, SqliteJournal
 from events import Envelope, Merge, Retirement
 from features.state import PatientState
 from stream.parse import spread
@@ -163,12 +163,12 @@ def test_the_simulated_hospitals_mistakes_end_with_everybodys_own_alerts(ward):
 def test_a_journal_from_before_unmerges_gets_the_table_of_former_keys(tmp_path):
     """A journal of this schema without the table is read as having none, and gets it when opened to be written."""
     with closing(SqliteJournal(tmp_path)) as journal:
-        journal.append((), (), [("MRN", "1", "p", 0)], {}, (), [("MRN", "1", "q,r"), ("MRN", "2", "")])
+        journal.append(Batch(identities=[("MRN", "1", "p", 0)], former=[("MRN", "1", "q,r"), ("MRN", "2", "")]))
         assert list(journal.former_keys()) == [("MRN", "1", "q,r")]
     with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
         database.execute("DROP TABLE former_keys")
     with closing(SqliteJournal(tmp_path, read_only=True)) as journal:
         assert list(journal.former_keys()) == []
     with closing(SqliteJournal(tmp_path)) as journal:
-        journal.append((), (), (), {}, (), [("MRN", "1", "q")])
+        journal.append(Batch(former=[("MRN", "1", "q")]))
         assert list(journal.former_keys()) == [("MRN", "1", "q")]

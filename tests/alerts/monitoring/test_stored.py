@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerts.monitoring import MONITOR_KEY, Monitor, Signal, decode_signal, encode_signal, monitor_keys
+from alerts.sealing import seal
 from tests.alerts.monitoring.hospital_log import GLUCOSE, HOUR, MINUTE, PULSE, Log
 
 WHOLE = 900
@@ -75,6 +76,31 @@ def test_only_what_was_touched_is_written() -> None:
     assert log.monitor.take_changes() == {}
 
 
+def test_what_a_message_writes_does_not_grow_with_the_hospital() -> None:
+    """Of 3,000 patients, all told as silent, one who is heard again writes less than a hundredth of what is kept."""
+    log, store = Log(), {}
+    for number in range(3_000):
+        log.message(number * HOUR // 3_000, f"p{number}", ward=f"W{number % 100}")
+    log.tick(30 * HOUR)
+    assert len(log.of("patient_silent")) == 3_000
+    kept(log.monitor, store)
+    log.message(30 * HOUR, "p7", ward="W7")
+    changes = log.monitor.take_changes()
+    assert len(changes) <= 7
+    assert sum(len(data or b"") for data in changes.values()) * 100 < sum(map(len, store.values()))
+
+
+def test_being_behind_writes_no_patient() -> None:
+    """A tick that excuses everybody writes the head, wards and feeds: the host has enough to do then."""
+    log = Log()
+    for number in range(50):
+        log.message(number, f"p{number}")
+    log.monitor.take_changes()
+    log.tick(HOUR, behind=True)
+    sorts = {key.removeprefix(MONITOR_KEY)[:1] for key in log.monitor.take_changes()}
+    assert sorts == {"", "f", "w"}
+
+
 def test_a_tick_that_touches_nothing_else_is_kept() -> None:
     """Restored after it, a message received before it is heard at the same time as without the restart."""
     logs = []
@@ -103,20 +129,45 @@ def test_what_the_store_could_not_commit_is_written_with_the_next() -> None:
     assert log.monitor.take_changes() == changes
 
 
-@pytest.mark.parametrize("key", [MONITOR_KEY, "~monitor/wards"])
+@pytest.mark.parametrize("sort", ["", "f", "w", "p"])
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-3], lambda data: data[:-1] + b"?", lambda _data: b"\x93\x09\x00\xc4\x00"]
 )
-def test_a_state_that_cannot_be_read_is_begun_anew(key: str, damage: object) -> None:
+def test_a_state_that_cannot_be_read_is_begun_anew(sort: str, damage: object) -> None:
     """Cut off, altered or of another schema: nothing of it is taken over, and hearing goes on."""
     log, store = Log(), {}
     log.message(0)
     kept(log.monitor, store)
+    key = next(key for key in sorted(store) if key.startswith(MONITOR_KEY + sort))
     store[key] = damage(store[key])  # type: ignore[operator]
     fresh = Monitor()
     assert not fresh.restore(store)
     assert fresh.standing() == []
     assert Log(monitor=fresh).message(HOUR) == []
+
+
+@pytest.mark.parametrize("lost", ["head", "damaged", "schema 1"])
+def test_nothing_is_left_of_a_state_that_could_not_be_read(lost: str) -> None:
+    """Begun anew and restored again, it knows what it has heard since and nobody from before."""
+    log = Log()
+    store: dict[str, bytes] = {}
+    for number in range(50):
+        log.message(number, f"p{number}", ward=f"W{number}")
+    kept(log.monitor, store)
+    if lost == "head":
+        del store[MONITOR_KEY]
+    elif lost == "damaged":
+        store[MONITOR_KEY] = b"?"
+    else:
+        store = {key: seal(1, []) for key in (MONITOR_KEY, "~monitor/wards", "~monitor/f3", "~monitor/p7")}
+    begun = Log(monitor=Monitor())
+    assert not begun.monitor.restore(store)
+    begun.message(HOUR, "p3")
+    kept(begun.monitor, store)
+    fresh = Monitor()
+    assert fresh.restore(store)
+    assert list(fresh._desk.patients) == ["p3"]
+    assert len(store) == 4
 
 
 def test_every_key_is_one_that_no_patient_has() -> None:

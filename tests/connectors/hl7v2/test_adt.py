@@ -11,6 +11,8 @@ from connectors.hl7v2.settings import Hl7Settings
 from events import Admission, Cancellation, Demographics, Discharge, Location, Merge, Transfer, Unmerge, from_iso
 
 SETTINGS = Hl7Settings()
+CHOSEN = Hl7Settings(pregnancy_from_visits=True)
+"""Of a site that declares that its B6 means a pregnancy."""
 WARD = Location("ICU", "101", "A", "HOSP")
 NOON = from_iso("2026-04-19T12:00:00Z")
 
@@ -67,6 +69,35 @@ def test_discharged_patient_is_not_moved() -> None:
     """An A08 after the discharge (PV1-45) does not put the patient back on the ward."""
     pv1 = "PV1|1|I|ICU^101^A^HOSP" + "|" * 42 + "20260419110000"
     assert [type(event) for event in read(adt("A08", pv1=pv1)).events] == [Demographics]
+
+
+@pytest.mark.parametrize(
+    ("status", "pregnant"),
+    [("B6", True), ("A5~b6^Pregnant", True), ('""', False), ("A5", None), ("", None), ("B6A", None), ("~", None)],
+)
+@pytest.mark.parametrize("trigger", ["A01", "A02", "A08"])
+def test_the_ambulatory_status_says_a_pregnancy(trigger: str, status: str, pregnant: bool | None) -> None:  # noqa: FBT001
+    """PV1-15 of ADT, where a site chose it: B6 says so, an explicit null takes it back, anything else says nothing."""
+    pv1 = "PV1|1|I|ICU^101^A^HOSP" + "|" * 12 + status
+    told = [event.pregnant for event in read(adt(trigger, pv1=pv1), CHOSEN).events if type(event) is Demographics]
+    assert [one for one in told if one is not None] == ([] if pregnant is None else [pregnant])
+
+
+@pytest.mark.parametrize("status", ["B6", "A5~B6", '""'])
+@pytest.mark.parametrize("trigger", ["A01", "A02", "A08"])
+def test_unless_a_site_chose_it_the_ambulatory_status_says_nothing(trigger: str, status: str) -> None:
+    """Table 0009 is a site's own, and nobody is silenced by it unasked: by default B6 is as if it were not there."""
+    pv1 = "PV1|1|I|ICU^101^A^HOSP"
+    assert read(adt(trigger, pv1=pv1 + "|" * 12 + status)).events == read(adt(trigger, pv1=pv1)).events
+
+
+def test_a_result_says_no_pregnancy_by_its_visit() -> None:
+    """PV1-15 beside a result is told in passing, by whoever knows last week's visit: it silences nothing."""
+    data = (
+        "MSH|^~\\&|LAB|MAIN|||20260419121500||ORU^R01|77|P|2.5\rPID|1||42^^^HOSP^MR\r"
+        f"PV1|1|I|ICU{'|' * 12}B6\rOBR|1||F1\rOBX|1|NM|8867-4^^LN||72|/min|||||F|||20260419120000"
+    )
+    assert Demographics not in [type(event) for event in read(data.encode(), CHOSEN).events]
 
 
 @pytest.mark.parametrize("disposition", ["20", "40", "41", "42"])

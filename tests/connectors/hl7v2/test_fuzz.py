@@ -26,6 +26,8 @@ SEEDS = [
                    location=Location("W"), retired=PATIENT)
         for trigger in ("A01", "A02", "A03", "A08", "A40")
     ],
+    b"MSH|^~\\&|L|M|||202604191200||ADT^A17|1|P|2.5.1\rEVN|A17|202604191200\r"
+    b"PID|1||4242424242^^^HOSP^MR\rPV1|1|I|W^1^2\rPID|2||43^^^HOSP^MR\rPV1|2|I|W^1^1",
     b"MSH|^~\\&|L|M|||202604191200||ORU^R01|1|P|2.3||||||8859/1\nPID||1^^^H|2~3\n"
     b"OBR||||^X\nOBX||SN|A^B^MDC~&||>^1^-^2~\\X41\\||||||?\nSPM||||Z",
 ]  # fmt: skip
@@ -77,6 +79,9 @@ def check_result(result: Decoded | Refusal) -> None:
     assert len(result.events) <= SETTINGS.events_max
     assert result.subject or not result.events
     assert encode_envelope(Envelope("id", "p", result.event_time or 0, 0, result.events))
+    if result.beside is not None:
+        assert result.beside.beside is None
+        check_result(result.beside)
 
 
 @given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda data: b"MSH|^~\\&|" + data))

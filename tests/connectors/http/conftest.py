@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from alerts.limits import PatientLimits
 from connectors.decoded import Decoded, Refusal
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
@@ -75,11 +76,15 @@ class MemoryReading:
         self.stored: list[NumberedAlert] = []
         self.pages = 0
         self.oldest = 0
+        self.folded = True
+        self.waited = 0
+        self.limits: dict[str, PatientLimits] = {}
         self.idle = asyncio.Event()
         self.condition = Condition(well=True)
         self.documents: dict[str, Any] = {
             "patients": {"as_of": to_iso(NOW), "clock": to_iso(NOW), "behind_records": 0, "patients": []},
             "feeds": {"as_of": to_iso(NOW), "feeds": []},
+            "open": {"alerts": []},
         }
         self._more = asyncio.Condition()
 
@@ -113,7 +118,7 @@ class MemoryReading:
         return after >= self.oldest
 
     async def open_alerts(self) -> bytes:
-        return b'{"alerts":[]}'
+        return msgspec.json.encode(self.documents["open"])
 
     async def newest_alert(self) -> int:
         return self.stored[-1].number if self.stored else 0
@@ -132,6 +137,13 @@ class MemoryReading:
             if one["patient"] == key:
                 return str(one["ward"])
         return None
+
+    async def caught_up(self) -> bool:
+        self.waited += 1
+        return self.folded
+
+    async def limits_of(self, key: str) -> PatientLimits:
+        return self.limits.get(key, PatientLimits())
 
     async def feeds(self) -> bytes:
         return msgspec.json.encode(self.documents["feeds"])

@@ -10,14 +10,15 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from alerts.limits import LIMITS_MAX, PatientLimits
 from connectors.acts.audit import ActNote
 from connectors.acts.codec import ACT_BYTES_MAX
 from connectors.acts.door import Door, token_hash
 from connectors.acts.people import PeopleSettings, Person
 from connectors.decoded import Decoded, Refusal
 from connectors.http.acting import Entrance
-from events import Acknowledgement, to_iso
-from tests.connectors.http.conftest import NOW, MemoryIntake, Serve, Site
+from events import Acknowledgement, Limit, to_iso
+from tests.connectors.http.conftest import NOW, MemoryIntake, MemoryReading, Serve, Site
 
 NURSE, DOCTOR, SITE = "n" * 43, "d" * 43, "s" * 43
 PEOPLE = PeopleSettings(
@@ -27,13 +28,8 @@ PEOPLE = PeopleSettings(
     }
 )
 HERE, THERE = "c" * 32, "0a" * 16
-WARDS = {HERE: "Cedar", THERE: "Oak"}
+HERE_AND_THERE = [{"patient": HERE, "ward": "Cedar"}, {"patient": THERE, "ward": "Oak"}]
 SAID = {"kind": "acknowledge", "act_id": "a" * 16, "patient": HERE, "alert_id": "a-1", "at": to_iso(NOW - 5_000)}
-
-
-async def ward_of(patient: str) -> str | None:
-    """Say where somebody of the tests lies."""
-    return WARDS.get(patient)
 
 
 @pytest.fixture
@@ -42,9 +38,10 @@ def told() -> list[ActNote]:
 
 
 @pytest_asyncio.fixture
-async def site(serve: Serve, told: list[ActNote]) -> AsyncIterator[Site]:
+async def site(serve: Serve, reading: MemoryReading, told: list[ActNote]) -> AsyncIterator[Site]:
     """Give a server with a token for the site, on which two may act."""
-    yield await serve(token=SITE, entrance=Entrance(Door(PEOPLE), ward_of, told.append))
+    reading.documents["patients"]["patients"] = HERE_AND_THERE
+    yield await serve(token=SITE, entrance=Entrance(Door(PEOPLE), told.append))
 
 
 async def post(site: Site, body: Any, token: str | None = NURSE, kind: str = "application/json") -> tuple[int, Any]:
@@ -150,6 +147,78 @@ async def test_what_is_not_stored_is_told_to_be_said_again(site, intake, told) -
     intake.refuses_with = "overloaded"
     status, _answer = await post(site, SAID)
     assert (status, [(one.outcome, one.reason) for one in told]) == (503, [("not_stored", "overloaded")])
+
+
+LIMIT = {
+    "kind": "limit", "act_id": "b" * 16, "patient": HERE, "limit_id": "l", "limit": "scale_2", "at": SAID["at"],
+    "reason": "hypercapnic_failure", "expires_at": to_iso(NOW + 3_600_000),
+}  # fmt: skip
+
+
+def standing(*, at: int, actor: str = "registrar", name: str = "l") -> Limit:
+    return Limit(at, name, "scale_2", NOW + 3_600_000, actor, "hypercapnic_failure")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("kept", "changed", "place", "detail"),
+    [
+        ([standing(at=NOW - 4_000)], {}, "$.limit_id", "a later decision stands"),
+        ([standing(at=NOW - 5_000)], {}, "$.limit_id", "a later decision stands"),
+        ([standing(at=NOW - 9_000, name=f"n{n}") for n in range(LIMITS_MAX)], {}, "$.limit_id", "has 64 limits"),
+        ([], {"at": to_iso(NOW - 600_000), "expires_at": to_iso(NOW)}, "$.expires_at", "over already"),
+    ],
+    ids=["a later one stands", "another of the same moment stands", "too many", "over"],
+)
+async def test_a_limit_that_would_change_nothing_is_refused(
+    site, intake, reading, told, kept: list[Limit], changed: dict[str, str], place: str, detail: str
+) -> None:
+    """Where it is known that a limit would be ignored, whoever sets it is told so, with the place and why: 409."""
+    reading.limits[HERE] = limits = PatientLimits()
+    for one in kept:
+        limits.take(one, NOW)
+    status, answer = await post(site, LIMIT | changed, DOCTOR)
+    assert status == 409
+    assert answer["issue"][0]["expression"] == ["limit" + place[1:]]
+    assert detail in answer["issue"][0]["diagnostics"]
+    [arrival] = intake.arrivals
+    assert (arrival.decoded.reason, arrival.decoded.position) == ("outdated", place)
+    assert [(one.outcome, one.reason, one.actor) for one in told] == [("refused", "outdated", "doctor-7")]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "kept",
+    [
+        standing(at=NOW - 6_000),
+        standing(at=NOW - 5_000, actor="doctor-7"),
+        standing(at=NOW - 1_000, name="other"),
+    ],
+    ids=["it replaces", "it is the same again", "another's"],
+)
+async def test_a_limit_that_changes_something_or_is_the_same_again_is_taken(site, reading, kept: Limit) -> None:
+    """A later decision, one of another name, and the very same one tried again after no answer came are let in."""
+    reading.limits[HERE] = limits = PatientLimits()
+    limits.take(kept, NOW)
+    assert (await post(site, LIMIT, DOCTOR))[0] == 202
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("patient", [THERE, "f" * 32], ids=["elsewhere", "unknown"])
+async def test_while_records_are_not_folded_nobody_is_told_that_he_may_not(
+    site, intake, reading, told, patient
+) -> None:
+    """Where a patient's admission may not be folded yet it is 503, try again, wherever he lies as far as is known; one
+    who is known to lie on the actor's ward is acted for at once.
+    """
+    reading.folded = False
+    status, answer = await post(site, {**SAID, "patient": patient})
+    assert (status, intake.arrivals) == (503, [])
+    assert "try again" in answer["issue"][0]["details"]["text"]
+    assert [(one.outcome, one.actor) for one in told] == [("not_stored", "cedar-nurses")]
+    reading.waited = 0
+    assert (await post(site, SAID))[0] == 202
+    assert reading.waited == 0
 
 
 @pytest.mark.asyncio

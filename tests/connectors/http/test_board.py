@@ -350,7 +350,7 @@ async def test_an_alert_is_answered_on_the_board(serve, ward, intake, reading, b
     """
     ward[0]["patient"] = "c" * 32
     reading.documents["patients"]["as_of"] = to_iso(NOW)
-    site = await serve(entrance=Entrance(Door(PEOPLE), reading.ward_of))
+    site = await serve(entrance=Entrance(Door(PEOPLE)))
     await browser.open(site.url, before=f"sessionStorage.setItem('wardstream-token', '{NURSE}')")
     await browser.until("document.querySelectorAll('#rows tr').length === 2")
     assert await browser.value("document.querySelectorAll('.alert .answer:not([hidden])').length") == 1
@@ -358,7 +358,7 @@ async def test_an_alert_is_answered_on_the_board(serve, ward, intake, reading, b
     await press(browser, "Acknowledge")
     await browser.until("document.querySelector('#rows [role=status]').textContent.startsWith('taken')")
     assert "cedar-nurses" in await browser.text("#rows tr:first-child [role=status]")
-    assert await browser.value("document.querySelectorAll('#rows tr:first-child .answer button')[1].disabled") is True
+    assert await browser.value("document.querySelectorAll('#rows tr:first-child .answer button')[2].disabled") is True
     await browser.value(
         "(() => { const why = document.querySelector('#rows .answer select'); why.value = 'measurement_error'; "
         "why.dispatchEvent(new Event('change')); })()"
@@ -377,6 +377,67 @@ async def test_an_alert_is_answered_on_the_board(serve, ward, intake, reading, b
     assert browser.errors == []
 
 
+MODEL_WAITS = {
+    **RAISED,
+    "alert_id": "m1",
+    "trigger": "model",
+    "reason": "risk_threshold",
+    "priority": "notify",
+    "disposition": "waiting",
+    "waiting_place": 2,
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("beside", [None, {**RAISED, "state": "acknowledged"}], ids=["alone", "beside an answered one"])
+async def test_an_alert_that_waits_is_answered_as_one_that_was_told(
+    serve, ward, intake, reading, browser: Browser, beside: dict[str, Any] | None
+) -> None:
+    """An alert that waits for room in its ward's budget, also one beside a graver one that is answered, shows its place
+    and takes an acknowledgement, a dismissal with its reason, and that somebody has seen it and disagrees.
+    """
+    alert, also = (beside, [MODEL_WAITS]) if beside else (MODEL_WAITS, [])
+    ward[0] |= {"patient": "c" * 32, "alert": alert, "also": also}
+    reading.documents["patients"]["as_of"] = to_iso(NOW)
+    site = await serve(entrance=Entrance(Door(PEOPLE)))
+    await browser.open(site.url, before=f"sessionStorage.setItem('wardstream-token', '{NURSE}')")
+    await browser.until("document.querySelectorAll('#rows tr').length === 2")
+    shown = await browser.text("#rows tr:first-child .alert")
+    assert "model raised (waiting, place 2)" in shown
+    assert ("NEWS2 acknowledged" in shown) is (beside is not None)
+    assert await browser.value("document.querySelectorAll('#rows .alert .answer:not([hidden])').length") == 1
+    for number, button in enumerate(("Acknowledge", "Disagree", "Dismiss"), start=1):
+        if button == "Dismiss":
+            await browser.value(
+                "(() => { const why = document.querySelector('#rows .answer:not([hidden]) select'); "
+                "why.value = 'already_treated'; why.dispatchEvent(new Event('change')); })()"
+            )
+        await press(browser, button)
+        async with asyncio.timeout(WAIT_S):
+            while len(intake.arrivals) < number:
+                await browser.text("body")
+        await browser.until("document.querySelector('#rows [role=status]').textContent.startsWith('taken')")
+    said = [arrival.decoded.events[0] for arrival in intake.arrivals]
+    assert [(type(one), one.alert_id) for one in said] == [(Acknowledgement, "m1"), (Feedback, "m1"), (Feedback, "m1")]
+    assert [(one.verdict, one.reason) for one in said[1:]] == [("disagree", ""), ("dismissed", "already_treated")]
+    assert browser.errors == []
+
+
+@pytest.mark.asyncio
+async def test_a_reason_chosen_for_one_alert_is_none_for_the_next(serve, ward, reading, browser: Browser) -> None:
+    """When another alert takes an alert's place, nobody dismisses it for the reason that was meant for the first."""
+    site = await serve()
+    await browser.open(site.url)
+    await browser.until("document.querySelectorAll('#rows tr').length === 2")
+    await browser.value(
+        "(() => { const why = document.querySelector('#rows .answer:not([hidden]) select'); "
+        "why.value = 'already_treated'; why.dispatchEvent(new Event('change')); })()"
+    )
+    ward[0]["alert"] = {**RAISED, "alert_id": "a2"}
+    await browser.until("document.querySelector('#rows .answer:not([hidden]) select').value === ''")
+    assert await browser.value("document.querySelectorAll('#rows .answer:not([hidden]) button')[2].disabled") is True
+
+
 @pytest.mark.asyncio
 async def test_a_score_that_waits_for_a_person_is_decided_on_the_board(
     serve, ward, intake, reading, browser: Browser
@@ -386,7 +447,7 @@ async def test_a_score_that_waits_for_a_person_is_decided_on_the_board(
     ward[0] |= {"patient": "c" * 32, "review": review}
     people = PeopleSettings(actors={"doctor-7": Person("doctor", ("review",), token_sha256=token_hash(NURSE))})
     reading.documents["patients"]["as_of"] = to_iso(NOW)
-    site = await serve(entrance=Entrance(Door(people), reading.ward_of))
+    site = await serve(entrance=Entrance(Door(people)))
     await browser.open(site.url, before=f"sessionStorage.setItem('wardstream-token', '{NURSE}')")
     await browser.until("document.querySelectorAll('#rows tr').length === 2")
     assert await browser.value("document.querySelectorAll('.held .answer:not([hidden])').length") == 1
@@ -402,7 +463,7 @@ async def test_who_may_not_act_is_told_so_and_asked_for_a_token(serve, ward, int
     """Without a token of somebody who may act, the board says that nothing was taken, and asks for one; it goes on
     showing what it showed.
     """
-    site = await serve(entrance=Entrance(Door(PEOPLE), reading.ward_of))
+    site = await serve(entrance=Entrance(Door(PEOPLE)))
     await browser.open(site.url)
     await browser.until("document.querySelectorAll('#rows tr').length === 2")
     await press(browser, "Acknowledge")

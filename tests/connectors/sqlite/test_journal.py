@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from connectors.memory import MemoryJournal
 from connectors.sqlite.journal import (
     PAGE_ROWS,
+    Batch,
     DeadLetterRow,
     JournalError,
     LogRecord,
@@ -30,7 +31,7 @@ def record(number: int, *, message: bytes | None = b"bytes") -> LogRecord:
 
 def append(journal: SqliteJournal, *numbers: int) -> int:
     counts = {"messages": len(numbers), "accepted": len(numbers)}
-    return journal.append([record(number) for number in numbers], (), (), counts)
+    return journal.append(Batch([record(number) for number in numbers], counts=counts))
 
 
 def read(journal: SqliteJournal | MemoryJournal, after: int = 0) -> list[tuple[int, str]]:
@@ -68,7 +69,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path):
     append(journal, 1)
     batch = [record(2), record(3), record(1)]
     with pytest.raises(sqlite3.IntegrityError):
-        journal.append(batch, [DeadLetterRow(0, b"{}", b"x")], [("MRN", "1", "p", 5)], {"messages": 4})
+        journal.append(Batch(batch, [DeadLetterRow(0, b"{}", b"x")], [("MRN", "1", "p", 5)], {"messages": 4}))
     assert read(journal) == [(1, "e1")]
     assert not journal.seen((2).to_bytes(16, "big"))
     assert list(journal.dead_letters()) == []
@@ -80,7 +81,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path):
 def test_what_was_seen_is_known_after_opening_again(tmp_path):
     """Content hashes, identities, dead letters and counts are there after a restart."""
     journal = SqliteJournal(tmp_path)
-    journal.append([record(1)], [DeadLetterRow(5, b"{}", b"bad")], [("MRN", "1", "p", 5)], {"messages": 2})
+    journal.append(Batch([record(1)], [DeadLetterRow(5, b"{}", b"bad")], [("MRN", "1", "p", 5)], {"messages": 2}))
     journal.close()
     again = SqliteJournal(tmp_path)
     assert again.seen((1).to_bytes(16, "big"))
@@ -93,7 +94,7 @@ def test_what_was_seen_is_known_after_opening_again(tmp_path):
 def test_a_control_record_has_no_message(tmp_path):
     """A record without a message is in the log and in no list of seen messages."""
     journal = SqliteJournal(tmp_path)
-    journal.append([record(1, message=None)], (), (), {})
+    journal.append(Batch([record(1, message=None)]))
     assert read(journal) == [(1, "e1")]
     assert not journal.seen((1).to_bytes(16, "big"))
 
@@ -102,23 +103,23 @@ def test_counts_add_up_over_batches(tmp_path):
     """Counts of batches are added, name by name."""
     journal = SqliteJournal(tmp_path)
     for counts in ({"a": 1, "b": 2}, {"b": 3, "c": 0}):
-        journal.append((), (), (), counts)
+        journal.append(Batch(counts=counts))
     assert journal.counts() == {"a": 1, "b": 5, "c": 0}
 
 
 def test_an_identity_that_moved_is_the_newer_one(tmp_path):
     """A link stored again, after a merge, points at the survivor."""
     journal = SqliteJournal(tmp_path)
-    journal.append((), (), [("MRN", "1", "old", 1)], {})
-    journal.append((), (), [("MRN", "1", "new", 2)], {})
+    journal.append(Batch(identities=[("MRN", "1", "old", 1)]))
+    journal.append(Batch(identities=[("MRN", "1", "new", 2)]))
     assert list(journal.identities()) == [("MRN", "1", "new")]
 
 
 def test_an_identity_that_is_let_go_is_gone(tmp_path):
     """Identifiers forgotten with a batch are removed, unless the same batch names them anew."""
     journal = SqliteJournal(tmp_path)
-    journal.append((), (), [("MRN", "1", "p", 1), ("MRN", "2", "q", 1)], {})
-    journal.append((), (), [("MRN", "2", "q2", 9)], {}, [("MRN", "1"), ("MRN", "2")])
+    journal.append(Batch(identities=[("MRN", "1", "p", 1), ("MRN", "2", "q", 1)]))
+    journal.append(Batch(identities=[("MRN", "2", "q2", 9)], forgotten=[("MRN", "1"), ("MRN", "2")]))
     assert list(journal.identities()) == [("MRN", "2", "q2")]
 
 
@@ -126,7 +127,7 @@ def test_the_parts_of_one_moment_are_known_and_its_bytes_kept_once(tmp_path):
     """Each joined part is a message seen, and the message they came in lies there once."""
     journal = SqliteJournal(tmp_path)
     envelope = record(1).envelope
-    journal.append([LogRecord(envelope, (b"a", b"b"), b"bytes")], (), (), {})
+    journal.append(Batch([LogRecord(envelope, (b"a", b"b"), b"bytes")]))
     assert [journal.seen(content_hash) for content_hash in (b"a", b"b", b"c")] == [True, True, False]
     assert journal._db.execute("SELECT * FROM messages").fetchall() == [(1, b"bytes")]
 
@@ -147,7 +148,7 @@ def test_the_reader_sees_only_what_is_committed(tmp_path):
                 yield one
                 seen.append([offset for offset, _envelope in journal.read()])
 
-    journal.append(Watching((record(2), record(3))), (), (), {})
+    journal.append(Batch(Watching((record(2), record(3)))))
     assert seen == [[1], [1]]
     assert [offset for offset, _envelope in journal.read()] == [1, 2, 3]
 
@@ -173,7 +174,7 @@ def test_one_thread_reads_while_another_appends(tmp_path):
 def test_a_gap_in_the_log_is_named(tmp_path):
     """A record that is missing from the log stops the reading there, by number: nothing is folded past it."""
     journal = SqliteJournal(tmp_path)
-    journal.append([record(number) for number in (1, 2, 3)], (), (), {})
+    journal.append(Batch([record(number) for number in (1, 2, 3)]))
     journal.close()
     with sqlite3.connect(tmp_path / "journal.db") as database:
         database.execute("DELETE FROM events WHERE offset = 2")
@@ -183,16 +184,16 @@ def test_a_gap_in_the_log_is_named(tmp_path):
 
 def test_a_reader_changes_nothing(tmp_path):
     """A journal opened for reading gives what is there, and refuses to be written to."""
-    SqliteJournal(tmp_path).append([record(1)], (), (), {})
+    SqliteJournal(tmp_path).append(Batch([record(1)]))
     reader = SqliteJournal(tmp_path, read_only=True)
     assert [offset for offset, _envelope in reader.read()] == [1]
     with pytest.raises(sqlite3.OperationalError):
-        reader.append([record(2)], (), (), {})
+        reader.append(Batch([record(2)]))
 
 
 def test_the_files_are_their_owners(tmp_path):
     """The journal is readable by nobody but the user who made it."""
-    SqliteJournal(tmp_path).append([record(1)], (), (), {})
+    SqliteJournal(tmp_path).append(Batch([record(1)]))
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
 
@@ -213,15 +214,32 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     assert (tmp_path / "journal.db").read_bytes() == b"nothing of ours" * 100
 
 
+def test_a_decision_is_kept_beside_its_record(tmp_path):
+    """Record and decision are stored together or not at all; an earlier release's journal has none, and takes one."""
+    journal = SqliteJournal(tmp_path)
+    journal._db.execute("DROP TABLE decisions")
+    journal.close()
+    older = SqliteJournal(tmp_path, read_only=True)
+    assert list(older.decisions()) == []
+    older.close()
+    journal = SqliteJournal(tmp_path)
+    decided = LogRecord(Envelope("e1", "", 7, 9, ()), decision=(1, b"why"))
+    assert journal.append(Batch([decided])) == 1
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.append(Batch([LogRecord(Envelope("e2", "", 8, 10, ()), decision=(1, b"another"))]))
+    assert list(journal.decisions()) == [(1, 9, b"why")]
+    assert journal.end() == 1
+
+
 CHILD = """
 import sys
 import threading
 from pathlib import Path
-from connectors.sqlite.journal import LogRecord, SqliteJournal
+from connectors.sqlite.journal import Batch, LogRecord, SqliteJournal
 from events import Envelope
 journal = SqliteJournal(Path(sys.argv[1]))
 for number in range(1, 10_000):
-    journal.append([LogRecord(Envelope(f"e{number}", "p", number, number, ()))], (), (), {"messages": 1})
+    journal.append(Batch([LogRecord(Envelope(f"e{number}", "p", number, number, ()))], counts={"messages": 1}))
     print(number, flush=True)
 """
 
@@ -262,7 +280,7 @@ def test_memory_and_sqlite_give_the_same_log(tmp_path_factory, batches):
     for size in batches:
         records = [record(number + place) for place in range(1, size + 1)]
         number += size
-        ends = {journal.append(records, (), (), {"messages": size}) for journal in (disk, memory)}
+        ends = {journal.append(Batch(records, counts={"messages": size})) for journal in (disk, memory)}
         assert ends == {number}
         assert read(disk, folded) == read(memory, folded)
         folded = number

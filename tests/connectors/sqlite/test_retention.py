@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.sqlite.journal import DeadLetterRow, LogRecord, SqliteJournal
+from connectors.sqlite.journal import Batch, DeadLetterRow, LogRecord, SqliteJournal
 from connectors.sqlite.retention import REMOVED_ROWS_MAX, Base, JournalRetention, base_path
 from connectors.sqlite.state_store import SqliteStateStore
 from events import Envelope
@@ -20,7 +20,7 @@ def journal(tmp_path):
         for number in range(1, RECORDS + 1)
     ]
     letters = [DeadLetterRow(number, b"{}", None) for number in (1, RECORDS)]
-    opened.append(records, letters, [("MRN", "1", "p", 5), ("MRN", "2", "q", RECORDS)], {})
+    opened.append(Batch(records, letters, [("MRN", "1", "p", 5), ("MRN", "2", "q", RECORDS)]))
     yield opened
     opened.close()
 
@@ -47,7 +47,7 @@ def test_a_log_removed_to_its_end_goes_on_counting(journal, retention):
         pass
     assert list(journal.read()) == []
     assert (journal.begin(), journal.end()) == (RECORDS, RECORDS)
-    assert journal.append([LogRecord(Envelope("next", "p", 1, 1, ()))], (), (), {}) == RECORDS + 1
+    assert journal.append(Batch([LogRecord(Envelope("next", "p", 1, 1, ()))])) == RECORDS + 1
     assert [offset for offset, _envelope in journal.read()] == [RECORDS + 1]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,8 +18,9 @@ from connectors.redis.connection import connect
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
 from events import Envelope, Location, Millis, encode_envelope
+from models.version import ModelVersion
+from stream.decisions import Decisions
 from stream.identity import IdentityMap, Pseudonyms
-from stream.live.decisions import Decisions
 from stream.live.patient_stage import PatientPartition, PatientSettings
 from stream.live.stage import LogItem, LogRange
 from stream.parse import Parser, RecentMessages
@@ -117,14 +119,18 @@ def items(envelopes: Iterable[Envelope], begin: int = 0) -> list[LogItem]:
 
 
 def patient_partition(
-    redis: RedisSettings, now: Callable[[], Millis] = lambda: START, number: int = 0, **options: Any
+    redis: RedisSettings,
+    now: Callable[[], Millis] = lambda: START,
+    number: int = 0,
+    versions: Mapping[str, ModelVersion] = MappingProxyType({}),
+    **options: Any,
 ) -> PatientPartition:
     """Make a partition of [patient], as a process that has just begun has it: not open yet."""
     return PatientPartition(
         number,
         RedisPartitionStore(connect(redis), redis.prefix, "patient", number),
         PatientSettings(1, "c", **{"learn": False, **options}),
-        versions={},
+        versions=versions,
         decisions=Decisions(),
         now=now,
         journal="j",

@@ -28,11 +28,11 @@ from features.store import MemoryStateStore
 from stream.carried import carried_alerts
 from stream.catalogues import catalogue_for
 from stream.control import Control, read_control
+from stream.decisions import Decision, Decisions, encode_decision
 from stream.effects import AlertEvent, Effect, Forward
 from stream.fold import fold_record, tick
 from stream.identity import IdentityMap, Pseudonyms
 from stream.live.carrying import RepartitionRefusedError, Snapshot, prelude_of
-from stream.live.decisions import Decision, Decisions, encode_decision
 from stream.output_set import OutputSet
 from stream.parse import Parser, RecentMessages, spread
 from stream.pipeline import Pipeline

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.kafka.admin import declare
+from connectors.kafka.faults import UnreachableError
 from connectors.kafka.outbox import Outbox
+from connectors.kafka.reading import tail_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import CONTROL
@@ -24,18 +26,20 @@ from events import (
     decode_envelope,
     encode_envelope,
 )
+from stream import decisions as decisions_module
 from stream.control import Control
-from stream.live import decisions as decisions_module
-from stream.live.decisions import (
+from stream.decisions import (
     Decision,
     Decisions,
-    DecisionTail,
     UnreadableDecisionError,
     availability,
     decision_key,
     decode_decision,
     encode_decision,
 )
+from stream.live import tails
+from stream.live.decisions import DecisionTail
+from stream.partition_fold import read_envelope
 from stream.settings import Settings, configuration_hash, configuration_text
 from stream.versions import load_versions
 
@@ -138,6 +142,35 @@ def test_an_unreadable_decision_is_passed_over_and_told() -> None:
         KillSwitch(NOW - 4_000, engaged=True, reason="why", sequence=3)
     ]
     assert "decision 2 cannot be read" in decisions.problems()[0]
+
+
+def test_a_configuration_of_another_release_is_told_and_never_entered() -> None:
+    """No partition here could go by it. What is decided after it is entered, and the next configuration ends the word.
+
+    Its place is not taken: a worker that can read it enters it, where nothing later was applied.
+    """
+    later = Decision(Configuration(NOW - 3_000, "0" * 16, '{"of_a_later_release":1}'), "safety-officer")
+    codes = configuration_text(Settings(codes={"local": {"X1": "no_feature"}}))
+    for unread in (later, Decision(Configuration(NOW, "0" * 16, codes), "safety-officer")):
+        decisions = made(configuration(), unread)
+        assert [each.sequence for each in decisions.kept()] == [1]
+        assert [problem.partition(" (")[0] for problem in decisions.problems()] == [
+            f"{CONTROL}: decision 2 cannot be read"
+        ]
+        assert decisions.newest == 2
+        decisions.take(2, encode_decision(kill_switch(engaged=True)), NOW)
+        assert [record.events[0].sequence for record in decisions.lacking(1, NOW)] == [3]  # type: ignore[union-attr]
+        assert decisions.problems() != ()
+        decisions.take(3, encode_decision(configuration()), NOW)
+        assert decisions.problems() == ()
+
+
+def test_a_decision_without_a_time_is_one_that_a_log_takes() -> None:
+    """Written by a client that stamps nothing (-1), it is entered as of the beginning of time, which moves no clock."""
+    decisions = Decisions()
+    decisions.take(0, encode_decision(kill_switch(engaged=True)), -1)
+    [entered] = decisions.lacking(0, NOW)
+    assert read_envelope(encode_envelope(entered), 0, 1).received_time == 0
 
 
 def test_a_topic_that_lost_decisions_is_told() -> None:
@@ -245,6 +278,31 @@ async def test_the_tail_shows_what_was_decided_and_what_is_decided_next(kafka: K
     finally:
         await tail.stop()
         await outbox.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_tail_whose_broker_is_back_is_well_though_nothing_is_decided(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was away as the tail connected, which is told; back again, nothing is told, and nobody has to decide first."""
+    await declare(kafka)
+    tries: list[Any] = []
+
+    def away_once(*given: Any, **named: Any) -> Any:
+        tries.append(given)
+        if len(tries) == 1:
+            raise UnreachableError("no broker answered")
+        return tail_topic(*given, **named)
+
+    monkeypatch.setattr(tails, "tail_topic", away_once)
+    tail = DecisionTail(kafka, "")
+    try:
+        await tail.start()
+        await until(tail.problems)
+        assert "no broker answered" in tail.problems()[0]
+        await until(lambda: not tail.problems())
+    finally:
+        await tail.stop()
 
 
 async def until(reached: Any) -> None:

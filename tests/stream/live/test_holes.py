@@ -11,6 +11,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.kafka.faults import UnreachableError
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from stream.live import progress, stage_app
@@ -18,8 +19,8 @@ from stream.live.holes import Look, Seen, in_turn, look_again
 from stream.live.progress import Place, ProgressWatch, Standing
 from stream.live.stage import GapError, LogItem, LogRange, StagePartition, following
 from stream.live.stage_app import StageApp
-from tests.stream.live.partitions import START, until
-from tests.stream.live.test_stage_app import SETTINGS, Heard, Plain, item
+from tests.stream.live.partitions import START, UNTIL_S, until
+from tests.stream.live.test_stage_app import SETTINGS, Heard, Plain, beside, item
 
 PLACE = TP("t", 0)
 HERE: Place = PLACE
@@ -85,12 +86,38 @@ class Second:
         return Seen(begin, end, tuple(offset for offset in self.records if begin <= offset < end))
 
 
+async def unproved(_topic: str, _partition: int, _begin: int, _until: int | None) -> None:
+    """Prove nothing: the log begins later."""
+
+
 async def unanswered(_topic: str, _partition: int, _begin: int, _until: int | None) -> None:
     """Nobody answers."""
+    raise UnreachableError("away")
+
+
+class Away(Second):
+    """A second reading whose broker is away at first."""
+
+    away = True
+
+    async def __call__(self, topic: str, partition: int, begin: int, until: int | None) -> Seen:
+        """Give what stands there, once somebody answers."""
+        found = await super().__call__(topic, partition, begin, until)
+        if self.away:
+            raise UnreachableError("no broker answered")
+        return found
 
 
 async def taken(_partition: StagePartition, _records: Sequence[Record]) -> None:
     """Write nothing."""
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once, and call a gap one at once: nobody waits for a test."""
+    monkeypatch.setattr(stage_app, "RETRY_S_MIN", 0.02)
+    monkeypatch.setattr(stage_app, "RETRY_S_MAX", 0.05)
+    monkeypatch.setattr(progress, "GAP_S_MAX", 0.0)
 
 
 async def opened(look: Look, end: int = 0) -> tuple[StageApp, Plain]:
@@ -123,7 +150,7 @@ async def test_records_that_follow_each_other_are_not_looked_at() -> None:
     assert (partition.folded, second.asked) == (2, [])
 
 
-@pytest.mark.parametrize("look", [Second(0, 1, 2, 3, 4, 5), unanswered], ids=["records-stand-there", "no-answer"])
+@pytest.mark.parametrize("look", [Second(0, 1, 2, 3, 4, 5), unproved], ids=["records-stand-there", "no-proof"])
 @pytest.mark.asyncio
 async def test_a_hole_that_is_not_proved_is_refused(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes behind it is not folded, and the process ends where the record that is next does not come."""
@@ -138,6 +165,37 @@ async def test_a_hole_that_is_not_proved_is_refused(look: Look, monkeypatch: pyt
 
 
 @pytest.mark.asyncio
+async def test_a_hole_waits_for_a_broker_that_is_away(quick: None) -> None:
+    """However long nobody answers, that is told and no reason to end; then the hole is passed, and nothing is told."""
+    second = Away(0, 3, 4)
+    app, partition = await opened(second)
+    async with beside(app._work(PLACE, [item(0), item(3), item(4)])) as batch:
+        await until(lambda: len(second.asked) > 3)
+        assert app.problems() == ["patient: second reading of t/0 fails: no broker answered"]
+        assert (partition.folded, app.dead()) == (-1, [])
+        app.watch()
+        second.away = False
+        await batch
+    assert (partition.folded, app.problems(), second.asked[0]) == (4, [], (1, 5))
+    app.watch()
+
+
+@pytest.mark.asyncio
+async def test_who_lost_a_partition_waits_no_longer_for_its_broker(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went to another worker while nobody answered: the batch is let go of, and others of the stage go on."""
+    second = Away(0, 3)
+    app, partition = await opened(second)
+    async with beside(app._work(PLACE, [item(0), item(3)])) as batch:
+        await until(lambda: second.asked)
+        monkeypatch.setattr(partition, "still_ours", lambda: False)
+        async with asyncio.timeout(UNTIL_S):
+            await batch
+    assert (partition.folded, app.problems()) == (-1, [])
+
+
+@pytest.mark.asyncio
 async def test_records_that_come_late_after_a_refused_hole_are_folded() -> None:
     """The consumer was sent back: what was refused comes again, in its turn, and the gap is forgotten."""
     app, partition = await opened(Second(0, 1, 2, 3))
@@ -146,7 +204,7 @@ async def test_records_that_come_late_after_a_refused_hole_are_folded() -> None:
     assert (partition.folded, app._progress._gaps) == (3, {})
 
 
-@pytest.mark.parametrize(("look", "lag"), [(Second(0, 1), 0), (Second(0, 1, 5), 18), (unanswered, 18)])
+@pytest.mark.parametrize(("look", "lag"), [(Second(0, 1), 0), (Second(0, 1, 5), 18), (unproved, 18), (unanswered, 18)])
 @pytest.mark.asyncio
 async def test_the_log_s_end_is_reached_where_nothing_is_proved_to_stand_before_it(
     look: Callable[..., Awaitable[Seen | None]], lag: int, monkeypatch: pytest.MonkeyPatch
@@ -157,9 +215,8 @@ async def test_the_log_s_end_is_reached_where_nothing_is_proved_to_stand_before_
     asked: list[int] = []
 
     async def noted(topic: str, partition: int, begin: int, end: int | None) -> Seen | None:
-        found = await look(topic, partition, begin, end)
         asked.append(begin)
-        return found
+        return await look(topic, partition, begin, end)
 
     app, partition = await opened(noted, 20)
     await app._work(PLACE, [item(0), item(1)])
@@ -233,17 +290,24 @@ def test_a_gap_of_a_partition_that_is_no_longer_ours_ends_nothing(clock: list[fl
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("step", "seen"), [(10, Seen(5, 65, (64,))), (0, None)])
-async def test_a_reading_that_gets_on_is_gone_on_with(
-    step: int, seen: Seen | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was aborted is read too, however long it takes; a reading that stands still proves nothing."""
+@pytest.mark.parametrize("end", [-1, 30, 65], ids=["unanswered", "shorter", "as-long"])
+@pytest.mark.parametrize("step", [10, 0])
+async def test_a_reading_that_gets_on_is_gone_on_with(step: int, end: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was aborted is read too, however long it takes.
+
+    One that stands still is no proof where the broker says that the log is shorter, and else no answer at all.
+    """
 
     async def read_for_a_while(_settings: object, _password: str, _place: object, reading: Any, _until: object) -> None:
         reading.reached += step
+        reading.end = end
         if reading.reached < 65:
             raise TimeoutError
         reading.offsets.append(64)
 
     monkeypatch.setattr("stream.live.holes._read", read_for_a_while)
-    assert await look_again(KafkaSettings(), "", "t", 0, 5) == seen
+    if step == 0 and end != 30:
+        with pytest.raises(UnreachableError):
+            await look_again(KafkaSettings(), "", "t", 0, 5, 65)
+    else:
+        assert await look_again(KafkaSettings(), "", "t", 0, 5, 65) == (Seen(5, 65, (64,)) if step else None)

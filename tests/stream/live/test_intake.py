@@ -24,6 +24,7 @@ from connectors.sources.arrival import Arrival
 from stream.feeds import Feeds
 from stream.live.intake import IntakeLimits, KafkaIntake
 from stream.metrics import IntakeMetrics
+from stream.parse import IDENTIFIERS_MAX
 
 NOW = 1_767_225_600_000
 UNTIL_S = 30
@@ -111,6 +112,23 @@ async def test_a_refused_message_becomes_a_letter_with_its_bytes(sender) -> None
     assert receipt.outcome == "refused"
     assert receipt.refusal is not None
     assert receipt.refusal.reason == letter["reason"]
+
+
+@pytest.mark.parametrize(("identifiers", "outcome"), [(1, "accepted"), (IDENTIFIERS_MAX + 1, "refused")])
+@pytest.mark.asyncio
+async def test_a_swap_is_one_record_and_has_one_answer(sender, identifiers: int, outcome: str) -> None:
+    """An A17 goes as it came, once; what cannot be used of its second patient refuses it, as [parse] would."""
+    many = "~".join(f"43^^^A{number}^MR" for number in range(identifiers))
+    data = (
+        "MSH|^~\\&|PAS|MAIN|||20260101000000||ADT^A17|C1|P|2.5.1\rEVN|A17|20260101000000\r"
+        f"PID|1||42^^^MRN^MR\rPV1|1|I|A^1^2\rPID|2||{many}\rPV1|2|I|A^1^1\r"
+    ).encode()
+    future = await intake_over(sender).offer([Arrival("mllp/1#1", None, data, "hl7v2", decode(data, Hl7Settings()))])
+    await settled()
+    [record] = sender.calls[0][0]
+    assert record.topic == ("hl7v2.ingest.v1" if outcome == "accepted" else "deadletters.v1")
+    sender.calls[0][1].set_result(None)
+    assert [receipt.outcome for receipt in await future] == [outcome]
 
 
 @pytest.mark.asyncio

@@ -9,8 +9,9 @@ import pytest
 from connectors.decoded import Decoded, Refusal
 from connectors.hl7v2.codec import decode
 from events import Acknowledgement
-from stream.live.parsing import ACKNOWLEDGEMENTS, FHIR, HL7, read_item
+from stream.live.parsing import ACKNOWLEDGEMENTS, FHIR, HL7, by_patient, read_item
 from stream.live.stage import LogItem
+from stream.parse import IDENTIFIERS_MAX, unusable
 from stream.settings import Settings
 
 ADT = b"MSH|^~\\&|PAS|MAIN|||20260101120000||ADT^A08|7|P|2.5\rEVN||20260101120000\rPID|1||42^^^HOSP^MR\r"
@@ -48,6 +49,34 @@ def test_an_hl7_record_is_read_as_the_gateway_reads_it():
     record = read(HL7, ADT)
     assert only(record) == decode(ADT, Settings().hl7)
     assert record.messages[0].position == "hl7v2.ingest.v1/3/7"
+
+
+def test_the_two_patients_of_a_swap_have_places_of_their_own():
+    """An A17 is one message, and parted it is two, which are resolved and recorded one by one."""
+    swap = ADT.replace(b"A08", b"A17") + b"PV1||I|A^1^2\rPID|2||43^^^HOSP^MR\rPV1||I|A^1^1\r"
+    record = read(HL7, swap)
+    first, second = by_patient(record).messages
+    assert only(record) == first.decoded == decode(swap, Settings().hl7)
+    assert second.decoded == first.decoded.beside
+    assert (first.position, second.position) == ("hl7v2.ingest.v1/3/7", "hl7v2.ingest.v1/3/7#2")
+
+
+def test_a_swap_that_cannot_be_used_of_one_is_not_parted():
+    """Its second patient is not moved where the first is refused, nor the other way round: it stays one dead letter."""
+    many = "~".join(f"7^^^A{number}^MR" for number in range(IDENTIFIERS_MAX + 1)).encode()
+    for first, second in ((many, b"43^^^HOSP^MR"), (b"42^^^HOSP^MR", many)):
+        swap = ADT.replace(b"A08", b"A17").replace(b"42^^^HOSP^MR", first)
+        record = read(HL7, swap + b"PV1||I|A^1^2\rPID|2||" + second + b"\rPV1||I|A^1^1\r")
+        [taken] = by_patient(record).messages
+        assert isinstance(taken.decoded, Decoded)
+        assert unusable(taken.decoded) is not None
+
+
+def test_what_is_of_one_patient_is_not_parted():
+    """Any other message, and what is refused, stays as it is."""
+    for value in (ADT, b"hello"):
+        record = read(HL7, value)
+        assert by_patient(record) == record
 
 
 def test_the_gateway_says_when_a_message_was_taken():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from alerts.monitoring import Signal, decode_signal
@@ -80,6 +82,18 @@ def test_each_minute_of_the_log_has_a_heartbeat(redis_settings: RedisSettings) -
     assert [(one.received_time - START, one.seq, one.partition) for one in beats] == [(0, 0, 0), (2 * MINUTE, 0, 0)]
     assert written[-1].topic == SIGNALS
     assert written[-1].key == b"partition|0"
+
+
+def test_what_is_written_is_counted(redis_settings: RedisSettings) -> None:
+    """By kind and state, heartbeats too, over batches and past a partition opened anew."""
+    stage = patient_partition(redis_settings)
+    log, written = a_day(), []
+    for begin in range(0, len(log), 25):
+        stage.open(LOG)
+        written += work(stage, log[begin : begin + 25], begin)
+    counted = Counter((one.kind, one.state) for one in signals(written))
+    assert ("feed_silent", "raised") in counted
+    assert stage.counts.signals == counted
 
 
 def test_a_silent_partition_is_given_a_tick_a_minute(redis_settings: RedisSettings) -> None:

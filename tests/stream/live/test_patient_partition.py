@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+import msgspec
 import pytest
 
 from alerts.contract import AlertEvent
@@ -13,15 +15,32 @@ from connectors.kafka.record import Record
 from connectors.redis.connection import connect
 from connectors.redis.layout import PartitionKeys
 from connectors.redis.settings import RedisSettings
-from events import Admission, Demographics, Envelope, Location, Merge, content_id, encode_envelope
+from events import (
+    Acknowledgement,
+    Admission,
+    Availability,
+    Demographics,
+    Envelope,
+    KillSwitch,
+    Limit,
+    Location,
+    Merge,
+    Promotion,
+    content_id,
+    decode_envelope,
+    encode_envelope,
+)
 from features.store import LostStateError
+from models.version import ModelVersion
+from stream.decisions import Decision, encode_decision
 from stream.effects import Effect, Forward
 from stream.fold import CONTROL_KEY, tick
 from stream.live.outputs import records_of
-from stream.live.patient_stage import CLOCKS_APART
-from stream.live.stage import LogItem
+from stream.live.patient_stage import CLOCKS_APART, DECISION_REFUSED, PatientPartition
+from stream.live.stage import OWED_MS, LogItem, VersionAwaitedError
 from stream.parse import spread
 from stream.partition_fold import PartitionFold
+from stream.versions import load_versions
 from tests.stream.live.partitions import (
     LOG,
     MINUTE,
@@ -167,6 +186,100 @@ def test_a_backlog_is_told_the_release_once(redis_settings: RedisSettings) -> No
         stage.work(items([messages.envelope(second / 60, WELL)], second))
         stage.commit()
     assert len(entered) == 1
+
+
+def entered_over(stage: PatientPartition, now: list[int], seconds: int, begin: int, written: int) -> list[Envelope]:
+    """Let so many seconds pass in which all that the partition enters comes back at once; give what it entered."""
+    entered: list[Envelope] = []
+    for _ in range(seconds):
+        now[0] += 1_000
+        came = [decode_envelope(record.value or b"") for record in stage.idle(now[0])]
+        stage.work([each._replace(record_time=written) for each in items(came, begin + len(entered))])
+        stage.commit()
+        entered += came
+    return entered
+
+
+def test_a_clock_that_is_ahead_enters_no_tick_a_second(redis_settings: RedisSettings) -> None:
+    """What the partition entered and refused itself is entered again at the pace of what is lost, not as it comes."""
+    now = [START + 2 * DAY]
+    stage = patient_partition(redis_settings, lambda: now[0])
+    stage.open(LOG)
+    entered = Counter(one.envelope_id for one in entered_over(stage, now, 59, 0, START))
+    assert len(entered) > 1
+    assert max(entered.values()) <= 59_000 // OWED_MS + 1
+    assert [CLOCKS_APART in problem for problem in stage.problems] == [True]
+    entered_over(stage, now, 300, sum(entered.values()), START)
+    assert len(stage._owed) <= len(entered), "what is no longer wanted is not remembered"
+
+
+# -- decisions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_that_takes_no_effect_is_told_and_entered_once(redis_settings: RedisSettings) -> None:
+    """Its id came by before, with what a release of then could make nothing of; a replay says as much.
+
+    The next decision takes effect, and then nothing is told.
+    """
+    now = [START]
+    stage = patient_partition(redis_settings, lambda: now[0], ticks=False)
+    engaged = encode_decision(Decision(KillSwitch(START, engaged=True), "role:x"))
+    stage._decisions.take(0, engaged, START)
+    stage.open(LOG)
+    [decided] = stage._decisions.lacking(0, START)
+    log = [msgspec.structs.replace(decided, events=())]
+    stage.work(items(log))
+    stage.commit()
+    log += entered_over(stage, now, 100, len(log), START)
+    assert [one.envelope_id for one in log].count(decided.envelope_id) == 2
+    assert [DECISION_REFUSED in problem for problem in stage.problems] == [True]
+    fold = PartitionFold(0, 1, {})
+    for envelope in log:
+        if (read := fold.read(encode_envelope(envelope))) is not None:
+            fold.fold(read)
+    replayed, control = fold.pipeline.control, stage.pipeline.control
+    assert (replayed.sequence, replayed.kill_switch) == (control.sequence, control.kill_switch) == (0, False)
+    stage._decisions.take(1, engaged.replace(b"role:x", b"role:y"), START)
+    entered_over(stage, now, 3, len(log), START)
+    assert (control.sequence, control.kill_switch, stage.problems) == (2, True, ())
+
+
+def test_a_version_that_is_lacking_is_told_until_it_has_come(redis_settings: RedisSettings) -> None:
+    """After a while NEWS2 alone is scored, aloud, beside whatever else is told; no more once the version is there."""
+    now, versions = [START], dict[str, ModelVersion]()
+    stage = patient_partition(redis_settings, lambda: now[0], versions=versions)
+    stage.open(LOG._replace(begin=3))  # records are gone that were never folded: that is told too
+    [lost] = stage.problems
+    shipped, _ = load_versions()
+    name = next(iter(shipped))
+    events = (Availability(START, name, available=True), Promotion(START, name, enabled=True, sequence=1))
+    stage.work(items([Envelope("e", "", START, START, events)], 3))
+    stage.commit()
+    with pytest.raises(VersionAwaitedError):
+        stage.work(items([tick(START)], 4))
+    now[0] += 40_000
+    stage.work(items([tick(START)], 4))
+    stage.commit()
+    assert [name in problem for problem in stage.problems] == [False, True]
+    versions[name] = shipped[name]
+    stage.work(items([tick(START + MINUTE)], 5))
+    assert stage.problems == (lost,)
+
+
+def test_what_became_of_acts_is_counted_once(redis_settings: RedisSettings) -> None:
+    """An answer to no alert and a limit, by their outcomes; a batch without acts adds nothing."""
+    stage, messages = patient_partition(redis_settings), Messages()
+    stage.open(LOG)
+    first = messages.envelope(0, SICK)
+    acts = (
+        Acknowledgement(START, "no alert", "role:x"),
+        Limit(START, "l", "end_of_life", START + DAY, "role:x", "comfort_care"),
+    )
+    log = [first, *(Envelope(f"a{n}", first.patient, START, START, (act,)) for n, act in enumerate(acts))]
+    stage.work(items(log))
+    stage.commit()
+    stage.work(items([messages.envelope(1, SICK)], len(log)))
+    assert stage.counts.acts == {"unknown_alert": 1, "limit_set": 1}
 
 
 # -- states of no use --------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from connectors.kafka.record import Record
 from connectors.redis.settings import RedisSettings
 from stream.live import stage_app
 from stream.live.stage import LogItem, StagePartition
-from stream.live.stage_app import Deliver, StageApp, StageSettings
+from stream.live.stage_app import Deliver, StageApp
+from stream.live.stage_settings import StageSettings
 from tests.stream.live.partitions import LOG, SICK, START, UNTIL_S, Messages, items, patient_partition, until
 
 SETTINGS = StageSettings("patient", ("t",), "g", "i", "127.0.0.1:1", 10, 0.01, 10, 30)

@@ -17,13 +17,13 @@ from connectors.kafka.topics import ALERT_STATES
 from connectors.redis.connection import connect
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
-from features.store import FencedError
-from stream.live.decisions import Decisions
+from features.store import FencedError, StoreFault, StoreUnavailableError
+from stream.decisions import Decisions
 from stream.live.stage import LogItem
 from stream.live.state_delivery import StateDelivery
 from stream.live.ward_stage import WardPartition
 from tests.alerts.test_ward import candidate
-from tests.stream.live.partitions import LOG, UNTIL_S
+from tests.stream.live.partitions import LOG, UNTIL_S, until
 
 LIFE = [
     LogItem(0, b"W1", candidate("a", 1, "raised"), (), 0),
@@ -76,6 +76,65 @@ def ward(redis: RedisSettings) -> WardPartition:
 async def last_words(kafka: KafkaSettings) -> dict[bytes | None, bytes | None]:
     """Give what a compacted topic holds in the end."""
     return {record.key: record.value async for record in read_topic(kafka, ALERT_STATES)}
+
+
+class LeftOver(Outbox):
+    """An outbox that notes whether it was closed."""
+
+    closed = False
+
+    async def stop(self) -> None:
+        """Note it, and close."""
+        self.closed = True
+        await super().stop()
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailableError("away"), FencedError("taken")])
+@pytest.mark.asyncio
+async def test_a_producer_that_does_not_come_to_use_is_closed(
+    kafka: KafkaSettings, redis_settings: RedisSettings, plain: Outbox, fault: StoreFault
+) -> None:
+    """Redis goes away, or somebody takes the partition, as it connects: it is not left open beside the next one."""
+    made: list[LeftOver] = []
+    answers: list[StoreFault | None] = [None, fault]
+
+    def make(name: str) -> Outbox:
+        made.append(LeftOver(kafka, client_id="test", transactional_id=f"wardstream.{name}"))
+        return made[-1]
+
+    class Doubtful(WardPartition):
+        def still_ours(self) -> bool:
+            answer = answers.pop(0)
+            if answer is not None:
+                raise answer
+            return True
+
+    stage = Doubtful(0, RedisPartitionStore(connect(redis_settings), redis_settings.prefix, "ward", 0), Decisions())
+    with pytest.raises(type(fault)):
+        await StateDelivery(plain, make, none_told).open_way(stage)
+    assert [one.closed for one in made] == [True]
+
+
+@pytest.mark.asyncio
+async def test_a_producer_that_is_given_up_as_it_connects_is_closed(
+    kafka: KafkaSettings, redis_settings: RedisSettings, plain: Outbox
+) -> None:
+    """Whoever asked waits no longer: what connects later would shut out what is opened next."""
+    made: list[SlowOutbox] = []
+
+    def slow(name: str) -> Outbox:
+        made.append(SlowOutbox(kafka, f"wardstream.{name}"))
+        return made[-1]
+
+    stage = ward(redis_settings)
+    stage.open(LOG)
+    asked = asyncio.create_task(StateDelivery(plain, slow, none_told).open_way(stage))
+    await until(lambda: made)
+    await made[0].begun.wait()
+    asked.cancel()
+    await asyncio.wait([asked])
+    with pytest.raises(NotSentError, match="stopping"):
+        await made[0]._open()
 
 
 @pytest.mark.asyncio

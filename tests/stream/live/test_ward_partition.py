@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -21,9 +21,9 @@ from connectors.redis.layout import PartitionKeys
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
 from events import KillSwitch
-from stream.live.decisions import Decision, Decisions, encode_decision
+from stream.decisions import Decision, Decisions, encode_decision
 from stream.live.stage import LogItem
-from stream.live.stage_app import StageObserver
+from stream.live.stage_settings import StageObserver
 from stream.live.ward_stage import WardPartition
 from stream.live.worker import Secrets, Worker
 from stream.live_settings import LiveSettings
@@ -50,7 +50,7 @@ class Wards:
         self._client = connect(redis)
         self._prefix = redis.prefix
 
-    def partition(self) -> WardPartition:
+    def partition(self, open_way: Callable[[WardPartition], None] = lambda _stage: None) -> WardPartition:
         """Make the partition as a new process has it, and open it."""
         stage = WardPartition(
             0,
@@ -58,6 +58,7 @@ class Wards:
             self.decisions,
             lambda _number: [decode_change(record.value or b"") for record in self.gates],
             lambda _stage: max((int(header(one.headers, "ce_candidateoffset")) for one in self.told), default=-1),
+            open_way=open_way,
         )
         self.start = stage.open(LOG)
         return stage
@@ -124,6 +125,28 @@ def test_a_closed_gate_stands_where_it_was_after_a_crash(redis_settings: RedisSe
     assert held == [False, True, True, True, False, False]
 
 
+def test_what_is_decided_while_the_way_out_is_opened_counts(redis_settings: RedisSettings) -> None:
+    """A producer takes seconds to open on a busy machine: the kill switch engaged meanwhile holds the very first alert.
+
+    It is opened once for each time that the partition is taken.
+    """
+    wards, opened = Wards(redis_settings), list[int]()
+
+    def open_way(stage: WardPartition) -> None:
+        opened.append(stage.epoch)
+        wards.decisions.take(0, ENGAGED, 0)
+
+    stage = wards.partition(open_way)
+    for offset in range(COUNT):
+        wards.deliver(stage.work(CANDIDATES[offset : offset + 1]))
+        stage.commit()
+    check_one_content(wards.contents(), held_from=0)
+    first = stage.epoch
+    stage.open(LOG)
+    stage.work([LogItem(COUNT, b"W1", candidate("z", 1, "raised", at=9_000), (), 0)])
+    assert opened == [first, stage.epoch]
+
+
 def test_a_record_of_an_absurd_time_becomes_a_letter(redis_settings: RedisSettings) -> None:
     """What is no candidate is kept as a letter, whatever its stamp says, and the partition goes on."""
     stage = Wards(redis_settings).partition()
@@ -186,6 +209,7 @@ async def test_a_worker_reads_the_gates_when_it_opens_a_partition(
 
     async def fold(items: Sequence[LogItem]) -> None:
         records = await asyncio.to_thread(stage.work, items)
+        assert stage.number in worker._states._states, "what is computed waits for no producer"
         await worker._states(stage, records)
         told.extend(record for record in records if record.topic == ALERTS)
         await asyncio.to_thread(stage.commit)

@@ -19,10 +19,10 @@ from connectors.kafka.record import Record
 from connectors.kafka.topics import ALERTS, CANDIDATES, GATES
 from events import Configuration, KillSwitch
 from features.store import MemoryStateStore
+from stream.decisions import Decision, Decisions, encode_decision
 from stream.fold import TICK_MS
-from stream.live.decisions import Decision, Decisions, encode_decision
-from stream.live.stage import LogItem
-from stream.live.ward_stage import OWED_MS, WardPartition
+from stream.live.stage import OWED_MS, LogItem
+from stream.live.ward_stage import WardPartition
 from stream.settings import Settings, configuration_hash, configuration_text
 from stream.ward_replay import RecordedWards, WhatIfWards
 from tests.alerts.test_ward_budget import ONE, said

@@ -44,15 +44,18 @@ def test_a_retry_is_counted_by_its_step_and_names_no_partition() -> None:
 
 
 def test_what_others_count_is_shown_as_it_stands() -> None:
-    """What [parse], [ward] and the versions count is shown by outcome or reason, however often one looks."""
+    """What the stages and the versions count is shown by its labels, however often one looks."""
     metrics = made()
     passed, refused = {"passed": 2, "gaps": 0}, {"unsigned": 1}
     metrics.warded, metrics.refused = lambda: passed, lambda: refused
     metrics.parsed = lambda: {"accepted": 3}
+    metrics.signals, metrics.acts_folded = lambda: {("heartbeat", "alive"): 7}, lambda: {"limit_set": 1}
     for _ in range(2):
         assert samples(metrics, "wardstream_warded_total") == {("passed",): 2, ("gaps",): 0}
         assert samples(metrics, "wardstream_versions_refused_total") == {("unsigned",): 1}
         assert samples(metrics, "wardstream_parsed_total") == {("accepted",): 3}
+        assert samples(metrics, "wardstream_signals_total") == {("heartbeat", "alive"): 7}
+        assert samples(metrics, "wardstream_acts_folded_total") == {("limit_set",): 1}
     passed["passed"], refused["malformed"] = 5, 1
     assert samples(metrics, "wardstream_warded_total") == {("passed",): 5, ("gaps",): 0}
     assert samples(metrics, "wardstream_versions_refused_total") == {("unsigned",): 1, ("malformed",): 1}
