@@ -14,11 +14,10 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import faust
 from aiokafka.errors import IllegalStateError
@@ -34,6 +33,7 @@ from stream.live.holes import Look, in_turn, looks_nowhere
 from stream.live.progress import Place, Progress, ProgressWatch, Standing, Starvation
 from stream.live.stage import LogItem, LogRange, StagePartition, StarvedError
 from stream.live.stage_settings import StageObserver, StageSettings
+from stream.live.steps import Answer, Steps
 
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0
 """Between two tries while the store or the broker cannot be had."""
@@ -46,10 +46,6 @@ BUNDLES_MAX = 16
 BUFFERED_MAX = 16
 """Bundles that wait; fetching pauses beyond."""
 
-STEPS_MAX = 8
-"""Steps under way at once, one a thread: they wait for the store far more than they compute."""
-
-Answer = TypeVar("Answer")
 Step = Callable[[], Awaitable[Answer]]
 Deliver = Callable[[StagePartition, Sequence[Record]], Awaitable[object]]
 """Writes what came of a partition; returns when all of it is acknowledged."""
@@ -90,8 +86,7 @@ class StageApp:
         self._starvation = Starvation(settings.name, settings.progress_s_max)
         self._entering: dict[TP, asyncio.Task[None]] = {}
         self._faults: dict[str, str] = {}
-        # Not the loop's own threads: a step may wait for an answer of the loop's, which needs one of those.
-        self._steps = ThreadPoolExecutor(STEPS_MAX, thread_name_prefix=f"{settings.name}-step")
+        self._steps = Steps(settings.name)
         self.app = self._build()
         self._idle: asyncio.Task[None] | None = None
 
@@ -141,7 +136,7 @@ class StageApp:
             if task is not None:
                 task.cancel()
         await self.app.stop()
-        self._steps.shutdown(wait=False, cancel_futures=True)
+        self._steps.close()
 
     @property
     def crashed(self) -> BaseException | None:
@@ -162,6 +157,7 @@ class StageApp:
                 partition = self._partitions[tp] = self._make(tp.topic, tp.partition)
                 self._moved.pop(tp, None)
             if tp in self._lost or tp not in self._moved or not await self._insist("look", partition.still_ours):
+                self._moved.pop(tp, None)  # who takes it and fails has the epoch, and not the states
                 try:
                     start = await self._insist("open", partial(partition.open, log))
                 except FencedError as fault:
@@ -193,8 +189,7 @@ class StageApp:
 
     async def _insist(self, where: str, step: Callable[[], Answer]) -> Answer:
         """Do a blocking step, in a thread of the stage's own, until the store lets it be done."""
-        loop = asyncio.get_running_loop()
-        return await self._until_done(where, lambda: loop.run_in_executor(self._steps, step))
+        return await self._until_done(where, lambda: self._steps.do(step))
 
     async def _until_done(self, where: str, step: Step[Answer]) -> Answer:
         """Try until the store and the broker can be had; a fence is no outage."""
@@ -252,6 +247,9 @@ class StageApp:
             except FencedError as fault:
                 self._lost_to(tp, fault)
                 return
+            except BaseException:
+                self._moved.pop(tp, None)  # half done: only who opens it anew may go on
+                raise
             if self._partitions.get(tp) is partition:  # else it was let go of meanwhile: nothing of it is ours to note
                 self._moved[tp] = time.monotonic()
                 self._next[tp] = fresh[-1].offset + 1

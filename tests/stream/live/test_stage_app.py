@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,8 +13,9 @@ from faust.types import TP
 from connectors.kafka.faults import NotSentError
 from connectors.kafka.record import Record
 from connectors.redis.settings import RedisSettings
+from features.store import FencedError
 from stream.live import stage_app
-from stream.live.stage import LogItem, StagePartition
+from stream.live.stage import ForeignLogError, LogItem, StagePartition
 from stream.live.stage_app import Deliver, StageApp
 from stream.live.stage_settings import StageSettings
 from tests.stream.live.partitions import LOG, SICK, START, UNTIL_S, Messages, items, patient_partition, until
@@ -163,6 +165,82 @@ async def test_a_partition_that_cannot_be_written_is_told_whatever_others_do(qui
         await until(app.problems)
         await app._work(SECOND, [item(0)])
         assert app.problems()
+
+
+class Opening(Plain):
+    """A partition whose opening takes until it is let, and fails as often as told."""
+
+    def __init__(self, failures: int = 0) -> None:
+        super().__init__(0)
+        self.failures, self.opened, self.inside, self.most = failures, 0, 0, 0
+        self.let = threading.Event()
+
+    def open(self, log: object) -> int:
+        """Count who is here, and wait."""
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            assert self.let.wait(UNTIL_S)
+            self.opened += 1
+            if self.opened <= self.failures:
+                raise ForeignLogError("the log seems to end before the states")
+            return super().open(log)
+        finally:
+            self.inside -= 1
+
+
+@pytest.mark.asyncio
+async def test_a_partition_whose_opening_failed_is_opened_again() -> None:
+    """It has taken the epoch by then, so the store calls it ours: its states are those of before all the same."""
+    partition = Opening(failures=0)
+    partition.let.set()
+    app = app_of(lambda _topic, _number: partition, Broker())
+    await app._open(FIRST, LOG)
+    partition.failures, partition.opened = 1, 0
+    app._lost_to(FIRST, FencedError("somebody took it"))
+    with pytest.raises(ForeignLogError):
+        await app._open(FIRST, LOG)
+    app._lost.clear()
+    await app._open(FIRST, LOG)
+    assert partition.opened == 2
+
+
+@pytest.mark.asyncio
+async def test_nobody_opens_a_partition_beside_one_who_was_told_to_give_up() -> None:
+    """A rebalance cancels the opening of the one before; its thread goes on, and is waited for."""
+    partition = Opening()
+    app = app_of(lambda _topic, _number: partition, Broker())
+    first = asyncio.ensure_future(app._open(FIRST, LOG))
+    await until(lambda: partition.inside)
+    first.cancel()
+    second = asyncio.ensure_future(app._open(FIRST, LOG))
+    await asyncio.sleep(0.1)
+    assert (first.done(), partition.inside) == (False, 1)
+    partition.let.set()
+    async with asyncio.timeout(UNTIL_S):
+        assert await second == 0
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    assert (partition.opened, partition.most) == (2, 1)
+
+
+@pytest.mark.asyncio
+async def test_a_batch_that_was_broken_off_is_no_state_to_go_on_with() -> None:
+    """Cancelled between folding and committing: the partition is opened anew, from where the store stands."""
+    begun = asyncio.Event()
+
+    async def deliver(_partition: StagePartition, _records: Sequence[Record]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    partition = Opening()
+    partition.let.set()
+    app = app_of(lambda _topic, _number: partition, deliver)
+    await app._open(FIRST, LOG)
+    async with beside(app._work(FIRST, [item(0)])):
+        await begun.wait()
+    await app._open(FIRST, LOG)
+    assert partition.opened == 2
 
 
 @pytest.mark.asyncio
