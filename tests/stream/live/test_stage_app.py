@@ -214,8 +214,8 @@ async def test_nobody_opens_a_partition_beside_one_who_was_told_to_give_up() -> 
     await until(lambda: partition.inside)
     first.cancel()
     second = asyncio.ensure_future(app._open(FIRST, LOG))
-    await asyncio.sleep(0.1)
-    assert (first.done(), partition.inside) == (False, 1)
+    done, _ = await asyncio.wait([first, second], timeout=0.1)
+    assert (done, partition.inside) == (set(), 1)
     partition.let.set()
     async with asyncio.timeout(UNTIL_S):
         assert await second == 0
