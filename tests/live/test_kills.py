@@ -85,16 +85,21 @@ async def test_workers_killed_under_load_lose_nothing_and_contradict_nothing(
 
 
 async def sleep_through_a_rebalance(cluster: Cluster, asleep: list[str]) -> int:
-    """Freeze workers at work until others have taken what they held, then wake them; give how many tried to write."""
+    """Freeze workers at work until others have taken what they held, then wake them; give how many tried to write.
+
+    One that had died by itself before it was frozen is started again, and is among the others.
+    """
     begun: dict[str, int] = {}
+    frozen = {}
     for name in asleep:
         await cluster.until_at_work(name)
+        frozen[name] = cluster.processes[name]
         cluster.freeze(name)
         begun[name] = cluster.log_size(name)
     await cluster.let_go_on(FROZEN_S)
 
     async def taken_over() -> bool:
-        awake = [name for name in cluster.processes if name not in asleep]
+        awake = [name for name, process in cluster.processes.items() if frozen.get(name) is not process]
         held = [await asyncio.to_thread(cluster.behind_by, name) for name in awake]
         numbers = {number for places in held for topic, number in places if topic == EVENTS}
         return len(numbers) == cluster.kafka.partitions
