@@ -148,6 +148,13 @@ class Wards(Generic[Content]):
         known = self._memory.find(ward)
         return 0 if known is None else known.seq
 
+    def newest(self) -> list[tuple[str, int]]:
+        """Give every ward that was told anything, by name, with how many events that is; forgotten ones are left out.
+
+        As `WardMemory` forgets them: after a year in which nobody used the name.
+        """
+        return self._memory.newest()
+
     def waiting(self, ward: str) -> list[str]:
         """Give the ids of the alerts that wait on a ward, the next one first."""
         known = self._memory.find(ward)

@@ -109,6 +109,10 @@ class WardMemory(Generic[Content]):
         self._changed.add(ward.name)
         return ward.seq
 
+    def newest(self) -> list[tuple[str, int]]:
+        """Give each ward that was told anything, by name, with its number."""
+        return sorted((name, ward.seq) for name, ward in self._wards.items() if ward.seq)
+
     def queue(self, ward: Ward[Content], alert_id: str, entry: Waiting[Content]) -> None:
         """Have an alert wait, or the newest event of one that does."""
         ward.waiting[alert_id] = entry

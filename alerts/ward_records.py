@@ -1,7 +1,7 @@
 """A record of `candidates.v1`: an alert event, or the passing of time.
 
 Owns what [ward] reads of one, why it refuses one, and the keys that an event is sent under. Must not know what becomes
-of it. A record under a ward's name is an alert event; one under no key is a tick.
+of it. A record under a ward's name is an alert event; one under no key is a tick, or a beat (`alerts.ward_beat`).
 """
 
 from __future__ import annotations

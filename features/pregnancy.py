@@ -39,7 +39,7 @@ def pregnancy_until(state: PatientState, at: Millis) -> Millis | None:
         return None
     if stay.admitted_time is not None and said_at < stay.admitted_time:
         return None
-    if stay.discharged_time is not None and said_at <= stay.discharged_time:
+    if said_at <= (stay.ended_time if stay.discharged_time is None else stay.discharged_time):
         return None
     age_years = state.age_years(at)
     return None if age_years is not None and age_years >= AGE_YEARS_MAX else said_at + HOLDS_MS

@@ -68,6 +68,8 @@ class Stay(msgspec.Struct):
     pregnant: bool | None = None
     """What ADT said of a pregnancy; None where it said nothing. `features.pregnancy` says for how long that counts."""
     pregnant_time: Millis = NEVER
+    ended_time: Millis = NEVER
+    """When a stay last ended, also where another has begun since, which an admission told late may date back."""
 
     def admit(self, event: Admission, encounter: str = "") -> None:
         """Begin a stay. A further admission of an open stay (A04, then A01) keeps the first time."""
@@ -118,6 +120,7 @@ class Stay(msgspec.Struct):
             self._open(self.also_open, self.also_open_time)
             return
         self.admitted, self.discharged_time, self.encounter_time = False, time, time
+        self.ended_time = time
 
     def cancel(self, event: Cancellation, encounter: str = "") -> None:
         """Take an admission, transfer or discharge of this encounter back; the place before it is the place again.
@@ -151,6 +154,8 @@ class Stay(msgspec.Struct):
                 self._open(self.also_open, self.also_open_time)
             return
         self.admitted = True
+        if self.ended_time == ended:
+            self.ended_time = NEVER
         told_again = ended is not None and self.deceased_time > ended and self.deceased_time >= time
         if self.deceased and self.death_told_time == ended and not told_again:
             self.deceased, self.death_told_time = False, NEVER
@@ -179,6 +184,7 @@ class Stay(msgspec.Struct):
             self.discharged_time, self.patient_class = other.discharged_time, other.patient_class
             self.encounter_time, self.encounter = other.encounter_time, other.encounter
             self.also_open, self.also_open_time = other.also_open, other.also_open_time
+            self.ended_time = other.ended_time
         if (other.placed, other.location_time) > (self.placed, self.location_time):
             self.location, self.previous_location = other.location, other.previous_location
             self.location_time, self.placed = other.location_time, other.placed

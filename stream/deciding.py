@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from connectors.sqlite.journal import LogRecord
-from events import Availability, Configuration, Millis, Promotion
+from events import Availability, Configuration, Envelope, Millis, Promotion
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.control import Control, usable
@@ -83,6 +83,21 @@ class Deciding:
         sequence, data = record.decision
         self.decisions.take(sequence - 1, data, record.envelope.received_time)
         return sequence
+
+    def lacking(self, applied_sequence: int, at: Millis) -> list[Envelope]:
+        """Give the records, as of `at`, of what was decided and a fold has not applied.
+
+        None but where states and base were lost, and the log begins after it.
+        """
+        kept = self.decisions.kept()
+        return [
+            envelope_of(one._replace(received_time=at), at, PLACE) for one in kept if one.sequence > applied_sequence
+        ]
+
+    def decided_configuration(self) -> str:
+        """Give the name of the configuration that was decided last; empty where none was."""
+        events = (one.decision.event for one in reversed(self.decisions.kept()))
+        return next((event.configuration_hash for event in events if isinstance(event, Configuration)), "")
 
     def _resolved(self, decision: Decision) -> Decision:
         """Name a promoted version by its whole id, and refuse what cannot be put into force."""

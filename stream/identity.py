@@ -257,6 +257,13 @@ class IdentityMap:
         """Give the key of the first known identifier, empty where none is known; makes nobody known."""
         return next(iter(self._way(identifiers)), "")
 
+    def meant(self, identifiers: tuple[Identifier, ...]) -> str:
+        """Give the key that `resolve` would find known by these; empty where it would make one. Changes nothing."""
+        found = [self._key_of.get((name.authority, name.value)) for name in identifiers]
+        keys = dict.fromkeys(key for key in found if key is not None)
+        fitting = (key for key in keys if found[0] == key or not self._contradicts(key, identifiers))
+        return next(fitting, "")
+
     def survivor(self, patient: str) -> str:
         """Give the key that a retired one leads to; the same where it is nobody's former key, as far as is known."""
         if patient not in self._names_of:

@@ -189,7 +189,7 @@ class EventsReplay:
                 except CandidateError as fault:
                     self._refuse(CANDIDATES, record, f"no candidate: {fault.reason}")
                     continue
-                if record.key:  # else a tick: what it has told follows from it, and nothing else does
+                if record.key:  # else a tick or a beat: what it has told follows from it, and nothing else does
                     self.recorded.add("candidates", msgspec.json.decode(content, type=_Candidate).event_id, content)
                 self._say(told)
             self._advance(left)

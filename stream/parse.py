@@ -100,7 +100,7 @@ class Parser:
         if type(decoded) is Refusal:
             return _dead_letter(decoded, received_time, position), 0
         assert type(decoded) is Decoded
-        if (fault := unusable(decoded)) is not None:
+        if (fault := unusable(decoded) or self._swapped_with_himself(decoded)) is not None:
             return _dead_letter(fault, received_time, position), 0
         if not decoded.members:
             if not self._seen.add(decoded.content_hash):
@@ -168,6 +168,16 @@ class Parser:
             identity.encounter(patient, decoded.encounter) if decoded.encounter else "",
             () if decoded.parted else identity.named(subject, patient),
         )
+
+    def _swapped_with_himself(self, decoded: Decoded) -> Refusal | None:
+        """Say that both halves of an A17 are one patient by now, as after a merge: of his two places one is wrong."""
+        if decoded.beside is None:
+            return None
+        patient = self._identity.meant(decoded.subject)
+        if not patient or patient != self._identity.meant(decoded.beside.subject):
+            return None
+        reason, detail = RefusalReason.INVALID_VALUE, "both numbers are one patient's, who does not swap with himself"
+        return Refusal(reason, "PID[2]-3", detail, decoded.message_id, decoded.feed, decoded.sent_time)
 
     def _parted(self, decoded: Decoded, received_time: Millis) -> tuple[str, tuple[Event, ...]]:
         """Part two people; give the key they shared and the message's events, with the unmerge where there was one."""

@@ -25,9 +25,24 @@ class PeopleFile:
         self._log = log
         self.use: Callable[[PeopleSettings], None] = lambda _people: None
         """Is given each new table; may raise `ConfigurationError` where the process cannot go by it."""
+        self._waits = self._owed = False
+
+    def wait(self) -> None:
+        """Read nothing before `begin`, for the process is only starting: note that it is to be read."""
+        self._waits = True
+
+    def begin(self, use: Callable[[PeopleSettings], None]) -> None:
+        """Go by the table from here on; what was asked for meanwhile is done now."""
+        self.use, self._waits = use, False
+        if self._owed:
+            self._owed = False
+            self.reread()
 
     def reread(self) -> None:
         """Read the table again and go by it, or tell why those of before still may act."""
+        if self._waits:
+            self._owed = True
+            return
         try:
             people = self._read()
             self.use(people)

@@ -30,7 +30,7 @@ from events import (
     content_id,
 )
 from features.intake import Intake
-from features.pregnancy import pregnancy_until
+from features.pregnancy import is_pregnant, pregnancy_until
 from features.store import StoreFault
 from models.news2 import SOURCES, News2
 from stream.acting import ACTS, ANSWERS, Acting
@@ -97,6 +97,7 @@ class Pipeline:
             self.tally.acts["unknown_patient"] += 1
             return []
         record = self._shelf.open(envelope.patient)
+        overdue = record.deadline is not None and record.deadline <= control.clock
         effects: list[Effect] = self.monitor.hear(envelope)
         self.heard = tuple(effects)
         if (record.merges is not None or envelope.named) and self._joining.pass_on(envelope, record, effects):
@@ -105,6 +106,9 @@ class Pipeline:
         if self._learner is not None:
             self._learner.happened(envelope)
         observed, intakes, rescore = self._take_in(envelope, record, effects)
+        if overdue and not rescore:
+            # Its minute is not over, and from here on its patient was heard of: no tick would say it any more.
+            rescore = _lapsed(record, control.clock)
         if record.merges is not None:
             record.merges.file(envelope)
         self._note_time(record, envelope)
@@ -191,10 +195,12 @@ class Pipeline:
         """
         state, book = record.state, record.book
         stay = state.stay
-        before, gone = (stay.birth_date, stay.deceased, stay.pregnant), stay.discharged_time
-        state.apply(event, envelope.received_time, envelope.encounter)
+        received = envelope.received_time
+        before, gone = (stay.birth_date, stay.deceased, is_pregnant(state, received)), stay.discharged_time
+        state.apply(event, received, envelope.encounter)
         stay = state.stay
-        another = (stay.birth_date, stay.deceased, stay.pregnant) != before
+        # A pregnancy may be said or denied, or end with the stay that it was said in, or by the sex.
+        another = (stay.birth_date, stay.deceased, is_pregnant(state, received)) != before
         # Let go by one department and taken in by the next: he never left, and what stands is the new ward's to hear.
         at_once = gone is not None and (type(event) is Cancellation or stay.encounter_time - gone <= BACK_AT_ONCE_MS)
         back = at_once and stay.discharged_time is None
@@ -202,7 +208,6 @@ class Pipeline:
         if book.idle:
             return anew
         kill_switch = self.control.silenced
-        received = envelope.received_time
         if type(event) is Discharge and not state.admitted:
             effects.extend(book.discharged(received, deceased=state.deceased, kill_switch=kill_switch))
         elif type(event) is Cancellation and event.cancelled == "admission" and not state.admitted:
@@ -317,8 +322,7 @@ class Pipeline:
         )
         fired: list[Effect] = []
         limit_ended = record.limits is not None and record.limits.end(now)
-        said_until = pregnancy_until(record.state, now)
-        lapsed = said_until is not None and record.heard < said_until <= now
+        lapsed = _lapsed(record, now)
         if record.book.idle and not limit_ended and not lapsed:
             record.deadline = None
         else:
@@ -373,6 +377,12 @@ class Pipeline:
             record.deadline = deadline
             if deadline is not None:
                 self._timers.set(deadline, patient)
+
+
+def _lapsed(record: PatientRecord, now: Millis) -> bool:
+    """Say whether a feed's statement of a pregnancy ended since the patient was last heard of."""
+    said_until = pregnancy_until(record.state, now)
+    return said_until is not None and record.heard < said_until <= now
 
 
 def _not_before(heard: Millis, envelope: Envelope) -> Envelope:

@@ -80,6 +80,7 @@ class RunningService:
             folder, service, self.engine, self.view, clock, memory, time, self.feeds, self.metrics, settings
         )
         decision = service.settings
+        self._log = log
         self._reports = Reports(self.metrics, log)
         self._listeners = (self.view.board.take, self.metrics.take, self.serving.take, self._reports.take, hear)
         service.listen = self._take
@@ -110,10 +111,15 @@ class RunningService:
         self.serving.watch()
         try:
             ports = await self._listening.start()
-            await self._socket.start()
         except OSError:
             await self.stop()
             raise
+        try:
+            await self._socket.start()
+        except OSError as fault:
+            # Some mounts have no sockets. The ward is listened to all the same.
+            advice = "to decide, stop the service, decide by --data-dir, start it; or move data_dir"
+            self._log.error("no_decisions", why=fault.strerror or "the folder's path is too long", advice=advice)
         self._watch = asyncio.create_task(self._watch_forever())
         return ports
 

@@ -29,7 +29,7 @@ from stream.parse import Parsed, Parser, RecentMessages
 from stream.records import LIVE_RECORDS_MAX
 from stream.release import Release
 from stream.retention import Retention
-from stream.settings import Settings
+from stream.settings import Settings, configuration_hash
 from stream.states import STATE_FILE, UNUSABLE_STATES, beginning_states, provide_states, set_states_aside
 
 __all__ = ["LOCK_FILE", "STATE_FILE", "EmbeddedService", "JournalledMessages", "open_for_reading"]
@@ -116,7 +116,13 @@ class EmbeddedService:
         control = self.host.pipeline.control
         # A millisecond on: a release that comes back without any traffic in between is a record of its own.
         at = control.clock + 1
-        self.host.enter(availability(control, versions, at))
+        lacking = self._deciding.lacking(control.sequence, at)
+        self.host.enter([*availability(control, versions, at, lacking), *lacking])
+        if lacking:
+            self._warn(f"{len(lacking)} decisions were lost with the states: they are entered again from the journal")
+        decided_name = self._deciding.decided_configuration()
+        if decided_name == control.configuration_hash != configuration_hash(release.settings):
+            self._warn(f"configuration {decided_name}, as people decided, ends: this start has another --config")
         if control.awaits and (control.version, control.enabled) != (release.version, release.enabled):
             decided = f"version {control.version}" if control.version else "NEWS2 alone"
             self._warn(f"{decided} is in force, as people decided: how the service is started does not change that")

@@ -10,9 +10,11 @@ import asyncio
 import shutil
 import time
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import msgspec
 
 from alerts.limits import PatientLimits
 from connectors.http.ports import Condition, NumberedAlert
@@ -99,7 +101,8 @@ class Serving:
             problems.append(f"less than {self._settings.disk_free_mib_min} MiB of disk are free")
         problems += [f"{where} fails: {fault}" for where, fault in sorted(self._engine.faults.items())]
         control = self._service.host.pipeline.control
-        if control.version and control.scorer is None:
+        demoted = control.guardrails.standing_of(control.version) == "demoted"
+        if control.version and control.scorer is None and not demoted:
             problems.append(f"model version {control.version[:12]} is not at hand: NEWS2 alone is scored")
         if (since_s := self._behind_s()) > self._settings.behind_s_max:
             problems.append(f"scoring is behind the log by {self._service.lag()} records since {since_s:.0f} s")
@@ -142,6 +145,10 @@ class Serving:
         return 0.0 if self._behind_since is None else time.monotonic() - self._behind_since
 
     # -- answers ----------------------------------------------------------------------------------------------------
+
+    def signals(self, wards: Collection[str]) -> bytes:
+        """Give the newest signals of some wards."""
+        return msgspec.json.encode(self._view.board.signals.shown(*wards))
 
     async def patients(self, ward: str | None) -> bytes:
         """Give the patients who are here, made anew at most twice a second however many ask."""

@@ -43,12 +43,13 @@ class StandingSignals:
             return
         self.all = tuple(self._standing.values())
 
-    def shown(self, ward: str | None = None) -> list[dict[str, Any]]:
-        """Give what a ward should know, the newest first; of all wards where none is named.
+    def shown(self, *wards: str) -> list[dict[str, Any]]:
+        """Give what some wards should know, the newest first; of all wards where none is named.
 
         A signal that names no ward is for everybody.
         """
-        chosen = [one for one in self.all if ward is None or not one.wards or ward in one.wards]
+        named = frozenset(wards)
+        chosen = [one for one in self.all if not named or not one.wards or not named.isdisjoint(one.wards)]
         return [_render(one) for one in reversed(chosen[-SHOWN_MAX:])]
 
     def by_feed(self) -> dict[str, list[dict[str, Any]]]:

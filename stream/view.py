@@ -75,7 +75,7 @@ class WardView:
                 "wards": sorted({row.location.ward for row in everybody}),
                 "withheld": dict(self.board.withheld.most_common()),
                 "reviews": review_queue(rows),
-                "signals": self.board.signals.shown(ward),
+                "signals": self.board.signals.shown(*(() if ward is None else (ward,))),
                 "patients": rows,
             }
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from alerts.gate import GateChange, GatePositions
 from alerts.ward import WardFold, WardOutput
+from alerts.ward_beat import read_beat
 from alerts.ward_settings import WardSettings
 from events import Millis
 from stream.partition_fold import believed_until
@@ -27,7 +28,12 @@ class RecordedWards:
         self._positions = GatePositions(partition, tuple(changes))
 
     def take(self, offset: int, ward: str, content: bytes, record_time: Millis = 0) -> list[WardOutput[bytes]]:
-        """Fold the record at an offset; raises `alerts.ward.CandidateError`. `record_time` as for `PartitionFold`."""
+        """Fold the record at an offset; raises `alerts.ward.CandidateError`. `record_time` as for `PartitionFold`.
+
+        A beat is passed by: it changes nothing, and its heartbeat is the live stage's own.
+        """
+        if not ward and read_beat(content) is not None:
+            return []
         self._fold.believe(believed_until(record_time))
         self._fold.gate(self._positions.closed_at(offset))
         self._fold.use(self._positions.wards_at(offset))

@@ -6,7 +6,7 @@ person: a patient is the pseudonymous key that every output has.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -57,13 +57,17 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     """The wards that it concerns."""
     detail: str = ""
     """In words, with numbers."""
+    newest: tuple[tuple[str, int], ...] = ()
+    """Of a heartbeat of [ward] (`ward_partition|N`): its wards by name, each with the newest `ce_wardseq` it was told.
+
+    Left out of the JSON where there is none, and so of the id: it is younger than the ids of all other signals."""
 
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
 def make_signal(
-    kind: SignalKind, subject: str, state: SignalState, seq: int, at: Millis, since: Millis, partition: int, **of: str
+    kind: SignalKind, subject: str, state: SignalState, seq: int, at: Millis, since: Millis, partition: int, **of: Any
 ) -> Signal:
     """Make a signal; its id is derived from all that it says, so that work done again names it alike.
 
@@ -71,13 +75,20 @@ def make_signal(
     >>> one == again, len(one.signal_id)
     (True, 36)
     """
-    named = Signal("", kind, subject, state, seq, at, since, partition, **of)  # type: ignore[arg-type]
-    return msgspec.structs.replace(named, signal_id=content_id("signal", _encoder.encode(named)))
+    named = Signal("", kind, subject, state, seq, at, since, partition, **of)
+    return msgspec.structs.replace(named, signal_id=content_id("signal", _encoder.encode(_document(named))))
+
+
+def _document(signal: Signal) -> dict[str, Any]:
+    document = msgspec.structs.asdict(signal)
+    if not signal.newest:
+        del document["newest"]
+    return document
 
 
 def encode_signal(signal: Signal) -> bytes:
     """Write a signal as JSON, its times as ISO 8601 in UTC."""
-    document = msgspec.structs.asdict(signal)
+    document = _document(signal)
     for field in TIME_FIELDS:
         document[field] = to_iso(document[field])
     return _encoder.encode(document)

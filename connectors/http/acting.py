@@ -35,6 +35,7 @@ ACTS_PATH = "/acts"
 ACT_TYPES = frozenset({"application/json"})
 BODIES_MAX = 256
 """So many acts are read at once: a ward round everywhere at the same moment."""
+HTTP_UNKNOWN = 401
 POSITION = "acts"
 """How the place of an act begins, in its dead letter too: it cannot be sent again for its actor."""
 
@@ -79,18 +80,18 @@ class Acting:
         entrance = self._entrance
         if entrance is None or not entrance.door.people.configured:
             raise HttpFault(403, "nobody here may act: [people] of the configuration names nobody", close=True)
-        who = entrance.door.by_token(bearer(request))
-        if who is None:
-            entrance.told(note("refused", reason=RefusalReason.UNAUTHORISED.value))
-            headers = {"WWW-Authenticate": 'Bearer realm="wardstream acts"'}
-            raise HttpFault(401, "the bearer token of somebody who may act is needed", headers=headers, close=True)
+        who = _known(entrance, request)
         try:
             _check_type(request)
             async with body_of(request, self._room, self._limits) as body:
+                # A body may come slowly, and meanwhile he may have been taken off the list.
+                who = _known(entrance, request)
                 act = read_act(body)
                 fault = act if isinstance(act, Refusal) else await self._fault(entrance, who, act)
                 return await self._taken(entrance, who, body, act if isinstance(act, Act) else None, fault)
         except HttpFault as unread:
+            if unread.status == HTTP_UNKNOWN:
+                raise  # It is told already.
             entrance.told(note("refused" if unread.status < 500 else "not_stored", who=who, reason=unread.issue.code))
             raise
 
@@ -129,6 +130,16 @@ class Acting:
             return outcome(_status(receipt.refusal), [issue_of(receipt.refusal, "" if act is None else act.kind)])
         assert act is not None
         return _answer(act, who, receipt)
+
+
+def _known(entrance: Entrance, request: web.Request) -> Who:
+    """Give who acts, of those who may at this moment."""
+    who = entrance.door.by_token(bearer(request))
+    if who is not None:
+        return who
+    entrance.told(note("refused", reason=RefusalReason.UNAUTHORISED.value))
+    headers = {"WWW-Authenticate": 'Bearer realm="wardstream acts"'}
+    raise HttpFault(401, "the bearer token of somebody who may act is needed", headers=headers, close=True)
 
 
 def _check_type(request: web.Request) -> None:

@@ -5,6 +5,7 @@ Owns the port. Must not know how a document came about; the server passes it on.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -41,6 +42,13 @@ class Reading(Protocol):
 
     async def patients(self, ward: str | None) -> bytes:
         """Give the patients who are here, the sickest first, as one JSON document; of one ward where it is named."""
+        ...
+
+    def signals(self, wards: Collection[str]) -> bytes:
+        """Give the newest signals of some wards, and those that name none, as a JSON list; of all where none is named.
+
+        Of the document of all patients the signals are the newest of all wards.
+        """
         ...
 
     async def patient(self, key: str) -> bytes | None:

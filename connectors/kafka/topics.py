@@ -103,11 +103,11 @@ _TABLE = (
         "outputs", "suppressed.v1.json",
     ),
     Topic(
-        SIGNALS, "what is no longer heard, or heard otherwise; and a heartbeat a minute of each partition", "subject",
+        SIGNALS, "what is no longer heard, or heard otherwise; two heartbeats a minute of each partition", "subject",
         "outputs", "signals.v1.json",
     ),
     Topic(
-        CANDIDATES, "alert events before the ward's own stage; without a key, the passing of time", "ward",
+        CANDIDATES, "alert events before the ward's own stage; without a key, the passing of time, or a beat", "ward",
         "outputs", "alert.v1.json", stamped=True,
     ),
     Topic(ALERTS, "alert events as the ward is told them", "ward", "outputs", "alert.v1.json"),

@@ -14,7 +14,7 @@ import msgspec
 
 from connectors.kafka.settings import PASSWORD_VARIABLE as KAFKA_PASSWORD_VARIABLE
 from connectors.redis.settings import PASSWORD_VARIABLE as REDIS_PASSWORD_VARIABLE
-from stream.cli.listening import make_room_for_connections, read_token, serve
+from stream.cli.listening import make_room_for_connections, put_off_hang_ups, read_token, serve
 from stream.cli.options import code_version, config_option, read_pseudonyms, read_site
 from stream.live.gateway import Gateway
 from stream.logs import set_up_logs
@@ -51,6 +51,8 @@ def command(mllp_port: int | None, http_port: int | None, config_path: Path | No
     service = msgspec.structs.replace(site.service, **{name: port for name, port in given.items() if port is not None})
     token = read_token(service)
     log = set_up_logs(site.live.log_level)
+    people = PeopleFile(config_path, site.people, log)
+    put_off_hang_ups(people)
     site = msgspec.structs.replace(site, service=make_room_for_connections(service, log))
     pseudonyms = read_pseudonyms()
     log.info("opening", version=code_version())
@@ -65,10 +67,8 @@ def command(mllp_port: int | None, http_port: int | None, config_path: Path | No
             redis_password=os.environ.get(REDIS_PASSWORD_VARIABLE, ""),
             pseudonyms=pseudonyms,
         )
-        people.use = gateway.use_people
+        people.begin(gateway.use_people)
         return gateway
-
-    people = PeopleFile(config_path, site.people, log)
 
     advice = "start again: nothing acknowledged is lost"
     return asyncio.run(serve(make, log, advice=advice, hang_up=people.reread))

@@ -23,6 +23,7 @@ from connectors.http.limits import HttpLimits
 from connectors.loopback import is_loopback
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.options import TOKEN_VARIABLE
+from stream.people_file import PeopleFile
 from stream.service_settings import ServiceSettings
 
 TOKEN_CHARS_MIN = 16
@@ -81,6 +82,12 @@ def make_room_for_connections(settings: ServiceSettings, log: FilteringBoundLogg
         raise click.UsageError(f"only {soft} files may be open (ulimit -n); {wanted} are needed")
     log.warning("few_files", open_files_max=soft, needed=wanted, mllp_connections_max=room)
     return msgspec.structs.replace(settings, mllp_connections_max=room)
+
+
+def put_off_hang_ups(people: PeopleFile) -> None:
+    """Let SIGHUP not end a process that is only starting, which is what it does by itself: it is answered later."""
+    people.wait()
+    signal.signal(signal.SIGHUP, lambda _number, _frame: people.reread())
 
 
 async def serve(

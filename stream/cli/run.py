@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from events import MILLIS_PER_DAY
-from stream.cli.listening import make_room_for_connections, read_token, serve
+from stream.cli.listening import make_room_for_connections, put_off_hang_ups, read_token, serve
 from stream.cli.options import (
     code_version,
     config_option,
@@ -85,6 +85,8 @@ def command(
         raise click.UsageError("name the data folder: --data-dir DIR, or data_dir under [service] in the configuration")
     token = read_token(settings)
     log = set_up_logs(settings.log_level)
+    people = PeopleFile(config_path, site.people, log)
+    put_off_hang_ups(people)
     settings = make_room_for_connections(settings, log)
     release, versions = make_release(site.settings, model_name, models_dir)
     log.info("opening", version=code_version())
@@ -108,9 +110,8 @@ def command(
             people=site.people,
             trust_clock=trust_clock,
         )
-        people.use = running.use_people
+        people.begin(running.use_people)
         return running
 
-    people = PeopleFile(config_path, site.people, log)
     advice = "a thread died; start again: nothing acknowledged is lost"
     return asyncio.run(serve(make, log, advice=advice, hang_up=people.reread))

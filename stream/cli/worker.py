@@ -15,6 +15,7 @@ import msgspec
 
 from connectors.kafka.settings import PASSWORD_VARIABLE as KAFKA_PASSWORD
 from connectors.redis.settings import PASSWORD_VARIABLE as REDIS_PASSWORD
+from stream.cli.listening import put_off_hang_ups
 from stream.cli.options import code_version, config_option, read_pseudonyms, read_site
 from stream.live_settings import STAGES, Stage
 from stream.logs import set_up_logs
@@ -57,6 +58,7 @@ def command(config_path: Path | None, stages: str | None, name: str | None, heal
     # Python's own handler would raise in the middle of anything.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     people = PeopleFile(config_path, site.people, log)
+    put_off_hang_ups(people)
     return asyncio.run(run_worker(site, _chosen(stages, live.stages), secrets, code_version(), log, people))
 
 

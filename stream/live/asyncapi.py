@@ -26,7 +26,7 @@ _OUTSIDE: dict[str, tuple[Side, str]] = {
     "alerts.state.v1": ("send", "ward systems read here where every alert stands, when they start"),
     "scores.v1": ("send", "boards and auditors read here"),
     "suppressed.v1": ("send", "safety officers and auditors read here"),
-    "signals.v1": ("send", "ward systems and operators read here what is no longer heard, and a heartbeat a minute"),
+    "signals.v1": ("send", "ward systems and operators read here what is no longer heard, and heartbeats each minute"),
     "deadletters.v1": ("send", "operators read here what could not be used"),
 }
 """The topics that others use. The rest is between our own processes: it is described, and only ours to write."""
@@ -51,7 +51,8 @@ _OF_TOPIC: dict[str, Node] = {
         "ce_wardseq": {
             "type": "string",
             "pattern": "^[1-9][0-9]*$",
-            "description": "1, 2, 3 ... without gaps for each ward: whoever misses one knows",
+            "description": "1, 2, 3 ... without gaps for each ward: whoever misses one knows; the newest of each is "
+            "told every minute by its partition's heartbeat on signals.v1, as `newest`",
         },
         "ce_candidateoffset": {"type": "string", "pattern": "^[0-9]+$"},
         "ce_subscribers": {

@@ -141,7 +141,7 @@ class LiveBoard:
             "behind_records": self.behind_records,
             "wards": sorted({one.record.state.location.ward for one in here}),
             "withheld": dict(self._board.withheld.most_common()),
-            "signals": self._board.signals.shown(ward),
+            "signals": self._board.signals.shown(*(() if ward is None else (ward,))),
         }
         shown = [one for one in here if ward is None or one.record.state.location.ward == ward]
         # Beside the event loop: of a large hospital it takes longer than a sender should wait for his answer.

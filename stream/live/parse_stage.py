@@ -18,7 +18,7 @@ import msgspec
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random
 
-from connectors.decoded import RefusalReason
+from connectors.decoded import Decoded, RefusalReason
 from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
 from connectors.kafka.topics import EVENTS, IDENTITIES, TOPICS
@@ -223,9 +223,14 @@ class ParsePartition:
 
     def _records(self, trial: Resolution, parser: Parser, one: IngestRecord) -> list[Record]:
         records: list[Record] = []
+        kept_out: Decoded | None = None
         for taken in one.messages:
+            if taken.decoded is kept_out:
+                continue  # The second patient of a message that was refused: it is one dead letter.
             recalled = self._recalled.get(taken.position)
             parsed = trial.step(parser, taken, one.received_time)
+            decoded = taken.decoded
+            kept_out = decoded.beside if isinstance(decoded, Decoded) and type(parsed) is DeadLetter else None
             if recalled is not None:
                 # It was decided before and stands on the log: the step was for the claim and the links. Only what it
                 # says to other keys may have been cut off; the envelope itself, written again, could come so late that

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -41,9 +41,10 @@ from stream.settings import Settings
 SCORES_MS = 12 * MILLIS_PER_HOUR
 """How far back scores are read at the start: NEWS2's longest interval between two charts (RCP 2017)."""
 SIGNALS_MS = 72 * MILLIS_PER_HOUR
-"""How far back signals are read at the start, 50,000 records at the most, heartbeats among them. One that has stood for
-longer is not on the board of a gateway started since; it is on signals.v1."""
-SIGNALS_MAX = 50_000
+"""How far back signals are read at the start, within `SIGNALS_MAX` records. One that has stood for longer is not on the
+board of a gateway started since; it is on signals.v1."""
+SIGNALS_MAX = 100_000
+"""Two heartbeats a minute of each partition: of 16, two days; a few seconds of reading."""
 SCORES_MAX = 50_000
 """So many of them at the most, a second or two of reading; older ones are shown by the patient's state alone."""
 CAUGHT_UP_S = 1.0
@@ -286,6 +287,10 @@ class LiveReading:
             return await self.board.patients(self._now(), ward)
         except StoreFault:
             raise busy("the online feature store cannot be reached") from None
+
+    def signals(self, wards: Collection[str]) -> bytes:
+        """Give the newest signals of some wards."""
+        return msgspec.json.encode(self.board.signals.shown(*wards))
 
     async def patient(self, key: str) -> bytes | None:
         """Give one patient."""

@@ -70,8 +70,8 @@ async def run_worker(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    people.use = worker.use_people
     loop.add_signal_handler(signal.SIGHUP, people.reread)
+    people.begin(worker.use_people)
     health = HealthServer(lambda: _condition(worker.dead()), lambda: _condition(worker.problems()), metrics.expose)
     try:
         if site.live.health_port:

@@ -1,10 +1,11 @@
-"""How what comes of [ward] is written: what the wards are told, and the alerts' states, in one transaction.
+"""How what comes of [ward] is written: what the wards are told and the alerts' states in one transaction, then signals.
 
 Owns the transactional producers, one a partition of [ward]. Must not know what is written.
 
 `alerts.state.v1` is compacted: what a process that slept through a rebalance writes there late would be the last word,
 and what it tells late might be told otherwise than its successor does. So each partition's owner writes under the
-partition's own transactional id; the broker lets only the newest one write.
+partition's own transactional id; the broker lets only the newest one write. A heartbeat comes after what it names, and
+needs no owner: its content follows from the log, whoever writes it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from connectors.kafka.faults import BrokerError, FencedProducerError, NotSentError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
-from connectors.kafka.topics import ALERT_STATES, ALERTS
+from connectors.kafka.topics import ALERT_STATES, ALERTS, SIGNALS
 from features.store import FencedError
 from stream.live.stage import StagePartition
 
@@ -35,7 +36,7 @@ class StateDelivery:
 
     async def __call__(self, partition: StagePartition, records: Sequence[Record]) -> None:
         """Write all; raises `NotSentError`, and `FencedError` where somebody else has the partition."""
-        plain = [record for record in records if record.topic not in (ALERTS, ALERT_STATES)]
+        plain = [record for record in records if record.topic not in (ALERTS, ALERT_STATES, SIGNALS)]
         states = [record for record in records if record.topic in (ALERTS, ALERT_STATES)]
         if plain:
             await self._outbox.send(plain)
@@ -52,6 +53,9 @@ class StateDelivery:
             except NotSentError:
                 await self._drop(partition.number)
                 raise
+        signals = [record for record in records if record.topic == SIGNALS]
+        if signals:
+            await self._outbox.send(signals)
 
     async def open_way(self, partition: StagePartition) -> None:
         """Have what a partition's alerts are written by at hand. Raises `NotSentError` and `FencedError`."""

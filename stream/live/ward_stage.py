@@ -1,9 +1,9 @@
 """[ward]: the fold of one partition of `candidates.v1`, with the delivery gate and the ward settings that stand in it.
 
 Owns the order of a partition's steps, where the positions of gate and settings are kept (in the partition's states,
-fenced, before anything goes out under them; then on `gates.v1`, for replay), and the tick that is entered where
-something waits. Must not know Faust or Kafka's clients, nor decide anything: both are what people decided
-(`stream.decisions`).
+fenced, before anything goes out under them; then on `gates.v1`, for replay), the tick that is entered where something
+waits, and each minute's beat with the heartbeat that answers it. Must not know Faust or Kafka's clients, nor decide
+anything: gate and settings are what people decided (`stream.decisions`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from alerts.gate import GateChange, GatePositions, encode_change
+from alerts.monitoring import encode_signal
 from alerts.ward import CandidateError, UnreadableWardStateError, WardCounts, WardFold, WardOutput
+from alerts.ward_beat import heartbeats, name_beat, read_beat, write_beat
 from alerts.ward_records import name_tick, write_tick
 from alerts.ward_settings import WardSettings, subscribers_of
 from connectors.kafka.headers import cloud_headers
 from connectors.kafka.record import Record
-from connectors.kafka.topics import ALERT_STATES, ALERTS, CANDIDATES, GATES, topic_headers
+from connectors.kafka.topics import ALERT_STATES, ALERTS, CANDIDATES, GATES, SIGNALS, topic_headers
 from events import Millis, content_id
 from features.store import Entry, PartitionStore
 from stream.decisions import Decisions
@@ -30,6 +32,8 @@ from stream.partition_fold import believed_until
 GATE_KEY = "~gate"
 TICK_TYPE = "wardstream.ward_tick.v1"
 """The CloudEvents type of a tick on `candidates.v1`: it is no alert event."""
+BEAT_TYPE = "wardstream.ward_beat.v1"
+"""Likewise of a beat."""
 
 
 class WardPartition:
@@ -78,8 +82,16 @@ class WardPartition:
         """In force for the record at hand."""
         self._ticked: Millis = 0
         """When a tick was entered last, by the clock of whoever asks."""
+        self._beat: Millis | None = None
+        """The beat that was entered last,"""
+        self._beaten: Millis = 0
+        """when,"""
+        self._beat_back = False
+        """and whether it has come back as a record of the log."""
         self.counts: Counter[str] = Counter()
         """What was done here and is stored (`alerts.ward.WardCounts`), for metrics."""
+        self.signals: Counter[tuple[str, str]] = Counter()
+        """What was said here, by kind and state; again where work is repeated."""
 
     def open(self, log: LogRange) -> int:
         """Take the partition and read the states of then."""
@@ -103,7 +115,7 @@ class WardPartition:
         self.folded, self._start, self._at = watermark, start, start - 1
         self._entries, self._unrecorded, self._told_through = None, False, None
         self._is_open = False
-        self._ticked = 0
+        self._ticked, self._beat = 0, None
         self._stand(start)
         return start
 
@@ -124,6 +136,10 @@ class WardPartition:
         for item in fresh:
             self._at = item.offset
             self._stand(item.offset)
+            beat = None if item.key else read_beat(item.value or b"")
+            if beat is not None:
+                records.extend(self._answer(beat))
+                continue
             self._fold.believe(believed_until(item.record_time))
             try:
                 outputs = self._fold.take((item.key or b"").decode("utf-8", "replace"), item.value or b"")
@@ -173,9 +189,13 @@ class WardPartition:
         self.counts.update({name: getattr(done, name) for name in WardCounts.__slots__})
 
     def idle(self, now: Millis) -> list[Record]:
+        """Give what the partition lacks of time: a tick that lets something be told, and the minute's beat."""
+        return [*self._lacking_tick(now), *self._lacking_beat(now)] if self._ticks else []
+
+    def _lacking_tick(self, now: Millis) -> list[Record]:
         """Give a tick where something waits and there is room for it by now, and no record came to say so."""
         due = self._fold.due()
-        if due is None or not self._ticks or self._decided.closed or now - self._ticked < OWED_MS:
+        if due is None or self._decided.closed or now - self._ticked < OWED_MS:
             return []
         # Room may also have come by a decision: that is found out as the tick is folded.
         at = now // TICK_MS * TICK_MS
@@ -184,6 +204,30 @@ class WardPartition:
         self._ticked = now
         headers = cloud_headers(name_tick(at), TICK_TYPE, self._source, at)
         return [Record(CANDIDATES, b"", write_tick(at), headers, self.number)]
+
+    def _lacking_beat(self, now: Millis) -> list[Record]:
+        """Give the minute's beat, whatever the gate and whether or not anything comes; once more where it is owed."""
+        at = now // TICK_MS * TICK_MS
+        if at == self._beat and (self._beat_back or now - self._beaten < OWED_MS):
+            return []
+        self._beat, self._beaten, self._beat_back = at, now, False
+        headers = cloud_headers(name_beat(at), BEAT_TYPE, self._source, at)
+        return [Record(CANDIDATES, b"", write_beat(at), headers, self.number)]
+
+    def _answer(self, beat: Millis) -> list[Record]:
+        """Say which numbers the wards stand at: all that was written here before the beat is told by then."""
+        self._beat_back = self._beat_back or beat == self._beat
+        said = heartbeats(self.number, beat, self._fold.newest())
+        self.signals.update((signal.kind, signal.state) for signal in said)
+        return [
+            Record(
+                SIGNALS,
+                signal.subject.encode(),
+                encode_signal(signal),
+                topic_headers(SIGNALS, signal.signal_id, self._source, signal.received_time),
+            )
+            for signal in said
+        ]
 
     def _records_of(self, output: WardOutput[bytes], offset: int) -> list[Record]:
         records = []

@@ -129,6 +129,8 @@ class Worker:
         """What each partition of [parse] that was ever held here has counted."""
         self._warded: list[Counter[str]] = []
         """The same of [ward]."""
+        self._beaten: list[Counter[tuple[str, str]]] = []
+        """And what it said on signals.v1."""
         self._folded: list[PatientCounts] = []
         """The same of [patient]."""
         self._acts = ActReader(site.people, self._ward_of, told_act)
@@ -273,6 +275,7 @@ class Worker:
             ticks=self._site.live.ticks,
         )
         self._warded.append(partition.counts)
+        self._beaten.append(partition.signals)
         return partition
 
     def _recorded_gates(self, number: int) -> list[GateChange]:
@@ -367,7 +370,7 @@ class Worker:
 
     def signals(self) -> Counter[tuple[str, str]]:
         """Give how many signals were written, by kind and state."""
-        return _total([one.signals for one in self._folded])
+        return _total([*(one.signals for one in self._folded), *self._beaten])
 
     def acts_folded(self) -> Counter[str]:
         """Give what became of what people decided of patients, by outcome."""

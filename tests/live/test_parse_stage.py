@@ -262,6 +262,18 @@ def test_a_swap_is_a_record_for_each_patient_whatever_crashes(new_store):
         assert keys == {one.patient for one in told}
 
 
+def test_a_swap_of_two_numbers_of_one_patient_is_one_dead_letter(new_store):
+    """Merged by then, the two are one, and neither half moves him: as in the embedded service."""
+    bench = Bench(new_store(), 1)
+    bench.add(0, merge(1, *PEOPLE[:2]))
+    bench.step(0, 1, None)
+    bench.add(0, swap(2, *PEOPLE[:2]))
+    bench.finish()
+    letters = [json.loads(one.value) for one in bench.produced if one.topic == "deadletters.v1"]
+    assert [one["reason"] for one in letters] == ["invalid_value"]
+    assert not any(one.position.startswith(f"{HL7}/0/1") for one in bench.envelopes().values())
+
+
 def test_a_patient_who_is_named_again_is_noted_as_such_once_a_day(new_store):
     """All of a patient's links are written again when he is named a day after they last were, and not before."""
     bench = Bench(new_store(), 1)

@@ -164,6 +164,18 @@ def test_what_was_decided_stands_after_a_kill_and_another_start(
     assert last.stop() == 0
 
 
+def test_a_demoted_version_is_no_fault_of_the_service(
+    cli: Any, start: Start, version: ModelVersion, tmp_path: Path
+) -> None:
+    """NEWS2 alone by decision: it is ready all the same, for who is not is sent no messages any more."""
+    service = start()
+    assert service.get("/health/ready").status_code == 200
+    assert cli("models", "demote", version.version, *WHY, "--data-dir", tmp_path / "data").code == 0
+    ready = service.get("/health/ready")
+    assert (ready.status_code, ready.json()["problems"]) == (200, [])
+    assert service.stop() == 0
+
+
 def test_a_configuration_counts_without_a_restart(cli: Any, start: Start, tmp_path: Path) -> None:
     """Another threshold is in force when the command ends; a file with a mistake changes nothing."""
     service, where = start(), ("--data-dir", tmp_path / "data")
@@ -179,6 +191,22 @@ def test_a_configuration_counts_without_a_restart(cli: Any, start: Start, tmp_pa
     assert service.stop() == 0
 
 
+def test_a_decided_configuration_that_a_start_undoes_is_told(cli: Any, start: Start, tmp_path: Path) -> None:
+    """Killed and started again with its own file, the service says that what people configured is not in force now."""
+    service, where = start(), ("--data-dir", tmp_path / "data")
+    quiet = tmp_path / "quiet.toml"
+    quiet.write_text("[guardrails]\nraise_at = 0.9999\nclear_at = 0.9998\n")
+    assert cli("control", "configure", quiet, *WHY, *where).code == 0
+    service.stop(signal.SIGKILL)
+    again = start()
+    assert any("as people decided, ends" in line.get("text", "") for line in again.logs())
+    assert again.stop() == 0
+    told = len(again.errors.read_text().split("as people decided, ends"))
+    last = start()
+    assert last.stop() == 0
+    assert len(last.errors.read_text().split("as people decided, ends")) == told, "it is told once"
+
+
 def test_what_cannot_be_put_in_force_is_refused_by_the_service(cli: Any, start: Start, tmp_path: Path) -> None:
     """A version that the service has not, and a rollback of nothing: said in words, and nothing is decided."""
     service, where = start(), ("--data-dir", tmp_path / "data")
@@ -188,6 +216,16 @@ def test_what_cannot_be_put_in_force_is_refused_by_the_service(cli: Any, start: 
     assert (nothing.code, "nothing is promoted" in nothing.err) == (2, True)
     with closing(SqliteJournal(tmp_path / "data", read_only=True)) as journal:
         assert list(journal.decisions()) == []
+    assert service.stop() == 0
+
+
+def test_without_a_socket_the_ward_is_listened_to_all_the_same(cli: Any, start: Start, tmp_path: Path) -> None:
+    """Where none can be made in the folder (a mount that has none), nothing can be decided, and that is told."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / SOCKET_FILE).mkdir()  # It can neither be removed nor bound.
+    service = start("--model", "none")
+    assert said(service, "1", SICK)["news2_floor"] == ["told"]
+    assert any(line["event"] == "no_decisions" and line["level"] == "error" for line in service.logs())
     assert service.stop() == 0
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import signal
+import sqlite3
+import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from connectors.acts.people import PeopleSettings
 from stream.logs import set_up_logs
 from stream.people_file import PeopleFile
 from stream.settings import ConfigurationError, parse_site
-from tests.stream.test_run import WITHIN_S, Service
+from tests.stream.test_run import COMMAND, WITHIN_S, Service
 
 NURSES = f'[people.actors.nurses]\nrole = "nurse"\nrights = ["acknowledge"]\ntoken_sha256 = "{"1" * 64}"\n'
 DOCTOR = f'[people.actors.doctor-7]\nrole = "doctor"\nrights = ["limit"]\ntoken_sha256 = "{"2" * 64}"\n'
@@ -117,6 +120,46 @@ def test_without_a_file_it_is_told(tmp_path: Path) -> None:
     logged = io.StringIO()
     PeopleFile(None, PeopleSettings(), set_up_logs("info", logged)).reread()
     assert "without --config" in json.loads(logged.getvalue())["why"]
+
+
+def test_what_is_asked_for_at_the_start_is_done_once_the_process_can(running: Running) -> None:
+    """While a process starts nothing is read; as it begins, what was asked for counts, and is told."""
+    running.file.wait()
+    running.path.write_text(SITE + NURSES)
+    running.file.reread()
+    assert set(running.people.actors) == {"nurses", "doctor-7"}
+    running.file.begin(running._use)
+    assert set(running.people.actors) == {"nurses"}
+    assert running.told()["removed"] == ["doctor-7"]
+
+
+def test_a_service_that_is_starting_is_not_ended_by_sighup(tmp_path: Path) -> None:
+    """It opens its folder, then goes by the table that it was told to read."""
+    data, config = tmp_path / "data", tmp_path / "wardstream.toml"
+    config.write_text(NURSES + DOCTOR)
+    assert Service(data, "--config", str(config)).stop() == 0
+    with (
+        closing(sqlite3.connect(data / "state.db", isolation_level=None)) as states,
+        (tmp_path / "log").open("wb") as log,
+    ):
+        states.execute("BEGIN IMMEDIATE")  # It waits for this as it opens.
+        process = subprocess.Popen(
+            [*COMMAND, "--data-dir", str(data), "--config", str(config)], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        try:
+            until = time.monotonic() + WITHIN_S
+            while b'"opening"' not in (tmp_path / "log").read_bytes():
+                assert time.monotonic() < until
+            config.write_text(NURSES)
+            process.send_signal(signal.SIGHUP)
+            states.execute("ROLLBACK")
+            assert process.stdout is not None
+            assert '"listening"' in process.stdout.readline()
+            lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+            assert [line["removed"] for line in lines if line["event"] == "people_reread"] == [["doctor-7"]]
+        finally:
+            process.kill()
+            process.wait()
 
 
 def told(service: Service, event: str, count: int) -> dict[str, Any]:

@@ -135,6 +135,27 @@ def test_the_next_stay_begins_without_it(night):
     assert night.story("1") == ["raised band_rise"]
 
 
+def test_an_admission_told_late_brings_the_last_stays_word_into_no_other(night):
+    """Of a feed that names no visit, the resent admission of the last stay dates this one back: no more than that."""
+    night.adt("A01", "1", 1, encounter="")
+    status(night, "B6", 5)
+    night.adt("A03", "1", 20)
+    night.adt("A01", "1", 90, encounter="")
+    night.adt("A01", "1", 95, encounter="", event_minute=1)
+    night.chart("1", 100, night.SICK)
+    assert night.story("1") == ["raised band_rise"]
+
+
+def test_an_admission_that_is_taken_back_brings_the_last_stays_word_not_back(night):
+    """Admitted again by a slip, and charted all the same: she is told of, as after the discharge."""
+    status(night, "B6", 5)
+    night.adt("A03", "1", 20)
+    night.adt("A01", "1", 90, encounter="V2")
+    night.adt("A11", "1", 95, encounter="V2")
+    night.chart("1", 100, night.SICK)
+    assert night.story("1") == ["raised band_rise"]
+
+
 @pytest.mark.parametrize("limit", [{"kind": "thresholds", "notify_at": 5, "interrupt_at": 7}, {"kind": "end_of_life"}])
 def test_a_clinicians_word_on_the_floor_outranks_it(night, limit):
     """Totals that a clinician set, or the end of life, are the floor's law; no feed silences it after that."""
@@ -194,3 +215,29 @@ def test_a_swap_says_it_of_the_one_whose_visit_it_is(night):
     for mrn in ("1", "2"):
         night.chart(mrn, 10, night.SICK)
     assert (night.story("1"), night.story("2")) == ([], ["raised band_rise"])
+
+
+@pytest.mark.parametrize("after_s", [1, 15, 29])
+def test_what_is_heard_in_the_minute_it_lapses_in_keeps_nothing_from_the_ward(ward, after_s):
+    """A message that charts nothing, between the end of the statement and the tick that would tell it."""
+    ward.admit("1", birth_date="1994-05-05", sex="female")
+    ward.results("1", 5.5, [Result("82810-3", value=("loinc", "LA15173-0"))], observed=4.5)
+    ward.chart("1", WEEK - 60, ward.SICK)
+    ward.adt("A08", "1", WEEK + 4.5 + after_s / 60)
+    for minute in (WEEK + 6, WEEK + 7, WEEK + 90):
+        ward.pass_time(minute)
+    assert ward.story("1")[:1] == ["raised band_rise"]
+    assert ward.story("1").count("raised band_rise") == 1
+
+
+@pytest.mark.parametrize("how", ["another stay", "a man"])
+def test_what_ends_it_tells_at_once_what_stands(night, how):
+    """A stay that begins, or the sex put right, ends the statement: nobody waits for the next observations."""
+    status(night, "B6", 5)
+    night.chart("1", 10, night.SICK)
+    assert night.story("1") == []
+    if how == "a man":
+        night.adt("A08", "1", 20, sex="male")
+    else:
+        night.adt("A01", "1", 20, encounter="V2", birth_date="1994-05-05", sex="female")
+    assert night.story("1") == ["raised band_rise"]

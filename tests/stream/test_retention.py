@@ -19,8 +19,9 @@ from connectors.sqlite import retention as steps
 from connectors.sqlite.files import WAL_PAGES_MAX
 from connectors.sqlite.locks import COMPACTION_LOCK_FILE, share
 from connectors.sqlite.retention import base_path
-from events import MILLIS_PER_HOUR, uuid_text
+from events import MILLIS_PER_HOUR, KillSwitch, uuid_text
 from stream import retention as policy
+from stream.decisions import Decision
 from stream.effects import decode_score
 from stream.records import UNHEARD_RETENTION_MS
 from stream.release import Release
@@ -327,6 +328,28 @@ def test_a_base_that_cannot_be_used_stops_nobody(arrivals, tmp_path):
     assert again.lag() == 0
     assert any("that the log begins with" in text for text in told)
     again.close()
+
+
+def test_what_people_decided_outlives_the_states_and_their_base(arrivals, tmp_path):
+    """A kill switch that was engaged before the log begins is engaged still, where only the journal remembers it."""
+    service = open_service(tmp_path)
+    service.accept(arrivals[:1])
+    service.decide(Decision(KillSwitch(0, True, "drill"), "duty-manager", "drill"), arrivals[0].received_time)
+    run(service, arrivals[1:-50])
+    begin = service.journal.begin()
+    assert begin > 2, "the decision's record is gone"
+    assert service.host.pipeline.control.kill_switch
+    service.close()
+    lose(tmp_path)
+    base_path(tmp_path, begin).write_bytes(b"\xff" * 4096)
+    again = open_service(tmp_path)
+    assert again.host.pipeline.control.kill_switch
+    assert again.host.pipeline.control.sequence == 1
+    end = again.journal.end()
+    again.close()
+    once_more = open_service(tmp_path)
+    assert once_more.journal.end() == end, "it is entered once"
+    once_more.close()
 
 
 def test_a_record_number_is_never_given_twice(arrivals, tmp_path):

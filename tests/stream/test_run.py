@@ -177,6 +177,41 @@ def test_an_alert_reaches_a_listener_while_it_is_raised(service: Service) -> Non
     assert documents[0]["patient"] != documents[1]["patient"]
 
 
+def test_who_lost_the_last_alert_finds_it_out_by_the_next_heartbeat(service: Service) -> None:
+    """The stream's heartbeat names the newest number: one beyond what was heard says that something is missing, and
+    what. With nothing newer there is nothing more.
+    """
+    service.send(admit(), chart(pulse=135, control_id="C1"), chart(pulse=135, control_id="C2", mrn="2"))
+    service.folded()
+    told = service.get("/alerts?after=0").json()["alerts"]
+    assert len(told) > 1
+    heard = [event["id"] for event in _stream(service, after=0, count=len(told))][-2]
+
+    newest = json.loads(_stream(service, None, 1, "heartbeat")[0]["data"])["newest"]
+    assert newest > int(heard), "the last one was lost"
+    caught_up = _stream(service, after=int(heard), count=1)
+    assert (int(caught_up[0]["id"]), json.loads(caught_up[0]["data"])) == (newest, told[-1])
+    assert service.get(f"/alerts?after={newest}").json()["alerts"] == []
+
+
+def _stream(service: Service, after: int | None, count: int, kind: str = "") -> list[dict[str, str]]:
+    """Give events of a new stream: of a kind, or else those that have a number."""
+    found: list[dict[str, str]] = []
+    event: dict[str, str] = {}
+    path = "/alerts/stream" if after is None else f"/alerts/stream?after={after}"
+    with httpx.stream("GET", service.url + path, timeout=WITHIN_S, trust_env=False) as stream:
+        for line in stream.iter_lines():
+            name, _, value = line.partition(": ")
+            if line:
+                event[name] = value
+                continue
+            found += [event] if (event.get("event") == kind if kind else "id" in event) else []
+            event = {}
+            if len(found) == count:
+                return found
+    pytest.fail("the stream ended")
+
+
 def test_what_was_shown_is_shown_after_a_restart(service: Service, tmp_path: Path) -> None:
     """Stopped and started again, the board has the same patients, scores and alerts, and tells nothing anew."""
     service.send(admit(), chart(pulse=135, control_id="C1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.decoded import Identifier
 from events import Envelope, Location, Transfer
 from stream.parse import IDENTIFIERS_MAX, DeadLetter, Duplicate
 
@@ -88,3 +89,19 @@ def test_a_third_patient_is_a_dead_letter(ward):
     assert isinstance(letter, DeadLetter)
     assert (letter.reason.value, letter.fault) == ("invalid_value", "PID[3]")
     assert records(ward) == []
+
+
+def test_two_numbers_of_one_patient_swap_nothing(ward):
+    """Merged by then, the two are one: which of the places is his nobody knows, and his alert stays where he lies."""
+    ward.adt("A40", "1", 10, retired=Identifier("MRN", "2"), location=Location())
+    before, told = counts(ward), len(ward.alerts("1"))
+    letter = ward.send(a17(), MINUTE)
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason.value, letter.fault) == ("invalid_value", "PID[2]-3")
+    after = counts(ward)
+    assert after == {**before, "messages": before["messages"] + 1, "dead_letters": before["dead_letters"] + 1}
+    assert records(ward) == []
+    assert all(alert["reason"] != "transferred" for alert in ward.alerts("1")[told:])
+    ward.adt("A37", "1", MINUTE + 1, other=Identifier("MRN", "2"), location=Location())
+    assert isinstance(ward.send(a17(), MINUTE + 2), Envelope), "parted again, the very same message counts"
+    assert len(records(ward)) == 2

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import aiohttp
@@ -103,6 +103,9 @@ class MemoryReading:
         document = dict(self.documents["patients"])
         document["patients"] = [one for one in document["patients"] if ward is None or one["ward"] == ward]
         return msgspec.json.encode(document)
+
+    def signals(self, _wards: Collection[str]) -> bytes:
+        return msgspec.json.encode(self.documents["patients"].get("signals", []))
 
     async def patient(self, key: str) -> bytes | None:
         for one in self.documents["patients"]["patients"]:

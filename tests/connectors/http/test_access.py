@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from alerts.monitoring.signal import SignalKind, make_signal
 from connectors.acts.door import Door, token_hash
 from connectors.acts.people import PeopleSettings, Person
+from connectors.http.access import Scoped
 from connectors.http.acting import Entrance
 from connectors.http.ports import NumberedAlert
+from stream.standing import SHOWN_MAX, StandingSignals
 from tests.connectors.http.conftest import UNTIL_S, MemoryReading, Serve, Site
 
 PAGER, OUTREACH, SITE = "p" * 43, "o" * 43, "s" * 43
@@ -64,6 +67,41 @@ async def test_the_board_has_what_is_of_his_wards(site) -> None:
     assert (board["signals"], board["wards"], board["withheld"]) == ([CEDAR, OF_ALL], ["Cedar"], {"below_threshold": 3})
     assert await read(site, "/patients?ward=Elm") == (200, board | {"patients": []})
     assert (await read(site, "/alerts/open"))[1]["alerts"] == [CEDAR]
+
+
+class Monitored(MemoryReading):
+    """A hospital whose monitoring says much."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.standing = StandingSignals()
+
+    async def patients(self, ward: str | None) -> bytes:
+        """Give a board with the newest signals."""
+        of_one = () if ward is None else (ward,)
+        return json.dumps(json.loads(await super().patients(ward)) | {"signals": self.standing.shown(*of_one)}).encode()
+
+    def signals(self, wards: Collection[str]) -> bytes:
+        """Give the newest signals of some wards."""
+        return json.dumps(self.standing.shown(*wards)).encode()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("wards", [{"Cedar"}, {"Cedar", "Elm"}], ids=["one ward", "two wards"])
+async def test_what_is_lost_on_his_ward_is_said_however_much_is_lost_elsewhere(wards: set[str]) -> None:
+    """In an outage the newest signals are of other wards: that his own is not heard is on his board all the same."""
+    reading = Monitored()
+
+    def silent(kind: SignalKind, name: str, ward: str) -> None:
+        named = {"patient": name} if kind == "patient_silent" else {}
+        signal = make_signal(kind, f"{kind}|{name}", "raised", 1, 60_000, 0, 0, ward=ward, wards=(ward,), **named)
+        reading.standing.take(signal)
+
+    silent("ward_silent", "Cedar", "Cedar")
+    for number in range(SHOWN_MAX):
+        silent("patient_silent", f"{number:032x}", "Oak")
+    board = json.loads(await Scoped(reading, frozenset(wards)).patients(None))
+    assert [(one["kind"], one["ward"]) for one in board["signals"]] == [("ward_silent", "Cedar")]
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +14,7 @@ import pytest_asyncio
 from alerts.limits import LIMITS_MAX, PatientLimits
 from connectors.acts.audit import ActNote
 from connectors.acts.codec import ACT_BYTES_MAX
-from connectors.acts.door import Door, token_hash
+from connectors.acts.door import Door, Who, token_hash
 from connectors.acts.people import PeopleSettings, Person
 from connectors.decoded import Decoded, Refusal
 from connectors.http.acting import Entrance
@@ -87,6 +88,36 @@ async def test_nobody_we_know_is_not_let_in(site, intake, told, token) -> None:
     """Without the token of somebody who may act it is 401: nothing is kept of it, and it is told."""
     status, _answer = await post(site, SAID, token)
     assert (status, intake.arrivals) == (401, [])
+    assert [(one.outcome, one.reason, one.actor) for one in told] == [("refused", "unauthorised", "")]
+
+
+@pytest.mark.asyncio
+async def test_who_is_taken_off_the_list_while_his_act_comes_is_not_let_in(serve: Serve, reading, intake, told) -> None:
+    """What counts is who may act when the act is there, however long ago its first byte came."""
+    reading.documents["patients"]["patients"] = HERE_AND_THERE
+    looked = asyncio.Event()
+
+    class Watched(Door):
+        """Says when it was asked."""
+
+        def by_token(self, token: str) -> Who | None:
+            looked.set()
+            return super().by_token(token)
+
+    door = Watched(PEOPLE)
+    site = await serve(token=SITE, entrance=Entrance(door, told.append))
+
+    async def slowly() -> AsyncIterator[bytes]:
+        data = json.dumps(SAID).encode()
+        yield data[:10]
+        await looked.wait()
+        door.use(PeopleSettings(actors={"doctor-7": PEOPLE.actors["doctor-7"]}))
+        yield data[10:]
+
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {NURSE}"}
+    async with site.client.post("/acts", data=slowly(), headers=headers) as response:
+        assert response.status == 401
+    assert intake.arrivals == []
     assert [(one.outcome, one.reason, one.actor) for one in told] == [("refused", "unauthorised", "")]
 
 

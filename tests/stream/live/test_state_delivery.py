@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from alerts.ward_beat import write_beat
 from connectors.kafka.admin import declare
 from connectors.kafka.faults import NotSentError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import read_topic
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topics import ALERT_STATES
+from connectors.kafka.topics import ALERT_STATES, SIGNALS
 from connectors.redis.connection import connect
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
@@ -171,3 +172,25 @@ async def test_a_former_owner_that_connects_late_writes_nothing(
     await former.stop()
     await owner.stop()
     assert await last_words(kafka) == {b"W1|a": LIFE[2].value}
+
+
+@pytest.mark.asyncio
+async def test_a_heartbeat_is_written_after_what_it_names(
+    kafka: KafkaSettings, redis_settings: RedisSettings, plain: Outbox
+) -> None:
+    """While the alerts of a batch cannot be written, neither is a heartbeat that names them; with them, it is."""
+    beat = LogItem(1, b"", write_beat(60_000), (), 0)
+    former, owner = ward(redis_settings), ward(redis_settings)
+    former.open(LOG)
+    late, records = delivery(kafka, plain), former.work([LIFE[0], beat])
+    owner.open(LOG)
+    with pytest.raises(FencedError):
+        await late(former, records)
+    assert [record async for record in read_topic(kafka, SIGNALS)] == []
+    good = delivery(kafka, plain)
+    await good(owner, owner.work([LIFE[0], beat]))
+    owner.commit()
+    (heartbeat,) = [record async for record in read_topic(kafka, SIGNALS)]
+    assert heartbeat.key == b"ward_partition|0"
+    assert b'"newest":[["W1",1]]' in (heartbeat.value or b"")
+    await good.stop()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from alerts.checks import Sent
 from alerts.gate import GateChange, decode_change
+from alerts.ward_beat import write_beat
 from alerts.ward_records import read_tick
 from alerts.ward_settings import WardSettings
 from connectors.kafka.headers import header
@@ -22,7 +23,7 @@ from features.store import MemoryStateStore
 from stream.decisions import Decision, Decisions, encode_decision
 from stream.fold import TICK_MS
 from stream.live.stage import OWED_MS, LogItem
-from stream.live.ward_stage import WardPartition
+from stream.live.ward_stage import TICK_TYPE, WardPartition
 from stream.settings import Settings, configuration_hash, configuration_text
 from stream.ward_replay import RecordedWards, WhatIfWards
 from tests.alerts.test_ward_budget import ONE, said
@@ -88,6 +89,10 @@ class Live:
             self.append(((record.key or b"").decode(), record.value or b""))
         return records
 
+    def tick(self, now: int) -> list[Record]:
+        """Let a second pass; give what is entered but for the minute's beat."""
+        return ticks_of(self.idle(now))
+
     def told(self) -> list[Record]:
         """Give what is on alerts.v1."""
         return [record for record in self.written if record.topic == ALERTS]
@@ -113,6 +118,10 @@ class Live:
         return found
 
 
+def ticks_of(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if header(record.headers, "ce_type") == TICK_TYPE]
+
+
 def words(records: Sequence[Record]) -> list[tuple[str, str]]:
     documents = [json.loads(record.value or b"") for record in records if record.topic == ALERTS]
     return [(one["alert_id"], one["disposition"]) for one in documents]
@@ -134,14 +143,14 @@ def test_a_tick_is_entered_when_there_is_room_and_not_before() -> None:
     live = Live()
     two_at_once(live)
     due = room_of(live)
-    assert live.idle(due - 1) == []
-    (tick,) = live.idle(due + 30_000)
+    assert live.tick(due - 1) == []
+    (tick,) = live.tick(due + 30_000)
     at = read_tick(tick.value or b"")
     assert due <= at <= due + 30_000
     assert at % TICK_MS == 0
-    assert live.idle(due + 30_001) == []
+    assert live.tick(due + 30_001) == []
     assert words(live.work()) == [("b", "told")]
-    assert live.idle(due + 10 * OWED_MS) == []
+    assert live.tick(due + 10 * OWED_MS) == []
     assert live.contents() == live.replayed()
 
 
@@ -150,23 +159,35 @@ def test_a_tick_that_does_not_come_back_is_entered_again() -> None:
     live = Live()
     two_at_once(live)
     due = room_of(live)
-    (first,) = live.stage.idle(due)
-    (again,) = live.stage.idle(due + OWED_MS)
+    (first,) = ticks_of(live.stage.idle(due))
+    (again,) = ticks_of(live.stage.idle(due + OWED_MS))
     assert header(first.headers, "ce_id") == header(again.headers, "ce_id")
 
 
 def test_no_tick_is_entered_where_it_would_tell_nothing() -> None:
     """None where nothing waits, none under the kill switch, none where a worker folds a log of the past."""
     empty, past = Live(), Live(ticks=False)
-    assert empty.idle(START + 10**9) == []
+    assert empty.tick(START + 10**9) == []
     two_at_once(past)
-    assert past.idle(room_of(past)) == []
+    assert past.tick(room_of(past)) == []
     silenced = Live()
     two_at_once(silenced)
     silenced.put(KillSwitch(0, engaged=True))
-    assert silenced.idle(room_of(silenced) + MINUTE) == []
+    assert silenced.tick(room_of(silenced) + MINUTE) == []
     silenced.put(KillSwitch(0, engaged=False))
-    assert len(silenced.idle(room_of(silenced) + MINUTE)) == 1
+    assert len(silenced.tick(room_of(silenced) + MINUTE)) == 1
+
+
+def test_a_decision_that_makes_room_is_heard_by_a_tick_also_behind_a_beat() -> None:
+    """A beat is folded under the larger budget already: what waits is found to have room, and is told by a tick."""
+    live = Live()
+    two_at_once(live)
+    live.decide(WardSettings(budget=9, flood_count=9))
+    live.append(("", write_beat(START + MINUTE)))
+    assert words(live.work()) == []
+    assert len(live.tick(START + 2 * MINUTE)) == 1
+    assert words(live.work()) == [("b", "told")]
+    assert live.contents() == live.replayed()
 
 
 def test_a_decision_that_makes_room_is_heard_by_a_tick() -> None:
@@ -174,7 +195,7 @@ def test_a_decision_that_makes_room_is_heard_by_a_tick() -> None:
     live = Live()
     two_at_once(live)
     live.decide(WardSettings(budget=5, flood_count=5))
-    assert len(live.idle(START + 2 * MINUTE)) == 1
+    assert len(live.tick(START + 2 * MINUTE)) == 1
     assert words(live.work()) == [("b", "told")]
     assert live.contents() == live.replayed()
     assert [change.wards is None for change in live.gates()] == [False, False]
@@ -240,18 +261,21 @@ CHANGES = st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["tight", "room
 
 
 @settings(max_examples=60, deadline=None)
-@given(traffic(), CHANGES, st.sets(st.integers(0, 30), max_size=4), st.sets(st.integers(0, 30), max_size=4))
+@given(traffic(), CHANGES, *([st.sets(st.integers(0, 30), max_size=4)] * 3))
 def test_a_run_over_kills_and_decisions_is_its_replay(
-    records: list[Sent], changes: list[tuple[int, str]], cuts: set[int], kills: set[int]
+    records: list[Sent], changes: list[tuple[int, str]], cuts: set[int], kills: set[int], beats: set[int]
 ) -> None:
-    """Stopped, killed after writing or overtaken by a decision anywhere: one content an id, and the replay has it."""
+    """Stopped, killed after writing or overtaken by a decision anywhere: one content an id, and the replay has it.
+
+    Beats between them change nothing of that.
+    """
     live = Live(None)
     for number, sent in enumerate(records):
         for at, what in changes:
             if at == number:
                 decided = {"tight": ONE, "roomy": WardSettings(budget=9, flood_count=9)}
                 live.decide(decided[what]) if what in decided else live.put(KillSwitch(0, engaged=what == "kill"))
-        live.append(sent)
+        live.append(*([("", write_beat(START))] if number in beats else []), sent)
         if number in kills:
             live.work(commit=False)
             live.begin()
