@@ -49,8 +49,8 @@ from stream.repeats import RecentRecords, chunk_keys
 VERSION_AWAITED_S = 30.0
 """How long a partition waits for a version that it had: the tail of models.v1 may be a little behind."""
 CLOCKS_APART = (
-    "records are refused that were received more than a day after they were written: set the workers' clocks right; "
-    "what was refused is on deadletters.v1"
+    "records are refused that were received more than a day after they were written: set the workers' clocks right and "
+    "restart them; what was refused is on deadletters.v1"
 )
 
 DECISION_REFUSED = "a decision was entered and took no effect (see deadletters.v1): decide it again"
@@ -133,6 +133,8 @@ class PatientPartition:
         """Ids entered into the log and not yet come back, and when that was."""
         self._refused: dict[str, int] = {}
         """Decisions that came back and took no effect, by id: they are told, and not entered again."""
+        self._apart: set[bool] = set()
+        """Whose records' times were not believed of late: patients' (true), or what workers entered (false)."""
         self._lack = ""
         """What is told of a version that is lacking."""
 
@@ -167,6 +169,7 @@ class PatientPartition:
         self.folded, self._start, self._at = watermark, start, start - 1
         self._owed.clear()
         self._refused.clear()
+        self._apart.clear()
         self._entries, self.decided = None, control.sequence
         return start
 
@@ -303,22 +306,20 @@ class PatientPartition:
     def _is_believed(self, item: LogItem, envelope: Envelope, letters: list[Record]) -> bool:
         """Hold a record's received time against the broker's; one that is not believed is kept as a letter, and told.
 
-        It is told until a patient's record is believed again: one mistake is a letter, a wrong clock an alarm.
+        It is told until one of its kind is believed again: one mistake is a letter, a wrong clock an alarm. A patient's
+        record was received by a gateway, the others by a worker: that one's clock is right says nothing of the other's.
         """
         try:
             check_received(envelope, item.record_time, self.pipeline.control)
         except UnbelievableTimeError as fault:
             letters.append(unreadable_record(EVENTS, self.number, item, str(fault)))
-            self._tell_clocks(apart=True)
+            self._apart.add(bool(envelope.patient))
+            self._tell(CLOCKS_APART, holds=True)
             return False
-        if envelope.patient and self.problems:
-            self._tell_clocks(apart=False)
+        if self._apart:
+            self._apart.discard(bool(envelope.patient))
+            self._tell(CLOCKS_APART, holds=bool(self._apart))
         return True
-
-    def _tell_clocks(self, *, apart: bool) -> None:
-        text = f"{self._named}: {CLOCKS_APART}"
-        others = tuple(problem for problem in self.problems if problem != text)
-        self.problems = (*others, text) if apart else others
 
     def _lacking(self, control: Control, now: Millis) -> Iterator[Envelope]:
         if control.code_version != self._settings.code_version:

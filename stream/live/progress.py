@@ -113,12 +113,16 @@ class ProgressWatch:
             _note(self._behind, place, self._next(place, at.folded) if self._lag(place, at) else None, now)
             _note(self._held, place, at.end if at.held else None, now)
 
+    def still_s(self, place: Place) -> float:
+        """Give for how long a partition has had records to fold and stood still."""
+        return time.monotonic() - self._behind[place][1] if place in self._behind else 0.0
+
     def progress(self, standings: Mapping[Place, Standing]) -> list[Progress]:
         """Give how far each partition is."""
         now = time.monotonic()
         found = []
         for place, at in sorted(standings.items()):
-            still_s = now - self._behind[place][1] if place in self._behind else 0.0
+            still_s = self.still_s(place)
             held_s = now - self._held[place][1] if place in self._held else 0.0
             found.append(Progress(*place, at.folded, self._lag(place, at), still_s, at.held, held_s))
         return found

@@ -43,6 +43,8 @@ LOST_S_MAX = 15.0
 """A partition that the store gave to somebody else, while the broker says it is ours for so long: begin anew."""
 BUNDLES_MAX = 16
 """Taken at a time, of all partitions: what was fetched of a partition at once is one, or several of the longest."""
+TURN_S_MAX = 10.0
+"""How long a partition's records may wait behind those of others; longer than what is buffered takes."""
 BUFFERED_MAX = 16
 """Bundles that wait; fetching pauses beyond."""
 
@@ -317,25 +319,29 @@ class StageApp:
 
     async def _look_ahead(self, tp: TP, partition: StagePartition) -> None:
         """Where a partition stands still before the log's end: see whether there are records at all."""
-        folded = partition.folded
-        begin = self._progress.unproved_from(tp, self._standing(tp, partition))
+        at = self._standing(tp, partition)
+        begin = self._progress.unproved_from(tp, at)
         if begin is None:
             return
         with suppress(UnreachableError):  # `Ends` tells of that; ticks and decisions do not wait for it
             seen = await self._look(tp.topic, tp.partition, begin, None)
             if seen is not None and seen.first_from(begin) == seen.end:
-                self._progress.emptied(tp, folded, seen.end)
+                self._progress.emptied(tp, at.folded, seen.end)
             elif seen is not None:
                 await self._read_again(tp)
 
     async def _read_again(self, tp: TP) -> None:
-        """Go back to the record that is next, where it stands in the log and nothing that was handed on is left.
+        """Go back to the record that is next, where it stands in the log and nothing of it that was handed on is left.
 
-        Faust drops what it fetched where two rebalances overlap, and does not go back by itself.
+        Faust drops what it fetched where two rebalances overlap, and does not go back by itself. While something of
+        others is left this partition may merely wait for its turn; but under load there always is.
         """
         async with self._lock(tp):
             consumer = self.app.consumer
-            if tp not in self._assigned() or not consumer.flow_active or consumer.unacked or tp in self._lost:
+            if tp not in self._assigned() or not consumer.flow_active or tp in self._lost:
+                return
+            left = {bundle.tp for bundle in consumer.unacked}
+            if tp in left or (left and self._progress.still_s(tp) < TURN_S_MAX):
                 return
             fault = StarvedError(f"{tp.topic}/{tp.partition}: record {self._next[tp]} was not handed on")
             self._observer.failed(self.settings.name, "read again", fault)
@@ -369,7 +375,9 @@ class StageApp:
 
     def _standing(self, tp: TP, partition: StagePartition) -> Standing:
         seen, held = self.app.consumer.reach(tp) if tp in self._assigned() else (0, 0)
-        return Standing(partition.folded, max(seen, self._end_of(tp.topic, tp.partition)), held)
+        # Where retention took what was never folded, it goes on from the log's beginning: nothing before that waits.
+        folded = max(partition.folded, self._next[tp] - 1) if tp in self._moved else partition.folded
+        return Standing(folded, max(seen, self._end_of(tp.topic, tp.partition)), held)
 
     def progress(self) -> list[Progress]:
         """Give how far each partition is; cheap, and without asking anybody."""

@@ -10,6 +10,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from connectors.acts.audit import ActNote
 from connectors.acts.people import PeopleSettings
 from connectors.kafka.admin import check, check_groups
 from connectors.kafka.connection import client_options
-from connectors.kafka.faults import BrokerError, NotSentError
+from connectors.kafka.faults import BrokerError, NotSentError, UnreachableError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.topics import CANDIDATES, CONTROL, EVENTS
 from connectors.redis.connection import connect
@@ -286,7 +287,6 @@ class Worker:
             raise NotSentError("unreachable", str(fault)) from None
 
     def _newest_told(self, partition: StagePartition) -> int:
-        """Read what of a partition is told, from a stage's thread."""
         return self._asked(self._states.newest_told(partition))
 
     def _open_way(self, partition: StagePartition) -> None:
@@ -308,9 +308,11 @@ class Worker:
 
     async def run(self) -> None:
         """Return when a stage has died, with its fault raised."""
+        looking = asyncio.create_task(self.look_at_decisions())
         while True:
             await asyncio.sleep(0.5)
             self.watch()
+            looking = asyncio.create_task(self.look_at_decisions()) if looking.done() else looking
 
     def watch(self) -> None:
         """Note how far everything is; to be called about every second. Raises what a stage has died of."""
@@ -320,6 +322,16 @@ class Worker:
             if app.crashed is not None:
                 raise app.crashed
         self._heard.look(self._hearing())
+
+    async def look_at_decisions(self) -> None:
+        """Where nothing is heard before their end, see whether there are any: a transaction's mark is no record."""
+        [(place, at)] = self._hearing().items()
+        if (begin := self._heard.unproved_from(place, at)) is None:
+            return
+        with suppress(UnreachableError):  # `Ends` tells of that
+            seen = await look_again(self._site.kafka, self._secrets.kafka, *place, begin)
+            if seen is not None and seen.first_from(begin) == seen.end:
+                self._heard.emptied(place, at.folded, seen.end)
 
     def _hearing(self) -> dict[Place, Standing]:
         """Say how far decisions are heard: to a reader that died silently it looks as if nothing were decided."""

@@ -17,7 +17,7 @@ from connectors.kafka.admin import declare
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
-from stream.live import progress
+from stream.live import progress, stage_app
 from stream.live.consumer import StoreLedConsumer
 from stream.live.ends import Ends
 from stream.live.holes import look_again
@@ -243,6 +243,55 @@ async def test_what_was_fetched_and_never_handed_on_is_read_again(
         assert [item.offset for item in dropped[0]] == [EACH]
         assert [item.offset for item in running.partitions[0].batches[-1]] == [EACH]
         assert set(heard.failures) == {"read again"}
+
+
+@pytest.mark.asyncio
+async def test_what_was_never_handed_on_is_read_again_however_busy_the_others_are(
+    written: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition need not wait for a moment at which nothing of any other is left: under load there is none."""
+    monkeypatch.setattr(progress, "TAIL_S", 0.5)
+    monkeypatch.setattr(stage_app, "TURN_S_MAX", 2.0)
+    heard = Heard()
+    async with reading(written, 0, observer=heard) as running:
+        async with asyncio.timeout(DONE_S):
+            await running.done.wait()
+        place = TP(f"{written.prefix}events.v1", 0)
+        dropped: list[Sequence[LogItem]] = []
+        real = running.app._work_all
+        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def drop(tp: TP, items: Sequence[LogItem]) -> None:
+            if tp == place and not dropped:
+                dropped.append(items)
+                return
+            if tp != place:
+                await asyncio.wait([never], timeout=0.2)
+            await real(tp, items)
+
+        monkeypatch.setattr(running.app, "_work_all", drop)
+        outbox = Outbox(written, client_id="test")
+        await outbox.start()
+        await outbox.send([Record("events.v1", b"k", b"more", (), 0)])
+        await until(lambda: dropped)
+        busy = asyncio.create_task(_keep_busy(outbox))
+        try:
+
+            def folded_again() -> bool:
+                running.app.watch()
+                return running.partitions[0].folded == EACH
+
+            await until(folded_again)
+        finally:
+            busy.cancel()
+            await asyncio.wait([busy])
+            await outbox.stop()
+        assert set(heard.failures) == {"read again"}
+
+
+async def _keep_busy(outbox: Outbox) -> None:
+    while True:
+        await outbox.send([Record("events.v1", b"k", b"other", (), 1)])
 
 
 @pytest.mark.asyncio

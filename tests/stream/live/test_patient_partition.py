@@ -213,6 +213,25 @@ def test_a_clock_that_is_ahead_enters_no_tick_a_second(redis_settings: RedisSett
     assert len(stage._owed) <= len(entered), "what is no longer wanted is not remembered"
 
 
+def test_a_worker_whose_clock_is_wrong_is_told_though_patients_records_are_believed(
+    redis_settings: RedisSettings,
+) -> None:
+    """Its ticks and decisions are refused, each; what gateways with right clocks send takes nothing away from that."""
+    now, messages = [START + 2 * DAY], Messages()
+    stage = patient_partition(redis_settings, lambda: now[0])
+    stage.open(LOG)
+    tick_ = entered_over(stage, now, 2, 0, START)[0]
+    assert tick_.received_time > START + DAY
+    assert [CLOCKS_APART in problem for problem in stage.problems] == [True]
+    stage.work([one._replace(record_time=START) for one in items([messages.envelope(0, SICK)], stage._at + 1)])
+    stage.commit()
+    assert [CLOCKS_APART in problem for problem in stage.problems] == [True]
+    now[0] = START + 1000
+    stage.work([one._replace(record_time=START) for one in items([tick(START + 60_000)], stage._at + 1)])
+    stage.commit()
+    assert stage.problems == ()
+
+
 # -- decisions ---------------------------------------------------------------------------------------------------------
 
 
