@@ -26,7 +26,7 @@ from stream.identity import IdentityMap, Pseudonyms
 from stream.live.parse_stage import PORTION_BYTES_MAX, ParsePartition
 from stream.live.parsing import ACKNOWLEDGEMENTS, FHIR, HL7, by_patient, read_item
 from stream.live.stage import GapError, LogItem, LogRange
-from stream.parse import Parser, RecentMessages, spread
+from stream.parse import DeadLetter, Parser, RecentMessages, spread
 from stream.settings import Settings
 
 AT = 1_767_225_600_000
@@ -160,8 +160,12 @@ class Bench:
         for number, offset in self.worked:
             item = self.logs[number][offset]
             record = read_item(HL7, number, item, Settings())
+            kept_out = None
             for taken in by_patient(record).messages:
+                if taken.decoded is kept_out:
+                    continue  # The other half of a swap that is refused.
                 parsed, _ = parser.step(taken.decoded, record.received_time, taken.position)
+                kept_out = getattr(taken.decoded, "beside", None) if type(parsed) is DeadLetter else None
                 if type(parsed) is Envelope:
                     found |= {told.envelope_id: told for told in spread(parsed)}
             for one in people.take_unsaved():
