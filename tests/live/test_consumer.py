@@ -18,7 +18,7 @@ from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from stream.live import progress, stage_app
-from stream.live.consumer import StoreLedConsumer
+from stream.live.consumer import FETCH_WAIT_MS, StoreLedConsumer
 from stream.live.ends import Ends
 from stream.live.holes import look_again
 from stream.live.stage import LogItem, LogRange, StagePartition, StarvedError, first_offset
@@ -183,6 +183,15 @@ async def test_an_agent_is_handed_every_record_in_order_in_bounded_batches(writt
             text = b"%d" % (place * written.partitions + number)
             assert (item.key, item.value, item.headers) == (b"k" + text, text, (("n", text),))
             assert item.record_time > 0
+
+
+@pytest.mark.asyncio
+async def test_a_fetch_for_which_there_is_nothing_comes_back_soon(written: KafkaSettings) -> None:
+    """The broker is asked to wait as long as we say, not Faust's second and a half: an alert would wait with it."""
+    async with reading(written, 0) as running, asyncio.timeout(DONE_S):
+        await running.done.wait()
+        thread = running.app.app.consumer._thread
+        assert thread._ensure_consumer()._fetcher._fetch_max_wait_ms == FETCH_WAIT_MS
 
 
 @pytest.mark.asyncio
