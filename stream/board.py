@@ -108,6 +108,13 @@ class Board:
         """Give the newest event of every open alert: the gravest first, of equals the longest known."""
         return sorted(self._standing(), key=lambda event: (-GRAVITY[event.priority], event.received_time))
 
+    def open_by_patient(self) -> dict[str, list[AlertEvent]]:
+        """Give the same by patient."""
+        found: dict[str, list[AlertEvent]] = {}
+        for event in self.open_alerts():
+            found.setdefault(event.patient, []).append(event)
+        return found
+
     def _standing(self) -> list[AlertEvent]:
         """Give the newest event of every open alert, of one that waits with its place as it is now."""
         now = places(self._alerts.values())
@@ -145,9 +152,7 @@ class Board:
 
     def rows(self) -> list[Row]:
         """Give the patients who are here, the sickest first; who is discharged is not shown until he comes back."""
-        standing: dict[str, list[AlertEvent]] = {}
-        for event in self.open_alerts():  # the gravest first
-            standing.setdefault(event.patient, []).append(event)
+        standing = self.open_by_patient()
         retracted = self._still_shown()
         rows = []
         for patient, score in self._scores.items():

@@ -179,9 +179,7 @@ class LiveBoard:
         """Give who is here, from what is known at this moment; the canary is nobody."""
         records = self._records
         rows = {row.patient: row for row in self._board.rows()}
-        alerts: dict[str, list[AlertEvent]] = {}
-        for event in self._board.open_alerts():  # the gravest first
-            alerts.setdefault(event.patient, []).append(event)
+        alerts = self._board.open_by_patient()
         return [
             _Here(patient, record, rows.get(patient), alerts.get(patient, ()))
             for patient, record in records.everybody()

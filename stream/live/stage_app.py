@@ -81,7 +81,8 @@ class StageApp:
         self._locks: dict[TP, asyncio.Lock] = {}
         self._lost: dict[TP, float] = {}
         """Partitions that somebody else took, and when we learned of it."""
-        self._moved: dict[TP, float] = {}
+        self._opened: set[TP] = set()
+        """Partitions whose states in memory are those of the store, or of a batch under way."""
         self._next: dict[TP, int] = {}
         """The offset of the record that each partition is to fold next."""
         self._progress = ProgressWatch(settings.name, settings.progress_s_max)
@@ -157,9 +158,9 @@ class StageApp:
             partition = self._partitions.get(tp)
             if partition is None:
                 partition = self._partitions[tp] = self._make(tp.topic, tp.partition)
-                self._moved.pop(tp, None)
-            if tp in self._lost or tp not in self._moved or not await self._insist("look", partition.still_ours):
-                self._moved.pop(tp, None)  # who takes it and fails has the epoch, and not the states
+                self._opened.discard(tp)
+            if tp in self._lost or tp not in self._opened or not await self._insist("look", partition.still_ours):
+                self._opened.discard(tp)  # who takes it and fails has the epoch, and not the states
                 try:
                     start = await self._insist("open", partial(partition.open, log))
                 except FencedError as fault:
@@ -171,7 +172,7 @@ class StageApp:
             self._lost.pop(tp, None)
             self._progress.came(tp)
             self._next[tp] = start
-            self._moved[tp] = time.monotonic()
+            self._opened.add(tp)
             return start
 
     def _lost_to(self, tp: TP, fault: FencedError) -> None:
@@ -182,7 +183,7 @@ class StageApp:
         """Let go of the partitions that are no longer ours."""
         for tp in [tp for tp in self._partitions if tp not in assigned]:
             del self._partitions[tp]
-            self._moved.pop(tp, None)
+            self._opened.discard(tp)
             self._lost.pop(tp, None)
             self._progress.forget(tp)
 
@@ -250,10 +251,9 @@ class StageApp:
                 self._lost_to(tp, fault)
                 return
             except BaseException:
-                self._moved.pop(tp, None)  # half done: only who opens it anew may go on
+                self._opened.discard(tp)  # half done: only who opens it anew may go on
                 raise
             if self._partitions.get(tp) is partition:  # else it was let go of meanwhile: nothing of it is ours to note
-                self._moved[tp] = time.monotonic()
                 self._next[tp] = fresh[-1].offset + 1
             self._observer.worked(self.settings.name, len(fresh), len(records), time.perf_counter() - began)
 
@@ -308,7 +308,7 @@ class StageApp:
     async def _enter(self, tp: TP, partition: StagePartition) -> None:
         await self._look_ahead(tp, partition)
         async with self._lock(tp):
-            if self._partitions.get(tp) is not partition or tp not in self._moved or tp in self._lost:
+            if self._partitions.get(tp) is not partition or tp not in self._opened or tp in self._lost:
                 return
             records = await self._insist(f"idle of {tp.topic}/{tp.partition}", partial(partition.idle, self._now()))
             if records:
@@ -367,7 +367,7 @@ class StageApp:
         self._progress.look(standings)
         under_way = outage or self._faults or any(lock.locked() for lock in self._locks.values())
         behind = any(one.lag for one in self._progress.progress(standings) if (one.topic, one.partition) in assigned)
-        waits = not under_way and (behind or any(tp not in self._moved for tp in assigned))
+        waits = not under_way and (behind or any(tp not in self._opened for tp in assigned))
         self._starvation.look(sorted(self._next.items()), waits=waits, now=time.monotonic())
 
     def _standings(self) -> dict[Place, Standing]:
@@ -376,7 +376,7 @@ class StageApp:
     def _standing(self, tp: TP, partition: StagePartition) -> Standing:
         seen, held = self.app.consumer.reach(tp) if tp in self._assigned() else (0, 0)
         # Where retention took what was never folded, it goes on from the log's beginning: nothing before that waits.
-        folded = max(partition.folded, self._next[tp] - 1) if tp in self._moved else partition.folded
+        folded = max(partition.folded, self._next[tp] - 1) if tp in self._opened else partition.folded
         return Standing(folded, max(seen, self._end_of(tp.topic, tp.partition)), held)
 
     def progress(self) -> list[Progress]:

@@ -135,6 +135,24 @@ async def reading(
         await ends.stop()
 
 
+async def send_one(kafka: KafkaSettings) -> None:
+    """Write one more record to partition 0."""
+    outbox = Outbox(kafka, client_id="test")
+    await outbox.start()
+    await outbox.send([Record("events.v1", b"k", b"more", (), 0)])
+    await outbox.stop()
+
+
+async def until_folded_again(running: Running) -> None:
+    """Watch a stage as its worker does, until it has that one."""
+
+    def folded_again() -> bool:
+        running.app.watch()
+        return running.partitions[0].folded == EACH
+
+    await until(folded_again)
+
+
 async def watch_on(app: StageApp) -> None:
     """Watch a stage as its worker does, until it says that it must end."""
 
@@ -239,16 +257,8 @@ async def test_what_was_fetched_and_never_handed_on_is_read_again(
                 await real(tp, items)
 
         monkeypatch.setattr(running.app, "_work_all", drop)
-        outbox = Outbox(written, client_id="test")
-        await outbox.start()
-        await outbox.send([Record("events.v1", b"k", b"more", (), 0)])
-        await outbox.stop()
-
-        def folded_again() -> bool:
-            running.app.watch()
-            return running.partitions[0].folded == EACH
-
-        await until(folded_again)
+        await send_one(written)
+        await until_folded_again(running)
         assert [item.offset for item in dropped[0]] == [EACH]
         assert [item.offset for item in running.partitions[0].batches[-1]] == [EACH]
         assert set(heard.failures) == {"read again"}
@@ -285,12 +295,7 @@ async def test_what_was_never_handed_on_is_read_again_however_busy_the_others_ar
         await until(lambda: dropped)
         busy = asyncio.create_task(_keep_busy(outbox))
         try:
-
-            def folded_again() -> bool:
-                running.app.watch()
-                return running.partitions[0].folded == EACH
-
-            await until(folded_again)
+            await until_folded_again(running)
         finally:
             busy.cancel()
             await asyncio.wait([busy])
@@ -311,10 +316,7 @@ async def test_a_stage_to_which_nothing_is_handed_on_ends(written: KafkaSettings
             await running.done.wait()
         running.app.watch()
         running.app.app.consumer.stop_flow()
-        outbox = Outbox(written, client_id="test")
-        await outbox.start()
-        await outbox.send([Record("events.v1", b"k", b"more", (), 0)])
-        await outbox.stop()
+        await send_one(written)
         with pytest.raises(StarvedError, match="patient: records wait"):
             await watch_on(running.app)
         assert running.partitions[0].folded + 1 == EACH

@@ -22,7 +22,7 @@ STILL_S = 2.0
 def at_hand(running: Running, kafka: KafkaSettings) -> bool:
     """Whether every partition is open, and the broker has said where each ends."""
     ends = [one.lag for one in running.app.progress()] if running.app.app.started else []
-    return len(running.app._moved) == kafka.partitions and len(ends) == kafka.partitions
+    return len(running.app._opened) == kafka.partitions and len(ends) == kafka.partitions
 
 
 @pytest.mark.asyncio
