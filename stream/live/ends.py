@@ -39,7 +39,11 @@ class Ends:
 
     def of(self, topic: str, partition: int) -> int:
         """Give the end of a partition, named as the broker names its topic; 0 before any answer."""
-        return self._known.get(TopicPartition(topic, partition), 0)
+        return self.known(topic, partition) or 0
+
+    def known(self, topic: str, partition: int) -> int | None:
+        """Give the same; None before any answer, for who must not take that for an empty log."""
+        return self._known.get(TopicPartition(topic, partition))
 
     def problems(self) -> tuple[str, ...]:
         """Say what keeps the broker from answering."""

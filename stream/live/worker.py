@@ -26,9 +26,8 @@ from connectors.kafka.outbox import Outbox
 from connectors.kafka.topics import CANDIDATES, CONTROL, EVENTS
 from connectors.redis.connection import connect
 from connectors.redis.identity_store import RedisIdentityStore
-from connectors.redis.layout import partition_of, write_layout
+from connectors.redis.layout import write_layout
 from connectors.redis.partition_store import RedisPartitionStore
-from features.store import StoreFault
 from stream.clock import ServiceClock
 from stream.identity import Pseudonyms
 from stream.live.act_records import ActReader
@@ -48,9 +47,9 @@ from stream.live.stage_settings import StageObserver, StageSettings
 from stream.live.state_delivery import StateDelivery
 from stream.live.versions import VersionTail
 from stream.live.ward_stage import WardPartition
+from stream.live.whereabouts import ward_of
 from stream.live_settings import Stage
 from stream.record_types import settle_types
-from stream.records import UnreadableRecordError
 from stream.settings import SiteFile
 
 INGEST = ("hl7v2.ingest.v1", "fhir.ingest.v1", "ack.ingest.v1")
@@ -215,22 +214,9 @@ class Worker:
         return partition
 
     def _ward_of(self, patient: str) -> str | None:
-        """Say where the store has a patient at this moment, for who may act on some wards only.
-
-        Raises a `StoreFault` for one whom nobody knows while the log is being folded anew: he may be in what is left of
-        it. What he did waits with it, for it would be folded after it.
-        """
+        """Say where the store has a patient at this moment, for who may act on some wards only."""
         records = StoredRecords(self._client, self._site.redis.prefix, self._partitions, self._site.settings)
-        try:
-            record = records.read_one(patient)
-        except UnreadableRecordError:
-            return None  # [patient] finds it and folds anew.
-        if record is not None:
-            return record.state.location.ward
-        number = partition_of(patient, self._partitions)
-        if records.watermarks()[number] < self._ends.of(self._site.kafka.prefix + EVENTS, number) - 1:
-            raise StoreFault(f"{EVENTS}/{number} is not folded yet: where a patient lies is not known")
-        return None
+        return ward_of(records, partial(self._ends.known, self._site.kafka.prefix + EVENTS), patient)
 
     def _make_patient(self, _topic: str, number: int) -> StagePartition:
         live = self._site.live

@@ -18,7 +18,7 @@ from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from stream.live import progress, stage_app
-from stream.live.consumer import FETCH_WAIT_MS, StoreLedConsumer
+from stream.live.consumer import BUFFERED_LOOK_S, FETCH_WAIT_MS, StoreLedConsumer
 from stream.live.ends import Ends
 from stream.live.holes import look_again
 from stream.live.stage import LogItem, LogRange, StagePartition, StarvedError, first_offset
@@ -210,6 +210,43 @@ async def test_a_fetch_for_which_there_is_nothing_comes_back_soon(written: Kafka
         await running.done.wait()
         thread = running.app.app.consumer._thread
         assert thread._ensure_consumer()._fetcher._fetch_max_wait_ms == FETCH_WAIT_MS
+
+
+@pytest.mark.asyncio
+async def test_while_an_agent_has_all_it_can_take_what_becomes_free_is_looked_for_soon(
+    written: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in a second: neither where every partition waits, nor where one is free of which there is nothing."""
+    slept_s: list[float] = []
+    fetched_s: list[float] = []
+    async with reading(written, 0) as running:
+        await asyncio.wait_for(running.done.wait(), DONE_S)
+        consumer = running.app.app.consumer
+        sleep, getmany = consumer.sleep, consumer._getmany
+
+        async def slept(seconds: float) -> None:
+            slept_s.append(seconds)
+            await sleep(seconds)
+
+        async def got(active_partitions: set[TP], timeout: float) -> Mapping[TP, object]:  # noqa: ASYNC109 - Faust's
+            if consumer._buffered_partitions:
+                fetched_s.append(timeout)
+            return await getmany(active_partitions, timeout)
+
+        monkeypatch.setattr(consumer, "sleep", slept)
+        monkeypatch.setattr(consumer, "_getmany", got)
+        every = sorted(consumer.assignment())
+        for tp in every:
+            consumer.on_buffer_full(tp)
+        await until(lambda: BUFFERED_LOOK_S in slept_s)
+        consumer.on_buffer_drop(every[0])
+        await until(lambda: len(fetched_s) > 2)
+        await send_one(written)
+        await until(lambda: running.partitions[0].folded == EACH)
+        for tp in every:
+            consumer.on_buffer_drop(tp)
+    assert max(fetched_s) == BUFFERED_LOOK_S
+    assert 1 not in slept_s, "Faust's own wait; its others are in the way of nothing"
 
 
 @pytest.mark.asyncio
