@@ -7,6 +7,7 @@ cannot say what the version does not (Mitchell et al., "Model Cards for Model Re
 from __future__ import annotations
 
 from events import Millis, to_iso
+from models.source_attributes import source_attributes
 from models.version import ModelVersion
 
 WEIGHTS_SHOWN = 15
@@ -93,6 +94,9 @@ def model_card(version: ModelVersion) -> str:
     ]
     if lineage.note:
         lines += ["", "## Note", "", lineage.note]
+    lines += ["", "## Source attributes", "", "The 31 of 45 CFR 170.315(b)(11)(iv)(B) (HTI-1).", ""]
+    lines += ["| | attribute | |", "| --- | --- | --- |"]
+    lines += [f"| {one.category} | {one.attribute} | {one.answer} |" for one in source_attributes(version)]
     return "\n".join(lines) + "\n"
 
 
