@@ -1,160 +1,43 @@
-"""How good the probabilities were: discrimination, calibration, and how sure we may be of either.
+"""How good the probabilities of one run were: the figures in one place, and the accumulator that a run fills.
 
-Owns the figures (AUROC, average precision, Brier score, expected calibration error), a bootstrap over patients, and the
-accumulator that a prequential run fills. Must not know what was predicted, by which model, or why. Random numbers come
-only from the generator a caller seeds and passes in.
+Owns the accumulator of a prequential run and the summary of its figures. Must not know what was predicted, by which
+model, or why. The figures themselves are defined in `models.figures`; those most used can be had from here.
 
-Labels are truthy where the outcome happened; probabilities lie in [0, 1]. A figure that is undefined on its input (one
+Labels are true where the outcome happened; probabilities lie in [0, 1]. A figure that is undefined on its input (one
 class only, nothing at all) is None, never a made-up number.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-CALIBRATION_BINS = 10
-"""Ten bins of equal count: the habit of the clinical literature, and at 2 % positives still a few hundred rows each."""
+from models.figures.bootstrap import BOOTSTRAP_ROUNDS, Metric, bootstrap_interval, paired_difference
+from models.figures.calibration import CALIBRATION_BINS, brier, expected_calibration_error
+from models.figures.discrimination import auroc, average_precision, stay_level
+
+__all__ = [
+    "BOOTSTRAP_ROUNDS",
+    "CALIBRATION_BINS",
+    "EVALUATED_MAX",
+    "Accumulator",
+    "AccumulatorState",
+    "Figures",
+    "Metric",
+    "auroc",
+    "average_precision",
+    "bootstrap_interval",
+    "brier",
+    "expected_calibration_error",
+    "paired_difference",
+    "stay_level",
+]
 
 EVALUATED_MAX = 20_000_000
 """Rows one accumulator keeps (13 bytes each, 260 MB): a year of a large hospital at one score an hour and patient."""
-
-BOOTSTRAP_ROUNDS = 200
-"""Enough for a 95 % interval's ends to two digits (Efron and Tibshirani 1993, chapter 13)."""
-
-Metric = Callable[[Sequence[bool] | NDArray[np.bool_], Sequence[float] | NDArray[np.float64]], float | None]
-
-
-def _arrays(
-    labels: Sequence[bool] | NDArray[np.bool_], probabilities: Sequence[float] | NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    y = np.asarray(labels, dtype=bool)
-    p = np.asarray(probabilities, dtype=np.float64)
-    if y.shape != p.shape or y.ndim != 1:
-        raise ValueError(f"{y.shape} labels beside {p.shape} probabilities")
-    if not np.isfinite(p).all():
-        raise ValueError("a probability is not finite")
-    return y, p
-
-
-def auroc(
-    labels: Sequence[bool] | NDArray[np.bool_], probabilities: Sequence[float] | NDArray[np.float64]
-) -> float | None:
-    """Give the chance that a positive scores above a negative, ties counting half (Hanley and McNeil 1982).
-
-    None where only one class is present.
-
-    >>> auroc([False, True, False, True], [0.1, 0.4, 0.4, 0.8])
-    0.875
-    """
-    y, p = _arrays(labels, probabilities)
-    positives = int(y.sum())
-    negatives = len(y) - positives
-    if not positives or not negatives:
-        return None
-    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
-    mid_ranks = np.cumsum(counts) - (counts - 1) / 2.0
-    rank_sum = float(mid_ranks[inverse[y]].sum())
-    return (rank_sum - positives * (positives + 1) / 2.0) / (positives * negatives)
-
-
-def average_precision(
-    labels: Sequence[bool] | NDArray[np.bool_], probabilities: Sequence[float] | NDArray[np.float64]
-) -> float | None:
-    """Give the precision averaged over the recall gained at each distinct threshold, highest first.
-
-    Rows with equal probability enter together, so their order cannot matter. None without a positive.
-
-    >>> round(average_precision([False, True, False, True], [0.1, 0.4, 0.4, 0.8]), 4)
-    0.8333
-    """
-    y, p = _arrays(labels, probabilities)
-    positives = int(y.sum())
-    if not positives:
-        return None
-    order = np.argsort(-p, kind="stable")
-    hits = np.cumsum(y[order])
-    ends = np.flatnonzero(np.append(np.diff(p[order]) != 0, True))
-    hits_at_ends = hits[ends]
-    gained = np.diff(np.concatenate(([0], hits_at_ends)))
-    return float((gained * (hits_at_ends / (ends + 1.0))).sum() / positives)
-
-
-def brier(
-    labels: Sequence[bool] | NDArray[np.bool_], probabilities: Sequence[float] | NDArray[np.float64]
-) -> float | None:
-    """Give the mean squared distance of probability from outcome (Brier 1950); None on nothing.
-
-    >>> round(brier([True, False], [0.8, 0.4]), 6)
-    0.1
-    """
-    y, p = _arrays(labels, probabilities)
-    return float(np.mean((p - y) ** 2)) if len(y) else None
-
-
-def expected_calibration_error(
-    labels: Sequence[bool] | NDArray[np.bool_],
-    probabilities: Sequence[float] | NDArray[np.float64],
-    bins: int = CALIBRATION_BINS,
-) -> float | None:
-    """Give the mean gap between what was promised and what happened, over bins of equal count; None on nothing.
-
-    Equal counts, not equal widths: at 2 % positives nearly every row would share the first bin of equal width and the
-    figure would say nothing.
-
-    >>> expected_calibration_error([True, False], [1.0, 0.0])
-    0.0
-    """
-    y, p = _arrays(labels, probabilities)
-    if not len(y):
-        return None
-    order = np.argsort(p, kind="stable")
-    parts = np.array_split(order, min(bins, len(y)))
-    gaps = [len(part) * abs(float(p[part].mean()) - float(y[part].mean())) for part in parts]
-    return sum(gaps) / len(y)
-
-
-def bootstrap_interval(
-    metric: Metric,
-    labels: Sequence[bool] | NDArray[np.bool_],
-    probabilities: Sequence[float] | NDArray[np.float64],
-    groups: Sequence[int] | NDArray[np.int64],
-    generator: np.random.Generator,
-    rounds: int = BOOTSTRAP_ROUNDS,
-    level: float = 0.95,
-) -> tuple[float, float] | None:
-    """Give the percentile interval of a figure when whole groups (patients) are drawn with replacement.
-
-    Rows of one patient resemble each other, so rows are not drawn one by one. Rounds in which the figure is undefined
-    are left out; None where fewer than half are defined. Uses `generator` only.
-
-    >>> ends = bootstrap_interval(brier, [True, False], [0.9, 0.1], [1, 2], np.random.default_rng(0), rounds=10)
-    >>> [round(end, 6) for end in ends]
-    [0.01, 0.01]
-    """
-    y, p = _arrays(labels, probabilities)
-    names, members = np.unique(np.asarray(groups), return_inverse=True)
-    if len(members) != len(y):
-        raise ValueError(f"{len(members)} groups beside {len(y)} labels")
-    if not len(names):
-        return None
-    order = np.argsort(members, kind="stable")
-    rows_of = np.split(order, np.flatnonzero(np.diff(members[order])) + 1)
-    figures: list[float] = []
-    for _ in range(rounds):
-        drawn = np.concatenate([rows_of[g] for g in generator.integers(0, len(names), len(names))])
-        figure = metric(y[drawn], p[drawn])
-        if figure is not None:
-            figures.append(figure)
-    if len(figures) * 2 < rounds:
-        return None
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(figures, [tail, 1.0 - tail])
-    return float(low), float(high)
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -171,6 +54,19 @@ class Figures(msgspec.Struct, frozen=True):
     brier_of_base_rate: float | None
     """The Brier score of always answering the share of positives: what there is to beat."""
     calibration_error: float | None
+
+
+class AccumulatorState(msgspec.Struct, frozen=True):
+    """An accumulator as plain values: columns as little-endian bytes, one entry a row."""
+
+    probabilities: bytes
+    """Eight bytes a row, IEEE 754."""
+    labels: bytes
+    """One byte a row, 0 or 1."""
+    groups: bytes
+    """Eight bytes a row: the place of the row's group in `names`."""
+    names: tuple[str, ...]
+    unscored: int
 
 
 class Accumulator:
@@ -207,6 +103,45 @@ class Accumulator:
             np.array(self._probabilities, dtype=np.float64),
             np.array(self._groups, dtype=np.int64),
         )
+
+    def state(self) -> AccumulatorState:
+        """Give everything as plain values; `restored` goes on from them alike."""
+        labels, probabilities, groups = self.rows()
+        return AccumulatorState(
+            probabilities=probabilities.astype("<f8").tobytes(),
+            labels=labels.astype("<i1").tobytes(),
+            groups=groups.astype("<i8").tobytes(),
+            names=tuple(self._group_numbers),
+            unscored=self._unscored,
+        )
+
+    @classmethod
+    def restored(cls, state: AccumulatorState) -> Accumulator:
+        """Give the accumulator of a state. Raises `ValueError` for a state that no accumulator gave.
+
+        >>> run = Accumulator(); run.add(0.5, label=True, group="a")
+        >>> Accumulator.restored(run.state()).figures() == run.figures()
+        True
+        """
+        rows = len(state.labels)
+        if rows > EVALUATED_MAX or len(state.probabilities) != 8 * rows or len(state.groups) != 8 * rows:
+            raise ValueError(f"an accumulator's columns do not fit: {rows} labels")
+        probabilities = np.frombuffer(state.probabilities, dtype="<f8")
+        labels, groups = np.frombuffer(state.labels, dtype="<i1"), np.frombuffer(state.groups, dtype="<i8")
+        numbers = {name: number for number, name in enumerate(state.names)}
+        if rows and not (groups.min() >= 0 and groups.max() < len(numbers)):
+            raise ValueError("an accumulator's row is of a group without a name")
+        if not np.isfinite(probabilities).all() or not np.isin(labels, (0, 1)).all() or state.unscored < 0:
+            raise ValueError("an accumulator's column holds what no row can be")
+        if len(numbers) != len(state.names):
+            raise ValueError("an accumulator names a group twice")
+        run = cls()
+        run._probabilities.extend(probabilities.tolist())
+        run._labels.extend(labels.tolist())
+        run._groups.extend(groups.tolist())
+        run._group_numbers = numbers
+        run._unscored = state.unscored
+        return run
 
     def figures(self) -> Figures:
         """Compute every figure over the rows so far."""

@@ -120,6 +120,18 @@ class Distances:
         return self.inputs[falls.index(max(falls))]
 
 
+class MomentsState(msgspec.Struct, frozen=True):
+    """All that `Moments` has summed, as float64 bytes (little-endian, row by row), so that it goes on bit for bit."""
+
+    width: int
+    rows: int
+    origin: bytes
+    """Empty before the first row."""
+    counts: bytes
+    sums: bytes
+    products: bytes
+
+
 class Moments:
     """Means and covariances of rows with gaps, one row at a time: each pair of inputs over the rows that have both.
 
@@ -149,6 +161,26 @@ class Moments:
         self._counts += np.outer(known, known)
         self._sums += np.outer(apart, known)
         self._products += np.outer(apart, apart)
+
+    def state(self) -> MomentsState:
+        """Give everything summed."""
+        origin = b"" if self._origin is None else self._origin.astype("<f8").tobytes()
+        counts, sums, products = (
+            matrix.astype("<f8").tobytes() for matrix in (self._counts, self._sums, self._products)
+        )
+        return MomentsState(len(self._counts), self.rows, origin, counts, sums, products)
+
+    @classmethod
+    def restored(cls, state: MomentsState) -> Moments:
+        """Go on from a state; raises `ValueError` where its parts do not fit each other."""
+        moments = cls(state.width)
+        shape = (state.width, state.width)
+        moments.rows = state.rows
+        moments._origin = np.frombuffer(state.origin, "<f8").reshape(state.width).copy() if state.origin else None
+        moments._counts, moments._sums, moments._products = (
+            np.frombuffer(part, "<f8").reshape(shape).copy() for part in (state.counts, state.sums, state.products)
+        )
+        return moments
 
     def shape(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give means and covariances (shrunk towards the diagonal); what never varied has variance 0 and no mean."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.evaluation import (
     Accumulator,
+    AccumulatorState,
     auroc,
     average_precision,
     bootstrap_interval,
@@ -128,3 +130,50 @@ def test_accumulator_counts_what_it_was_given():
     assert figures.auroc == 1.0
     assert figures.brier_of_base_rate == pytest.approx(0.21)
     assert run.interval(auroc, np.random.default_rng(0), rounds=20) is not None
+
+
+rows_of_a_run = st.lists(
+    st.tuples(st.none() | st.floats(0.0, 1.0), st.booleans(), st.sampled_from("abcd")), min_size=0, max_size=30
+)
+
+
+@given(rows_of_a_run, st.integers(0, 30))
+def test_a_restored_accumulator_goes_on_alike(rows, cut):
+    """Stored and restored between any two rows, an accumulator ends with the same rows and figures."""
+    straight, run = Accumulator(), Accumulator()
+    for number, (probability, label, group) in enumerate(rows):
+        if number == cut:
+            run = Accumulator.restored(
+                msgspec.msgpack.decode(msgspec.msgpack.encode(run.state()), type=AccumulatorState)
+            )
+        for each in (straight, run):
+            each.add(probability, label=label, group=group)
+    assert run.state() == straight.state()
+    assert run.figures() == straight.figures()
+
+
+def altered(**changes):
+    run = Accumulator()
+    run.add(0.5, label=True, group="a")
+    run.add(0.2, label=False, group="b")
+    return msgspec.structs.replace(run.state(), **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": b"\x01"},
+        {"labels": b"\x01\x02"},
+        {"groups": bytes(8)},
+        {"groups": b"\x07" + bytes(15)},
+        {"groups": b"\xff" * 16},
+        {"probabilities": b"\xff" * 16},
+        {"names": ("a",)},
+        {"names": ("a", "a")},
+        {"unscored": -1},
+    ],
+)
+def test_a_damaged_state_is_refused(changes):
+    """A state that no accumulator gave is refused, whichever column is damaged."""
+    with pytest.raises(ValueError, match="accumulator"):
+        Accumulator.restored(altered(**changes))
