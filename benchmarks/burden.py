@@ -31,7 +31,8 @@ from guardrails.limits import NOTIFY_AT
 from models.training import RELEASE_SHARE, finish
 from models.version import Lineage, ModelVersion
 from stream.cli.options import make_release
-from stream.learning import NEWS2_TOTAL_AT, LearnerFold, OutcomeDefinition, outcome_of
+from stream.learning import NEWS2_TOTAL_AT, LearnerFold
+from stream.outcomes import OutcomeDefinition, outcome_of
 from stream.release import Release
 from stream.replay import Replay
 from stream.settings import RAISE_AT_DEFAULT, Settings
@@ -54,7 +55,9 @@ class Outcomes:
         self._over: set[str] = set()
         """Patients whose deterioration of this stay is known."""
 
-    def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
+    def scored(
+        self, patient: str, at: Millis, vector: list[float], probability: float | None = None, version: str = ""
+    ) -> None:
         """Scores are read from the output."""
 
     def happened(self, envelope: Envelope) -> None:
@@ -107,9 +110,11 @@ class Heard(LearnerFold):
         self.outcomes = Outcomes(definition)
         self.rows: list[tuple[str, Millis, float | None, float]] = []
 
-    def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
+    def scored(
+        self, patient: str, at: Millis, vector: list[float], probability: float | None = None, version: str = ""
+    ) -> None:
         """Hear of a score, and keep what is said of it."""
-        super().scored(patient, at, vector)
+        super().scored(patient, at, vector, probability, version)
         self.rows.append((patient, at, self.said, vector[NEWS2_TOTAL_AT]))
 
     def happened(self, envelope: Envelope) -> None:

@@ -28,6 +28,7 @@ from events.clinical import (
 from events.control import (
     Acknowledgement,
     Availability,
+    ChangeStep,
     CodeVersion,
     Configuration,
     ControlEvent,
@@ -55,6 +56,7 @@ __all__ = [
     "Availability",
     "Cancellation",
     "Carried",
+    "ChangeStep",
     "ClinicalEvent",
     "CodeVersion",
     "Coding",

@@ -1,8 +1,8 @@
 """Control events: what people and the service itself decided, entered in the log like everything else.
 
-Owns acknowledgement, feedback, review, a patient's limit, promotion, standing, configuration, kill switch,
-availability, code version and tick. Must not know how any of them is signed, sent or applied. All are idempotent: the
-same one twice changes nothing.
+Owns acknowledgement, feedback, review, a patient's limit, promotion, standing, a step of change control, configuration,
+kill switch, availability, code version and tick. Must not know how any of them is signed, sent or applied. All are
+idempotent: the same one twice changes nothing.
 
 In the live service a promotion, a configuration and the kill switch carry their `sequence`: their place in the order in
 which people decided (1, 2, 3 ...). It is 0 where there is one log and the order is its own.
@@ -92,6 +92,17 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True, tag="standing", 
     sequence: int = 0
 
 
+class ChangeStep(msgspec.Struct, frozen=True, omit_defaults=True, tag="change_step", gc=False):
+    """A step of change control that changes nothing in force: a challenger is proposed, or judged by the gates."""
+
+    event_time: Millis
+    version: str
+    step: Literal["proposed", "passed", "lacking", "failed"]
+    evidence: str = ""
+    """The digest of the evidence that it rests on."""
+    sequence: int = 0
+
+
 class Configuration(msgspec.Struct, frozen=True, omit_defaults=True, tag="configuration", gc=False):
     """The configuration in force from here on, as canonical JSON text, named by its hash."""
 
@@ -140,6 +151,7 @@ ControlEvent = (
     | Limit
     | Promotion
     | Standing
+    | ChangeStep
     | Configuration
     | KillSwitch
     | Availability

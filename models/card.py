@@ -7,6 +7,7 @@ cannot say what the version does not (Mitchell et al., "Model Cards for Model Re
 from __future__ import annotations
 
 from events import Millis, to_iso
+from models.explaining.on_card import known_failures, listening
 from models.source_attributes import source_attributes
 from models.version import ModelVersion
 
@@ -53,9 +54,7 @@ def model_card(version: ModelVersion) -> str:
         "## What it says",
         "",
         f"The probability of {_outcomes(lineage.outcome_kinds)} within {version.horizon_h} hours.",
-        f"A logistic regression on {len(version.inputs.names)} inputs and {len(version.inputs.indicators)} flags of",
-        f"missing ones, each scaled and clipped at {version.clip_sd:g} standard deviations; trained online with",
-        f"River {version.river_version}.",
+        *_kind(version),
         "NEWS2 is computed beside it and never depends on it.",
         "",
         "## Training",
@@ -81,10 +80,9 @@ def model_card(version: ModelVersion) -> str:
         "",
         "## What it listens to",
         "",
-        "| input | logits a standard deviation |",
-        "|---|---|",
-        *_weights(version),
+        *(listening(version) if version.ensemble is not None else _weights(version)),
         "",
+        *(["## Known failures", "", *known_failures(version), ""] if version.ensemble is not None else []),
         "## Limits",
         "",
         "- Correlation, not cause: a missing laboratory value or a long stay may move the score.",
@@ -98,6 +96,25 @@ def model_card(version: ModelVersion) -> str:
     lines += ["| | attribute | |", "| --- | --- | --- |"]
     lines += [f"| {one.category} | {one.attribute} | {one.answer} |" for one in source_attributes(version)]
     return "\n".join(lines) + "\n"
+
+
+def _kind(version: ModelVersion) -> list[str]:
+    names, flags = len(version.inputs.names), len(version.inputs.indicators)
+    if (ensemble := version.ensemble) is None:
+        return [
+            f"A logistic regression on {names} inputs and {flags} flags of",
+            f"missing ones, each scaled and clipped at {version.clip_sd:g} standard deviations; trained online with",
+            f"River {version.river_version}.",
+        ]
+    parts = []
+    if ensemble.crossed is not None:
+        parts.append(f"a logistic regression of lines and {len(ensemble.crossed.pairs)} pairs of cells")
+    if ensemble.trees is not None:
+        parts.append(f"{len(ensemble.trees.trees)} small trees")
+    return [
+        f"On {names} inputs: {' and '.join(parts)}, mixed on the scale of log-odds and calibrated by a line",
+        f"(slope {ensemble.slope:.3f}, intercept {ensemble.intercept:+.3f}); learned online, in one pass.",
+    ]
 
 
 def _outcomes(kinds: tuple[str, ...]) -> str:
@@ -165,7 +182,8 @@ def _limits(version: ModelVersion) -> list[str]:
 
 
 def _weights(version: ModelVersion) -> list[str]:
+    head = ["| input | logits a standard deviation |", "|---|---|"]
     by_size = sorted(
         zip(version.inputs.all_names(), version.weights, strict=True), key=lambda item: (-abs(item[1]), item[0])
     )
-    return [f"| `{name}` | {weight:+.3f} |" for name, weight in by_size[:WEIGHTS_SHOWN] if weight]
+    return head + [f"| `{name}` | {weight:+.3f} |" for name, weight in by_size[:WEIGHTS_SHOWN] if weight]

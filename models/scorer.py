@@ -1,15 +1,17 @@
 """Scoring with a frozen version: a vector in, a probability with its reasons out.
 
-Owns the arithmetic of the hot path. Must not know River: it is held to River's own `predict_proba_one` within 1e-12 by
-models/checks.py. Must not know what is done with a probability.
+Owns what becomes of a row, and the logistic's arithmetic of the hot path; an ensemble's is models/ensemble_scorer.py,
+its contributions are models/explaining/shapley.py. Must not know River: both are held to what they were learned by
+within 1e-12 (models/checks.py, models/checks_ensemble.py). Must not know what is done with a probability.
 
-Beside the probability a version of format 2 gives its interval (models/venn.py) and how unlike the row is
+Beside the probability a version since format 2 gives its interval (models/venn.py) and how unlike the row is
 (models/likeness.py). A bug in here costs a patient the model's word and nothing else: it becomes a prediction that says
 `model_failed`, for the same record carries NEWS2, which must be told.
 
-Scaling, clipping and weighting are folded into one multiplication an input when the scorer is built: within the clip's
-range an input contributes (x - mean) * (weight / deviation), outside it the contribution at the edge, and a missing one
-nothing, since the mean is what stands in for it. Plain lists: at 75 inputs numpy's conversion alone costs more.
+Of a logistic, scaling, clipping and weighting are folded into one multiplication an input when the scorer is built:
+within the clip's range an input contributes (x - mean) * (weight / deviation), outside it the contribution at the edge,
+and a missing one nothing, since the mean is what stands in for it. Plain lists: at 75 inputs numpy's conversion alone
+costs more.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ import msgspec
 
 from events import Millis
 from features.state import PatientState
-from models.inputs import clinical_vector
+from models.ensemble_scorer import EnsembleLogit
+from models.explaining.background import without_rows
+from models.explaining.shapley import Shapley
+from models.explaining.words import feature_of
+from models.inputs import row_spec_of
 from models.likeness import Distances
 from models.news2 import News2
 from models.rows import MAGNITUDE_MAX
@@ -44,8 +50,9 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     probability: float | None
     """Of the outcome within the version's horizon, to `PROBABILITY_DECIMALS`; None where the model cannot say."""
     contributions: tuple[tuple[str, float], ...]
-    """The inputs that moved the score most from the training mean: (name, logits), largest first. Empty also where they
-    were not asked for (`Scorer.score`)."""
+    """What moved the score most: (name, logits), largest first. A logistic names inputs, and it was moved from the
+    training mean; an ensemble names features, and it was moved from `Scorer.base`. Empty also where they were not
+    asked for (`Scorer.score`)."""
     version: str
     reason: str = ""
     """Why there is no probability: `no_usable_input`, `not_finite`, `out_of_bounds`, `wrong_length`, or
@@ -130,25 +137,44 @@ class Scorer:
     def __init__(self, version: ModelVersion) -> None:
         self.model = version
         self.version = version.version
-        self._names = version.inputs.all_names()
-        self._intercept = version.intercept
-        columns = zip(version.means, version.deviations, version.weights, strict=True)
-        terms = [_Term.folded(mean, deviation, weight, version.clip_sd) for mean, deviation, weight in columns]
         count = len(version.inputs.names)
-        self._terms = [msgspec.structs.astuple(term) for term in terms[:count]]
-        self._flags = [
-            (version.inputs.names.index(name), term.contribution(0.0), term.contribution(1.0))
-            for name, term in zip(version.inputs.indicators, terms[count:], strict=True)
-        ]
-        self._needed = [at for at, _, _ in self._flags] or list(range(count))
+        self._width = count
+        self._quick: EnsembleLogit | None = None
+        self._flags: list[tuple[int, float, float]] = []
+        if version.ensemble is None:
+            self.names = version.inputs.all_names()
+            """What the contributions are of, in order."""
+            self.base = version.intercept
+            """The log-odds that the contributions are added to."""
+            self._told_names: tuple[str, ...] = self.names
+            self._fold(version)
+        else:
+            self._quick = EnsembleLogit(version.ensemble)
+            self._shapley = Shapley(version.ensemble, version.background or without_rows(version.ensemble), count)
+            self.names, self.base = version.inputs.names, self._shapley.base
+            self._told_names = tuple(dict.fromkeys(map(feature_of, self.names)))
+            self._told_places = [self._told_names.index(feature_of(name)) for name in self.names]
+        self._needed = [version.inputs.names.index(name) for name in version.inputs.indicators] or list(range(count))
         self._distances = Distances(version.likeness, version.inputs.names) if version.likeness else None
         self._venn = version.venn
 
+    def _fold(self, version: ModelVersion) -> None:
+        columns = zip(version.means, version.deviations, version.weights, strict=True)
+        terms = [_Term.folded(mean, deviation, weight, version.clip_sd) for mean, deviation, weight in columns]
+        self._terms = [msgspec.structs.astuple(term) for term in terms[: self._width]]
+        self._flags = [
+            (version.inputs.names.index(name), term.contribution(0.0), term.contribution(1.0))
+            for name, term in zip(version.inputs.indicators, terms[self._width :], strict=True)
+        ]
+
     def logits(self, vector: Sequence[float]) -> list[float]:
-        """Give the contribution of each input, then of each indicator, in logits from the training mean.
+        """Give the contribution of each of `names`, in logits from `base`: hot for a logistic, dear for an ensemble.
 
         Raises `UnusableRowError` where a number is infinite or beyond `MAGNITUDE_MAX`.
         """
+        if self._quick is not None:
+            self._quick_logit(self._quick, vector)
+            return self._shapley.contributions(vector)
         contributions = [
             (x - mean) * slope if low < x < high else 0.0 if x != x else _edge(x, low, at_low, at_high)  # noqa: PLR0124 - NaN
             for x, (mean, slope, low, high, at_low, at_high) in zip(vector, self._terms, strict=True)
@@ -156,9 +182,21 @@ class Scorer:
         contributions += [missing if vector[at] != vector[at] else there for at, there, missing in self._flags]
         return contributions
 
+    def logit(self, vector: Sequence[float]) -> float:
+        """Give the log-odds of a row; raises as `logits` does."""
+        if self._quick is not None:
+            return self._quick_logit(self._quick, vector)
+        return self.base + sum(self.logits(vector))
+
+    def _quick_logit(self, quick: EnsembleLogit, vector: Sequence[float]) -> float:
+        logit = quick.logit(vector)
+        if logit != logit:  # noqa: PLR0124 - NaN
+            raise UnusableRowError(self.model.inputs.refusal(vector) or "not_finite")
+        return logit
+
     def probability(self, vector: Sequence[float]) -> float:
         """Give the unrounded probability, for the parity law; raises as `logits` does."""
-        return _sigmoid(self._intercept + sum(self.logits(vector)))
+        return _sigmoid(self.logit(vector))
 
     def score(self, vector: Sequence[float], *, explain: bool = True) -> Prediction:
         """Score a row of `models.rows` shape: NaN where unknown.
@@ -172,10 +210,10 @@ class Scorer:
             return self._failed(error)
 
     def _score(self, vector: Sequence[float], *, explain: bool) -> Prediction:
-        if len(vector) != len(self._terms):
+        if len(vector) != self._width:
             return Prediction(None, (), self.version, "wrong_length")
         try:
-            contributions = self.logits(vector)
+            logit = self.logit(vector)
         except UnusableRowError as refusal:
             return Prediction(None, (), self.version, refusal.reason)
         for at in self._needed:
@@ -183,7 +221,7 @@ class Scorer:
                 break
         else:
             return Prediction(None, (), self.version, "no_usable_input")
-        probability = round(_sigmoid(self._intercept + sum(contributions)), PROBABILITY_DECIMALS)
+        probability = round(_sigmoid(logit), PROBABILITY_DECIMALS)
         low = high = unlikeness = None
         unlike_in = ""
         if self._venn is not None and probability == probability:  # noqa: PLR0124 - NaN has no interval
@@ -192,7 +230,7 @@ class Scorer:
             unlikeness = self._distances.unlikeness(vector)
             if unlikeness > 1.0:
                 unlike_in = self._distances.farthest(vector)
-        told = self._told(contributions) if explain else ()
+        told = self._told(self.logits(vector)) if explain else ()
         return Prediction(probability, told, self.version, "", low, high, unlikeness, unlike_in)
 
     def explained(self, prediction: Prediction, vector: Sequence[float]) -> Prediction:
@@ -207,7 +245,7 @@ class Scorer:
     def predict(self, state: PatientState, at: Millis, news2: News2 | None = None) -> Prediction:
         """Score a patient as of `at`; a `news2` that has been computed already for `at` saves computing it again."""
         try:
-            return self.score(clinical_vector(state, at, news2))
+            return self.score(row_spec_of(self.model.inputs).row(state, at, news2))
         except Exception as error:  # noqa: BLE001 - as in `score`
             return self._failed(error)
 
@@ -215,14 +253,22 @@ class Scorer:
         return Prediction(None, (), self.version, f"{FAILED} {type(error).__name__}")
 
     def _told(self, contributions: list[float]) -> tuple[tuple[str, float], ...]:
-        """Give the largest contributions; equal ones in the order of the inputs, none that is nothing."""
+        """Give the largest contributions; equal ones in the order of the inputs, none that is nothing.
+
+        An ensemble has a dozen inputs of one vital sign: they are told as one.
+        """
+        if self._quick is not None:
+            grouped = [0.0] * len(self._told_names)
+            for place, part in zip(self._told_places, contributions, strict=True):
+                grouped[place] += part
+            contributions = grouped
         sizes = list(map(abs, contributions))
         # Looking five sizes up again is three times as quick as sorting positions by size.
         largest = sorted(sizes)[: -CONTRIBUTIONS_TOLD - 1 : -1]
         places = list(map(sizes.index, largest))
         if len(set(places)) < len(places):
             places = sorted(range(len(sizes)), key=lambda at: -sizes[at])[:CONTRIBUTIONS_TOLD]
-        names = self._names
+        names = self._told_names
         return tuple(
             [(names[at], round(contributions[at], PROBABILITY_DECIMALS)) for at in places if contributions[at]]
         )

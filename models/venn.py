@@ -112,7 +112,7 @@ def venn_table(
     p = np.asarray(probabilities, dtype=np.float64)
     y, who = np.asarray(labels, dtype=bool), np.asarray(patients, dtype=np.int64)
     place = np.searchsorted(EDGES, p, side="right")
-    spans = _spans(place, who)
+    spans = spans_of(place, who)
     if not spans:
         return None
     categories = []
@@ -135,7 +135,7 @@ def category_of(labels: NDArray[np.bool_], patients: NDArray[np.int64], coverage
     )
 
 
-def _spans(place: NDArray[np.int64], patients: NDArray[np.int64]) -> list[tuple[int, int]]:
+def spans_of(place: NDArray[np.int64], patients: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Join neighbouring ranges, from the highest down, until each span has enough patients; what is left joins on."""
     spans: list[tuple[int, int]] = []
     end = len(EDGES) + 1

@@ -3,8 +3,11 @@
 Owns the version's shape, its canonical JSON and content hash, and loading with checks. Must not know
 River, any file (callers bring the bytes), or how a version is scored with (models/scorer.py).
 
-Format 2 adds what the guardrails ask of a version: what it was made on, and what became of held-back patients. Format 1
-is read on, under its old hash; it has neither, and the chain says so of each of its scores.
+Formats 1 and 2 are a scaler and a logistic regression. Format 2 adds what the guardrails ask of a version: what it was
+made on, and what became of held-back patients. Format 1 is read on, under its old hash; it has neither, and the chain
+says so of each of its scores. Format 3 holds an ensemble (models/weights.py) in place of scaler and logistic, what its
+scores are explained against, and the whole of its lineage (docs/decisions/0029). What a format does not have is not
+written, so every version keeps its bytes and its id.
 """
 
 from __future__ import annotations
@@ -17,22 +20,46 @@ import msgspec
 from events import Millis
 from models import likeness as likeness_of
 from models import venn as venn_of
+from models import weights as weights_of
+from models.drift import summary as monitored_of
+from models.drift.summary import Reference
+from models.ensemble_scorer import slopes_of
+from models.explaining import background as background_of
+from models.explaining.background import Background
 from models.likeness import Likeness
 from models.rows import Inputs
 from models.venn import VennTable
+from models.weights import Ensemble
 
-VERSION_BYTES_MAX = 1024 * 1024
-"""A hundred inputs take about 10 KB; past a megabyte it is not one of ours."""
+VERSION_BYTES_MAX = 4 * 1024 * 1024
+"""A logistic takes 10 KB, an ensemble of 300 trees and 400 pairs about 0.7 MB; a record of the log takes no more."""
+
+INPUTS_MAX = 1024
+"""Inputs of a version: four times what this release computes."""
 
 WEIGHT_MAX = 1e6
 """A weight past this is no result of learning on clipped inputs."""
 
 FORMAT = 2
-"""The version of this file format that is written."""
-FORMATS_READ = (1, 2)
+"""The version of this file format that a logistic is written in."""
+ENSEMBLE_FORMAT = 3
+"""And an ensemble."""
+FORMATS_READ = (1, 2, ENSEMBLE_FORMAT)
 """Another is refused."""
-SUMMARIES = ("likeness", "venn")
-"""What format 1 does not have."""
+
+_SUMMARIES = ("likeness", "venn")
+_OF_LOGISTIC = ("means", "deviations", "weights", "intercept", "clip_sd")
+_OF_ENSEMBLE = ("ensemble", "background", "importance", "monitored")
+FIELDS_LACKING: dict[int, tuple[str, ...]] = {
+    1: (*_SUMMARIES, *_OF_ENSEMBLE),
+    2: _OF_ENSEMBLE,
+    ENSEMBLE_FORMAT: _OF_LOGISTIC,
+}
+"""What a format does not have."""
+LINEAGE_SINCE_3 = (
+    "data_digest", "learned_until", "outcome", "code_commit", "lock_digest", "configuration_hash", "parent",
+)  # fmt: skip
+"""What the lineage of formats 1 and 2 does not have."""
 
 
 class VersionError(ValueError):
@@ -68,20 +95,42 @@ class Lineage(msgspec.Struct, frozen=True):
     evaluation: dict[str, float | int | None] = {}
     """Figures measured while training (prequential unless said otherwise)."""
     note: str = ""
+    data_digest: str = ""
+    """SHA-256, hexadecimal, over the rows that were learned, in their order."""
+    learned_until: Millis | None = None
+    """The newest moment at which a learned row's label was known; `first_time` and `last_time` are of the rows."""
+    outcome: str = ""
+    """Names the definition of the outcome, horizon included: two versions predict the same where it is equal."""
+    code_commit: str = ""
+    lock_digest: str = ""
+    """SHA-256 of the lock file: which libraries it was learned with."""
+    configuration_hash: str = ""
+    parent: str = ""
+    """The version that it was learned on from; empty for one that began from nothing."""
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A frozen scaler and logistic regression. Tuples run in the order of `inputs.all_names()`."""
+    """A frozen model: in formats 1 and 2 a scaler and logistic regression, in format 3 an ensemble.
+
+    The logistic's tuples run in the order of `inputs.all_names()`, all of the ensemble's in that of `inputs.names`.
+    """
 
     inputs: Inputs
     schema_hash: str
     """Hash of what the inputs mean (models/inputs.py): names, units, indicators."""
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
+    means: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
     """Standard deviations; 0 where an input never varied, and then it says nothing."""
-    weights: tuple[float, ...]
-    intercept: float
-    clip_sd: float
+    weights: tuple[float, ...] = ()
+    intercept: float = 0.0
+    clip_sd: float = 0.0
+    ensemble: Ensemble | None = None
+    background: Background | None = None
+    """What its scores are explained against; None where no rows were at hand when it was frozen."""
+    importance: tuple[float, ...] = ()
+    """For each input how far it moved the score, on average over those rows (absolute log-odds). Empty: unknown."""
+    monitored: Reference | None = None
+    """What its monitors hold the present against; None: they take their first days for it."""
     horizon_h: int
     """The score is the probability of the outcome within this many hours."""
     threshold: float
@@ -111,17 +160,24 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(ModelVersion)
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ModelVersion)}
 
 
 def dump(version: ModelVersion) -> bytes:
     """Write a version as canonical JSON: keys sorted, floats in their shortest round-trip form.
 
-    One of format 1 is written as that format has it, so that it keeps its id.
+    What its format does not have is not written, so that a version of an older format keeps its bytes and its id.
     """
-    if version.format > 1:
-        return _encoder.encode(version)
     fields = msgspec.structs.asdict(version)
-    return _encoder.encode({name: value for name, value in fields.items() if name not in SUMMARIES})
+    for name in FIELDS_LACKING.get(version.format, ()):
+        if fields[name] == _DEFAULTS[name]:
+            del fields[name]
+    if version.format < ENSEMBLE_FORMAT:
+        lineage = msgspec.structs.asdict(version.lineage)
+        fields["lineage"] = {
+            name: value for name, value in lineage.items() if name not in LINEAGE_SINCE_3 or value not in ("", None)
+        }
+    return _encoder.encode(fields)
 
 
 def load(data: bytes, *, schema_hash: str | None = None, version: str | None = None) -> ModelVersion:
@@ -149,30 +205,70 @@ def load(data: bytes, *, schema_hash: str | None = None, version: str | None = N
 
 
 def _check(found: ModelVersion) -> None:
-    if found.format not in FORMATS_READ:
-        raise MalformedVersionError(f"format {found.format}, this release reads {FORMATS_READ}")
-    if found.format == 1 and (found.likeness or found.venn):
-        raise MalformedVersionError("format 1 has no summaries")
-    names = found.inputs.all_names()
-    if (
-        not found.inputs.names
-        or len(set(names)) != len(names)
-        or set(found.inputs.indicators) - set(found.inputs.names)
-    ):
-        raise MalformedVersionError("inputs are empty, doubled, or an indicator names no input")
-    for label, values in (("means", found.means), ("deviations", found.deviations), ("weights", found.weights)):
-        if len(values) != len(names):
-            raise MalformedVersionError(f"{len(values)} {label} for {len(names)} inputs")
-        if not all(math.isfinite(value) for value in values):
-            raise MalformedVersionError(f"{label} are not all finite")
-    if min(found.deviations) < 0 or max(abs(weight) for weight in (*found.weights, found.intercept)) > WEIGHT_MAX:
-        raise MalformedVersionError("a negative deviation, or a weight beyond all reason")
-    if not (math.isfinite(found.intercept) and 0 < found.clip_sd < math.inf):
-        raise MalformedVersionError("intercept or clip is not finite")
-    if not 0.0 < found.threshold_release <= found.threshold < 1.0 or found.horizon_h <= 0:
-        raise MalformedVersionError("thresholds or horizon out of range")
-    problem = (likeness_of.problem_of(found.likeness, found.inputs.names) if found.likeness else "") or (
-        venn_of.problem_of(found.venn) if found.venn else ""
+    problem = (
+        _problem_of_format(found)
+        or _problem_of_inputs(found.inputs)
+        or (_problem_of_logistic(found) if found.ensemble is None else _problem_of_ensemble(found, found.ensemble))
+        or _problem_of_use(found)
+        or (likeness_of.problem_of(found.likeness, found.inputs.names) if found.likeness else "")
+        or (venn_of.problem_of(found.venn) if found.venn else "")
     )
     if problem:
         raise MalformedVersionError(problem)
+
+
+def _problem_of_format(found: ModelVersion) -> str:
+    if found.format not in FORMATS_READ:
+        return f"format {found.format}, this release reads {FORMATS_READ}"
+    foreign = [name for name in FIELDS_LACKING[found.format] if getattr(found, name) != _DEFAULTS[name]]
+    if found.format < ENSEMBLE_FORMAT:
+        foreign += [f"lineage.{name}" for name in LINEAGE_SINCE_3 if getattr(found.lineage, name) not in ("", None)]
+    if foreign:
+        return f"format {found.format} has no {', '.join(foreign)}"
+    if (found.format == ENSEMBLE_FORMAT) != (found.ensemble is not None):
+        return f"format {found.format} without an ensemble"
+    return ""
+
+
+def _problem_of_inputs(inputs: Inputs) -> str:
+    names = inputs.all_names()
+    if not inputs.names or len(set(names)) != len(names) or set(inputs.indicators) - set(inputs.names):
+        return "inputs are empty, doubled, or an indicator names no input"
+    return f"{len(names)} inputs, more than {INPUTS_MAX}" if len(names) > INPUTS_MAX else ""
+
+
+def _problem_of_logistic(found: ModelVersion) -> str:
+    names = found.inputs.all_names()
+    for label, values in (("means", found.means), ("deviations", found.deviations), ("weights", found.weights)):
+        if len(values) != len(names):
+            return f"{len(values)} {label} for {len(names)} inputs"
+        if not all(math.isfinite(value) for value in values):
+            return f"{label} are not all finite"
+    if min(found.deviations) < 0 or max(abs(weight) for weight in (*found.weights, found.intercept)) > WEIGHT_MAX:
+        return "a negative deviation, or a weight beyond all reason"
+    if not (math.isfinite(found.intercept) and 0 < found.clip_sd < math.inf):
+        return "intercept or clip is not finite"
+    return ""
+
+
+def _problem_of_ensemble(found: ModelVersion, ensemble: Ensemble) -> str:
+    width = len(found.inputs.names)
+    if problem := weights_of.problem_of(ensemble, width):
+        return f"ensemble: {problem}"
+    if (crossed := ensemble.crossed) is not None:
+        lines = zip(crossed.knots, crossed.additive, strict=True)
+        if not all(math.isfinite(slope) for knots, values in lines for slope in slopes_of(knots, values[1:])):
+            return "ensemble: two knots are too close to draw a line between them"
+    if found.background is not None and (problem := background_of.problem_of(found.background, ensemble)):
+        return problem
+    if found.monitored is not None and (problem := monitored_of.problem_of(found.monitored, found.inputs.names)):
+        return problem
+    if len(found.importance) not in (0, width) or not all(0.0 <= one < math.inf for one in found.importance):
+        return "importance does not fit the inputs, or is negative or not finite"
+    return "" if 0.0 < found.cost_of_miss < math.inf else "the cost of a miss is not above 0 and finite"
+
+
+def _problem_of_use(found: ModelVersion) -> str:
+    if not 0.0 < found.threshold_release <= found.threshold < 1.0 or found.horizon_h <= 0:
+        return "thresholds or horizon out of range"
+    return ""

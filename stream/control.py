@@ -17,18 +17,28 @@ from collections.abc import Mapping
 
 import msgspec
 
-from events import Availability, CodeVersion, Configuration, Event, KillSwitch, Millis, Promotion, Standing
+from events import (
+    Availability,
+    ChangeStep,
+    CodeVersion,
+    Configuration,
+    Event,
+    KillSwitch,
+    Millis,
+    Promotion,
+    Standing,
+)
 from features.catalogue import Catalogue
 from guardrails import configuration as guardrail_configuration
 from guardrails.configuration import VERSION_ID, GuardrailSettings
-from models.inputs import SCHEMA_HASH
+from models.inputs import computes, row_spec_of
 from models.news2_table import Scale
 from models.scorer import Prediction, Scorer
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.settings import Settings, configuration_hash, parse_json
 
-DECISIONS = (Promotion, Configuration, KillSwitch, Standing)
+DECISIONS = (Promotion, Configuration, KillSwitch, Standing, ChangeStep)
 AVAILABLE_MAX = 16
 """Versions that the log called available and that are remembered: those in force before, for a rollback."""
 STANDINGS_MAX = 64
@@ -162,6 +172,7 @@ class Control:
         if guardrails.standing_of(self.version) == "demoted":
             version, reason = None, "demoted"
         self.scorer = Scorer(version) if version is not None else None
+        self.row_spec = row_spec_of(version.inputs) if version is not None else None
         self.no_prediction = Prediction(None, (), self.version, reason)
         self.horizon_h = version.horizon_h if version is not None else None
         self.guardrails = guardrails.with_shadow(shadow=not self.enabled).with_kill_switch(
@@ -225,6 +236,6 @@ def read_control(data: bytes) -> StoredControl:
 
 
 def usable(versions: Mapping[str, ModelVersion], name: str) -> ModelVersion | None:
-    """Give the version of that name, if it is at hand and takes the inputs that this release computes."""
+    """Give the version of that name, if it is at hand and takes inputs that this release computes, as it means them."""
     version = versions.get(name)
-    return version if version is not None and version.schema_hash == SCHEMA_HASH else None
+    return version if version is not None and computes(version.inputs, version.schema_hash) else None

@@ -67,7 +67,7 @@ class Deciding:
 
         Raises `ConfigurationError` or `NoSuchVersionError` where it cannot be put into force.
         """
-        decision = self._resolved(decision)
+        decision = msgspec.structs.replace(self._resolved(decision), previous=self.decisions.chain.tips)
         decided = Decided(self.decisions.newest + 1, decision, at)
         envelope = envelope_of(decided, at, PLACE)
         event = decision.event
@@ -106,7 +106,7 @@ class Deciding:
             catalogue_for(parse_json(event.content))
         if not isinstance(event, Promotion) or not event.version:
             return decision
-        name = choose_version(event.version, dict(self._versions))
+        name = choose_version(event.version, self._versions)
         if name and usable(self._versions, name) is None:
             raise ConfigurationError(f"version {name} takes other inputs than this release computes: train it anew")
         return msgspec.structs.replace(

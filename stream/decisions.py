@@ -17,10 +17,21 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from connectors.kafka.topics import CONTROL
-from events import Availability, Configuration, Envelope, KillSwitch, Millis, Promotion, Standing, content_id
+from events import (
+    Availability,
+    ChangeStep,
+    Configuration,
+    Envelope,
+    KillSwitch,
+    Millis,
+    Promotion,
+    Standing,
+    content_id,
+)
 from events.encoding import misfit
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
+from stream.chain import TIPS_MAX, Chain
 from stream.control import DECISIONS, Control, usable
 from stream.settings import ConfigurationError, parse_json
 
@@ -34,7 +45,11 @@ PROBLEMS_MAX = 20
 WHO_PATTERN = r"^[A-Za-z0-9_.:@/-]{1,64}$"
 """A role, a machine account or a key id. No blanks, so that nobody types a name."""
 
-DecisionEvent = Promotion | Configuration | KillSwitch | Standing
+DecisionEvent = Promotion | Configuration | KillSwitch | Standing | ChangeStep
+
+FIGURES_MAX = 64
+"""Of one decision: the gates, or a monitor's figures."""
+RecordHash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class UnreadableDecisionError(ValueError):
@@ -50,6 +65,10 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     undoes: int = 0
     """The sequence of the promotion that a rollback takes back."""
+    figures: Annotated[dict[str, str], msgspec.Meta(max_length=FIGURES_MAX)] = {}
+    """What it was decided on, by name: the gates' words, a monitor's figures. Nothing of any patient."""
+    previous: Annotated[tuple[RecordHash, ...], msgspec.Meta(max_length=TIPS_MAX)] = ()
+    """The records before it that none has named yet, by hash (stream/chain.py); who writes it puts them in."""
 
     @property
     def at(self) -> Millis:
@@ -107,6 +126,8 @@ class Decisions:
         """Whether the newest word on the kill switch was: engaged."""
         self.kill_switch_sequence = 0
         """Which decision said so; 0 before any."""
+        self.chain = Chain()
+        """The chain that the records make, as far as they were read."""
         self.caught_up = False
         """Whether the tail has reached the end that the topic had when it began to read."""
         self._kept: tuple[Decided, ...] = ()
@@ -127,9 +148,12 @@ class Decisions:
         try:
             decision = decode_decision(value)
         except UnreadableDecisionError as error:
+            self.chain.lose(sequence) if value is None else self.chain.take(sequence, value, None)
             if len(self._problems) < PROBLEMS_MAX:
                 self._problems.append(_unread(sequence, str(error)))
             return None
+        assert value is not None, "it was read"
+        self.chain.take(sequence, value, decision.previous)
         if type(decision.event) is Configuration:
             # No partition of this release could go by it: it is not entered, and the one before stays in force.
             readable = _is_readable(decision.event)
@@ -204,12 +228,12 @@ def _bounded(decisions: tuple[Decided, ...]) -> Iterator[Decided]:
 
 
 def kind_of(event: DecisionEvent) -> tuple[str, str]:
-    """Say what a decision decides: of two of one kind the later counts. Each version stands by itself.
+    """Say what a decision decides: of two of one kind the later counts. Each version stands, and is judged, by itself.
 
     >>> kind_of(Standing(0, "4f1c02aa91be", "held"))
     ('Standing', '4f1c02aa91be')
     """
-    return type(event).__name__, event.version if isinstance(event, Standing) else ""
+    return type(event).__name__, event.version if isinstance(event, Standing | ChangeStep) else ""
 
 
 def envelope_of(decided: Decided, at: Millis, place: str = CONTROL) -> Envelope:

@@ -1,43 +1,44 @@
 """The learner's fold: scores and what happened later become examples, evaluated before they are learned.
 
-Owns the join of the pipeline's vectors with outcomes, by a definition of what an outcome is. Must not know alerts or
-transport. Scoring never learns: this fold hears of scores and is heard by nobody until a version is promoted.
+Owns the join of the pipeline's vectors with outcomes, by a definition of what an outcome is, and what must be kept to
+go on from here. Must not know alerts, transport or files. Scoring never learns: this fold hears of scores and is heard
+by nobody until a version is promoted.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, deque
+from collections.abc import Callable
+from hashlib import sha256
 from math import nan
 from typing import Literal
 
 import msgspec
+import numpy as np
 
-from events import (
-    MILLIS_PER_HOUR,
-    Acknowledgement,
-    Admission,
-    Cancellation,
-    Demographics,
-    Discharge,
-    Envelope,
-    Event,
-    Feedback,
-    Merge,
-    Millis,
-    Observation,
-    Outcome,
-    Transfer,
-    Unmerge,
-)
-from models.evaluation import Accumulator
-from models.holding import HeldBack
-from models.inputs import CLINICAL_INPUTS
-from models.labels import DEFAULT_KINDS, LabelJoiner
-from models.learning import Learner
-from models.training import HORIZON_H, Prequential
+from events import Envelope, Feedback, Millis
+from models.evaluation import EVALUATED_MAX, Accumulator, AccumulatorState
+from models.holding import HeldBack, HeldBackState
+from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS, row_spec_of
+from models.labels import Example
+from models.learners.classifier import Classifier, sigmoid, usable_row
+from models.learners.ensemble import CrossedBoosted
+from models.learners.factory import from_bytes, to_bytes
+from models.learners.river_logistic import RiverLogistic
+from stream.outcomes import JoinState, OutcomeDefinition, OutcomeJoin
+from stream.prequential import InForce, InForceState, NewestRows, Run, newest_rows
+from stream.reference_rows import ReferenceRows, ReferenceRowsState
 
 FEEDBACK_KEPT_MAX = 10_000
 """What clinicians thought of alerts that is kept whole: a large hospital's of some months. All of it is counted."""
+
+PATIENTS_KEPT_MAX = 200_000
+"""First scores remembered without a border, as many as the joiner's patients. Whoever comes back later counts anew."""
+
+NOTES = 4
+"""Numbers that wait with a row: what the learner said, its log-odds before calibration, and what the version in force
+said, and which one that was."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -51,108 +52,130 @@ class Judgement(msgspec.Struct, frozen=True):
     """The coded reason."""
 
 
-class OutcomeDefinition(msgspec.Struct, frozen=True):
-    """What deterioration means here: clinical.md's default composite, by configuration."""
+class FoldState(msgspec.Struct, frozen=True):
+    """All that a fold without a border knows, as plain values."""
 
-    kinds: tuple[str, ...] = DEFAULT_KINDS
-    horizon_h: int = HORIZON_H
-    critical_care_wards: frozenset[str] = frozenset()
-    """A transfer to one of these is an outcome; an admission straight to one is not."""
-
-
-def outcome_of(event: Event, definition: OutcomeDefinition) -> Outcome | None:
-    """Give what an event says of the outcome, by the definition; a ward told in passing is no transfer.
-
-    >>> outcome_of(Discharge(0, deceased=True), OutcomeDefinition()).kind
-    'death'
-    """
-    if type(event) is Outcome:
-        return event
-    if type(event) is Transfer and not event.incidental:
-        critical = event.location.ward in definition.critical_care_wards
-        return Outcome(event.event_time, "critical_care") if critical else None
-    if isinstance(event, Discharge | Demographics) and event.deceased:
-        return Outcome(event.event_time, "death")
-    return None
+    learner: bytes
+    """As `models.learners.factory.to_bytes` gives it: its name and its state."""
+    said: AccumulatorState
+    news2: AccumulatorState
+    refused: dict[str, int]
+    held_back: HeldBackState
+    in_force: InForceState
+    reference: ReferenceRowsState
+    patients: dict[str, Millis]
+    patients_seen: int
+    first_time: Millis | None
+    last_time: Millis
+    learned_until: Millis | None
+    data_digest: bytes
+    feedback: list[Judgement]
+    judged: dict[str, int]
+    join: JoinState
 
 
 class LearnerFold:
     """Hears scores and events in log order; predicts at the score, learns when its outcome is known.
 
     That is prequential with the true delay: what is evaluated is what the learner would have said at the bedside, from
-    what had matured by then. `hold_out_from` ends learning at that time: examples that mature later are not learned,
-    and what is scored from then on is evaluated apart, of patients first scored from then on.
+    what had matured by then. All scores of a stay that matures were so predicted before any of them is learned, and
+    calibration is learned from what was said then. `hold_out_from` ends learning at that time: examples that mature
+    later are not learned, and what is scored from then on is evaluated apart, of patients first scored from then on.
 
     `held_back` is what a version's summaries will rest on: of patients first scored from the border on; without a
     border the newest rows, with what was said of each before it was learned.
     """
 
-    def __init__(self, definition: OutcomeDefinition, hold_out_from: Millis | None = None) -> None:
-        self.prequential = Prequential(Learner(CLINICAL_INPUTS))
+    def __init__(
+        self,
+        definition: OutcomeDefinition,
+        hold_out_from: Millis | None = None,
+        *,
+        learner: Classifier | None = None,
+        rows_max: int = EVALUATED_MAX,
+        grow: Callable[[Classifier], None] = lambda learner: learner.grow(),
+    ) -> None:
+        """`learner` is River's logistic on `CLINICAL_INPUTS` unless given; `rows_max` bounds the rows of the figures.
+
+        `grow` is what is called where something of the learner is due: it must call the learner's own.
+        """
+        self.prequential = Run(learner or RiverLogistic(CLINICAL_INPUTS), rows_max)
+        inputs = self.prequential.learner.inputs
         self.said: float | None = None
         """What was said of the newest score, before anything is learned of it."""
         self.hold_out = Accumulator()
-        self.held_back = HeldBack(CLINICAL_INPUTS, rolling=hold_out_from is None)
-        self.news2 = Accumulator()
+        self.held_back = HeldBack(inputs, rolling=hold_out_from is None)
+        self.news2: Accumulator = NewestRows(rows_max)
         """The prequential rows scored by NEWS2's total, for comparison."""
+        self.in_force = InForce()
+        """The same rows by what the version in force said of them at the time."""
+        self.reference = ReferenceRows(len(inputs.names))
         self.patients: dict[str, Millis] = {}
-        """Each patient's first score."""
+        """Each patient's first score; without a border of the newest alone."""
+        self.patients_seen = 0
         self.first_time: Millis | None = None
         self.last_time: Millis = 0
+        self.learned_until: Millis | None = None
+        self.data_digest = bytes(32)
+        """SHA-256 of the digest before and the row learned, row by row."""
         self.feedback: deque[Judgement] = deque(maxlen=FEEDBACK_KEPT_MAX)
         """What clinicians thought of alerts, the newest last: beside the examples, and in no label."""
         self.judged: Counter[str] = Counter()
         """All of it, by verdict."""
-        self.joiner = LabelJoiner(definition.horizon_h * MILLIS_PER_HOUR, definition.kinds)
-        self._definition = definition
+        self.join = OutcomeJoin(definition)
+        self.joiner = self.join.joiner
         self._hold_out_from = hold_out_from
-        self._absorbed: dict[str, list[str]] = {}
+        self._rows_max = rows_max
+        self._grow = grow
+        self._row = row_spec_of(inputs)
+        self._news2_at = inputs.names.index("news2.total") if "news2.total" in inputs.names else None
 
-    def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
-        """Hear of a score."""
+    def scored(
+        self, patient: str, at: Millis, vector: list[float], probability: float | None = None, version: str = ""
+    ) -> None:
+        """Hear of a score; the learner's own inputs are taken out of the row of `LEARNING_INPUTS`.
+
+        `probability` is what the version in force said, and `version` its id.
+        """
+        vector = self._row.pick(vector)
         self._learn(at)
         self.first_time = at if self.first_time is None else self.first_time
         self.last_time = at
-        self.patients.setdefault(patient, at)
-        self.said = said = self.prequential.learner.predict_proba_one(vector)
-        self.joiner.scored(patient, at, (*vector, nan if said is None else said))
+        if patient not in self.patients:
+            self.patients[patient] = at
+            self.patients_seen += 1
+            if self._hold_out_from is None and len(self.patients) > PATIENTS_KEPT_MAX:
+                del self.patients[next(iter(self.patients))]
+        said, note = self._ask(vector)
+        self.said = None if said != said else said  # noqa: PLR0124 - NaN where nothing could be said
+        told = nan if probability is None else probability
+        self.joiner.scored(patient, at, (*vector, said, note, told, self.in_force.number(version)))
+
+    def _ask(self, vector: list[float]) -> tuple[float, float]:
+        """Give what the learner says of a row, and the log-odds behind it that it wants back; NaN where nothing."""
+        learner = self.prequential.learner
+        if not isinstance(learner, CrossedBoosted):
+            said = learner.predict_proba_one(vector)
+            return (nan if said is None else said), nan
+        # As `predict_proba_one` does, but its trees are asked once for both numbers.
+        matrix, _ = usable_row(learner.inputs, vector)
+        if matrix is None:
+            return nan, nan
+        raw = learner.raw_logits(matrix)
+        line = learner.calibrator
+        return float(sigmoid(line.intercept + line.slope * raw)[0]), float(raw[0])
 
     def happened(self, envelope: Envelope) -> None:
         """Hear of what happened to a patient; and so to every record that was merged into theirs."""
-        received = envelope.received_time
         for event in envelope.events:
-            if type(event) is Observation:
-                continue
-            if type(event) is Merge:
-                absorbed = self._absorbed.setdefault(envelope.patient, [])
-                absorbed += [event.retired, *self._absorbed.pop(event.retired, [])]
-                continue
             if type(event) is Feedback:
                 self._hear(envelope.patient, event)
-            if type(event) is Unmerge:
-                absorbed = self._absorbed.get(envelope.patient, [])
-                self._absorbed[envelope.patient] = [key for key in absorbed if key != event.restored]
-                continue
-            for patient in (envelope.patient, *self._absorbed.get(envelope.patient, ())):
-                self._note(patient, event, received)
+        self.join.happened(envelope)
 
     def _hear(self, patient: str, event: Feedback) -> None:
         """Keep what a clinician thought of an alert."""
         self.judged[event.verdict] += 1
         self.feedback.append(Judgement(patient, event.alert_id, event.event_time, event.verdict, event.reason))
-
-    def _note(self, patient: str, event: Event, received: Millis) -> None:
-        joiner = self.joiner
-        if type(event) is Admission:
-            joiner.admitted(patient, event.event_time, received)
-        elif type(event) is Discharge or (type(event) is Cancellation and event.cancelled == "admission"):
-            joiner.discharged(patient, event.event_time, received)
-        elif type(event) is Acknowledgement or (type(event) is Feedback and event.verdict == "agree"):
-            # Marked, not labelled: whoever takes an alert changes what happens next.
-            joiner.acted(patient, event.event_time)
-        outcome = outcome_of(event, self._definition)
-        if outcome is not None:
-            joiner.outcome(patient, outcome, received)
 
     def finish(self) -> None:
         """Let the horizon of the last score pass."""
@@ -162,25 +185,117 @@ class LearnerFold:
         """Evaluate what was said of each matured example, then learn it."""
         border = self._hold_out_from
         for example in self.joiner.advance(now):
-            vector, said = example.vector[:-1], example.vector[-1]
-            probability = None if said != said else said  # noqa: PLR0124 - NaN where nothing could be said
+            vector, (said, note, told, number) = example.vector[:-NOTES], example.vector[-NOTES:]
+            probability, label, patient = _known(said), example.label, example.patient
             if border is not None and example.at >= border:
-                if self.patients[example.patient] >= border:
-                    self.hold_out.add(probability, label=example.label, group=example.patient)
-                    self.held_back.hold(vector, probability, label=example.label, patient=example.patient)
+                if self.patients[patient] >= border:
+                    self.hold_out.add(probability, label=label, group=patient)
+                    self.held_back.hold(vector, probability, label=label, patient=patient)
                 continue
-            self.prequential.accumulator.add(probability, label=example.label, group=example.patient)
-            if probability is not None:  # The same rows: where the learner could say nothing, NEWS2 is not asked.
-                total = vector[NEWS2_TOTAL_AT]
-                score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
-                self.news2.add(score, label=example.label, group=example.patient)
+            self._evaluate(example, vector, probability)
+            self.in_force.add(int(number), _known(told), label=label, group=patient)
+            if example.after_action and self.join.definition.after_action == "leave_out":
+                self.prequential.refuse("after_action")
+                continue
             if border is None or example.matured_at < border:
-                refusal = self.prequential.learner.learn_one(vector, example.label)
+                refusal = self._take(example, vector, note)
                 if border is None:
-                    self.held_back.hold(vector, probability, label=example.label, patient=example.patient)
+                    self.held_back.hold(vector, probability, label=label, patient=patient)
                 elif not refusal:
-                    self.held_back.learn(vector, label=example.label)
+                    self.held_back.learn(vector, label=label)
+
+    def _evaluate(self, example: Example, vector: tuple[float, ...], probability: float | None) -> None:
+        """Note what the learner said, and NEWS2 beside it: where the learner could say nothing, NEWS2 is not asked."""
+        label, patient = example.label, example.patient
+        self.prequential.accumulator.add(probability, label=label, group=patient)
+        if probability is None:
+            return
+        total = nan if self._news2_at is None else vector[self._news2_at]
+        score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
+        self.news2.add(score, label=label, group=patient)
+        if self._hold_out_from is None:
+            self.reference.add(vector, probability, label=label, patient=patient, at=example.at)
+
+    def _take(self, example: Example, vector: tuple[float, ...], note: float) -> str:
+        """Learn one example, and grow what is due: before the next one, or a replay would give other bits."""
+        run = self.prequential
+        refusal = run.learner.learn_one(vector, example.label, _known(note))
+        run.refuse(refusal)
+        if not refusal:
+            row = array("d", (*vector, example.label)).tobytes()
+            self.data_digest = sha256(self.data_digest + row).digest()
+            self.learned_until = max(example.matured_at, self.learned_until or 0)
+        while run.learner.due():
+            self._grow(run.learner)
+        return refusal
+
+    # -- going on ---------------------------------------------------------------------------------------------------
+
+    def state(self) -> FoldState:
+        """Give all it knows; it goes on, and what was given changes with it: encode it at once."""
+        assert self._hold_out_from is None, "a run with a border is finished in one go"
+        return FoldState(
+            learner=to_bytes(self.prequential.learner),
+            said=self.prequential.accumulator.state(),
+            news2=self.news2.state(),
+            refused=self.prequential.refused,
+            held_back=self.held_back.state(),
+            in_force=self.in_force.state(),
+            reference=self.reference.state(),
+            patients=self.patients,
+            patients_seen=self.patients_seen,
+            first_time=self.first_time,
+            last_time=self.last_time,
+            learned_until=self.learned_until,
+            data_digest=self.data_digest,
+            feedback=list(self.feedback),
+            judged=dict(self.judged),
+            join=self.join.state(),
+        )
+
+    @classmethod
+    def restored(
+        cls,
+        definition: OutcomeDefinition,
+        state: FoldState,
+        *,
+        rows_max: int = EVALUATED_MAX,
+        grow: Callable[[Classifier], None] = lambda learner: learner.grow(),
+    ) -> LearnerFold:
+        """Go on from a state of a fold of the same definition: the two are alike from here on, bit for bit.
+
+        Raises `ValueError` for a state that no fold gave.
+        """
+        fold = cls(definition, learner=from_bytes(state.learner), rows_max=rows_max, grow=grow)
+        inputs = fold.prequential.learner.inputs
+        fold.prequential.accumulator = newest_rows(state.said, rows_max)
+        fold.prequential.refused = state.refused
+        fold.news2 = newest_rows(state.news2, rows_max)
+        fold.held_back = HeldBack.restored(inputs, state.held_back)
+        fold.in_force = InForce.restored(state.in_force)
+        fold.reference = ReferenceRows.restored(len(inputs.names), state.reference)
+        fold.patients, fold.patients_seen = state.patients, state.patients_seen
+        fold.first_time, fold.last_time = state.first_time, state.last_time
+        fold.learned_until, fold.data_digest = state.learned_until, state.data_digest
+        fold.feedback.extend(state.feedback)
+        fold.judged.update(state.judged)
+        fold.join.restore(state.join)
+        return fold
 
 
-NEWS2_TOTAL_AT = CLINICAL_INPUTS.names.index("news2.total")
+def state_digest(state: FoldState) -> str:
+    """Name a state by its content: what a fold knows, bit for bit.
+
+    >>> state_digest(LearnerFold(OutcomeDefinition()).state()) == state_digest(LearnerFold(OutcomeDefinition()).state())
+    True
+    """
+    return sha256(msgspec.msgpack.encode(state)).hexdigest()
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+NEWS2_TOTAL_AT = LEARNING_INPUTS.names.index("news2.total")
+"""In the row that is heard."""
 NEWS2_MAX = 20.0

@@ -61,7 +61,8 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     canary_late_s_max: Annotated[float, msgspec.Meta(gt=0, le=3_600)] = 150.0
     """How late the canary's score may be before that alarm: two rounds and half a minute."""
     version_keys: tuple[PublicKey, ...] = ()
-    """Public keys whose signatures on model versions are trusted. Without one, no version but the one that ships."""
+    """Public keys whose signatures on model versions are trusted. Without one, no version but the one that ships; the
+    embedded service then takes what lies in its `--models-dir`, unsigned."""
     stop_grace_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 20.0
     """How long a process that is told to stop has to finish what it has begun."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

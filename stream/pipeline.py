@@ -32,7 +32,7 @@ from events import (
 from features.intake import Intake
 from features.pregnancy import is_pregnant, pregnancy_until
 from features.store import StoreFault
-from models.news2 import SOURCES, News2
+from models.news2 import News2
 from stream.acting import ACTS, ANSWERS, Acting
 from stream.carried import carried_alerts
 from stream.control import Control
@@ -53,7 +53,6 @@ GAP_COUNTED_MS_MAX = 24 * 3_600_000
 """A patient unheard of for longer was not under observation: the rest of the gap is no patient-time."""
 FAULTY_TICK_RETRY_MS = 3_600_000
 """After a bug of ours at a patient's timer: how long until it is tried again, when what we know may be other."""
-NEWS2_FEATURES = frozenset(name for names in SOURCES.values() for name in names)
 QUIET_REASONS = frozenset({"below_threshold"})
 """A model that has nothing to say is no suppression."""
 

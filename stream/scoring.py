@@ -20,8 +20,8 @@ from guardrails.candidate import Candidate
 from guardrails.chain import judge
 from guardrails.floor import Applicability, applicability, floor_verdict
 from guardrails.verdict import Verdict
-from models.inputs import LABORATORY, clinical_vector
-from models.news2 import News2, news2_evidence, score_news2
+from models.inputs import LABORATORY, LEARNING_ROW
+from models.news2 import SOURCES, News2, news2_evidence, score_news2
 from models.scorer import Prediction
 from stream.control import Control
 from stream.effects import Score
@@ -32,8 +32,10 @@ from stream.tally import Tally
 class Learner(Protocol):
     """Hears of every score and event, in log order, and says nothing back: scoring never learns."""
 
-    def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
-        """Hear of a score's inputs."""
+    def scored(
+        self, patient: str, at: Millis, vector: list[float], probability: float | None = None, version: str = ""
+    ) -> None:
+        """Hear of a score: the row of `LEARNING_INPUTS`, and what the version in force said of it (None: nothing)."""
         ...
 
     def happened(self, envelope: Envelope) -> None:
@@ -58,8 +60,9 @@ def score_patient(
     at = cause.received_time
     limits = record.limits_at(at)
     news2 = score_news2(state, at, control.scale(cause.patient, merged=record.scale_2 or limits.scale_2))
-    # Whoever is dying is out of scope for learning (clinical.md).
-    hears = None if limits.end_of_life else learner
+    # Whoever is dying is out of scope for learning (clinical.md). A timer's score says nothing new, and when timers
+    # fire follows from the alerts: what is learned must not.
+    hears = None if limits.end_of_life or not cause.events else learner
     prediction, vector = _predict(cause.patient, state, at, news2, control, hears)
     age_years = state.age_years(at)
     said_pregnant = is_pregnant(state, at)
@@ -154,7 +157,7 @@ def _moment(
         applies,
         limits.thresholds,
         departed,
-        partial(_laboratory, state, at),
+        partial(_cited, state, at, _beside_news2(control)),
         board_only=limits.board_only,
         escalate_from=limits.escalate_from,
         limit_reason=limits.reason,
@@ -176,10 +179,19 @@ def _hear_review(
     book.review.hear(score_id, at, probability if would_be_told else None, last, settings.rise_step)
 
 
-def _laboratory(state: PatientState, at: Millis) -> tuple[Evidence, ...]:
-    """Cite the laboratory values that the model saw beside NEWS2's inputs: one corrected may take its word back."""
+NEWS2_FEATURES = frozenset(name for names in SOURCES.values() for name in names)
+
+
+def _beside_news2(control: Control) -> tuple[str, ...]:
+    """Give the features that the version in force sees and NEWS2 does not."""
+    spec = control.row_spec
+    return LABORATORY if spec is None else tuple(name for name in spec.features if name not in NEWS2_FEATURES)
+
+
+def _cited(state: PatientState, at: Millis, names: tuple[str, ...]) -> tuple[Evidence, ...]:
+    """Cite the values that the model saw beside NEWS2's inputs: one corrected may take its word back."""
     features = state.catalogue.by_name
-    latest = (state.latest(name, at) for name in LABORATORY)
+    latest = (state.latest(name, at) for name in names)
     return evidence_of(
         reading
         for reading in latest
@@ -197,13 +209,17 @@ def _predict(
     patient: str, state: PatientState, at: Millis, news2: News2, control: Control, learner: Learner | None
 ) -> tuple[Prediction, list[float]]:
     """Give the model's probability, without contributions yet, and the vector it rests on."""
-    scorer = control.scorer
-    if scorer is None and learner is None:
-        return control.no_prediction, []
-    vector = clinical_vector(state, at, news2)
-    if learner is not None:
-        learner.scored(patient, at, vector)
-    return (control.no_prediction if scorer is None else scorer.score(vector, explain=False)), vector
+    scorer, spec = control.scorer, control.row_spec
+    vector: list[float] = []
+    prediction = control.no_prediction
+    # The whole row only where somebody learns; the version's own is then a part of it.
+    whole = None if learner is None else LEARNING_ROW.row(state, at, news2)
+    if scorer is not None and spec is not None:
+        vector = spec.row(state, at, news2) if whole is None else spec.pick(whole)
+        prediction = scorer.score(vector, explain=False)
+    if learner is not None and whole is not None:
+        learner.scored(patient, at, whole, prediction.probability, prediction.version)
+    return prediction, vector
 
 
 def _explained(prediction: Prediction, vector: list[float], control: Control) -> Prediction:

@@ -22,7 +22,9 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.kafka.settings import KafkaSettings
 from connectors.redis.settings import RedisSettings
 from guardrails.configuration import GuardrailSettings
+from models.change_plan import ChangePlan
 from stream.live_settings import LiveSettings
+from stream.outcomes import OutcomeDefinition
 from stream.service_settings import ServiceSettings
 
 CONFIGURATION_BYTES_MAX = 256 * 1024
@@ -58,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The budget of the model's alerts on each ward, shifts, and who hears of a ward."""
     monitoring: MonitoringSettings = MonitoringSettings()
     """When silence is told, and from how much evidence a change upstream."""
+    change_control: ChangePlan = ChangePlan()
+    """What a model version must show before it may speak, and whether any may without a person."""
 
 
 def configuration_text(settings: Settings) -> str:
@@ -77,6 +81,8 @@ def configuration_text(settings: Settings) -> str:
         del document["wards"]
     if settings.monitoring == MonitoringSettings():
         del document["monitoring"]
+    if settings.change_control == ChangePlan():
+        del document["change_control"]
     if not settings.hl7.pregnancy_from_visits:
         del document["hl7"]["pregnancy_from_visits"]
     document["guardrails"] = _declared(document["guardrails"])
@@ -112,6 +118,8 @@ class SiteFile(msgspec.Struct, frozen=True):
     redis: RedisSettings = RedisSettings()
     live: LiveSettings = LiveSettings()
     people: PeopleSettings = PeopleSettings()
+    outcome: OutcomeDefinition = OutcomeDefinition()
+    """What deterioration means here: for learning and its figures. No alert depends on it."""
 
 
 MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
@@ -120,8 +128,9 @@ MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
     "redis": RedisSettings,
     "live": LiveSettings,
     "people": PeopleSettings,
+    "outcome": OutcomeDefinition,
 }
-"""The tables that say how a machine runs, by name; every other key is of what is decided by."""
+"""The tables that say how a machine runs, or what is learned, by name; every other key is of what is decided by."""
 
 
 def parse_toml(text: str, name: str = "wardstream.toml") -> Settings:

@@ -17,11 +17,12 @@ from connectors.hospital.wards import CRITICAL_CARE_WARD
 from connectors.memory import MemoryJournal
 from events import MILLIS_PER_DAY
 from features.store import MemoryStateStore
-from models.training import finish
 from models.version import Lineage, ModelVersion
+from stream.candidates import frozen
 from stream.host import EmbeddedHost
 from stream.identity import IdentityMap, Pseudonyms
-from stream.learning import LearnerFold, OutcomeDefinition
+from stream.learning import LearnerFold
+from stream.outcomes import OutcomeDefinition
 from stream.parse import Parser, RecentMessages
 from stream.release import Release
 from stream.settings import Settings
@@ -55,8 +56,8 @@ def train_on_hospital(
         host.fold()
         on_day(((batch[-1].received_time or START_TIME) - START_TIME) // MILLIS_PER_DAY)
     fold.finish()
-    version = finish(
-        fold.prequential,
+    version = frozen(
+        fold,
         Lineage(
             source="simulated hospital",
             rows=0,
@@ -69,7 +70,6 @@ def train_on_hospital(
             code_version=code_version,
             note=f"{beds} beds, {days} days, the last third held back; rehearsal data of this project, no real patient",
         ),
-        held_back=fold.held_back,
     )
     figures = fold.prequential.accumulator.figures()
     beside = fold.news2.figures()

@@ -78,6 +78,12 @@ Example:
   wardstream control status --data-dir ward/
 """
 
+STEP_WORDS = {
+    "proposed": "proposed",
+    "passed": "passed every gate",
+    "lacking": "judged: something is lacking",
+    "failed": "stopped by a gate",
+}
 STANDING_WORDS = {"good": "restored", "held": "held", "demoted": "demoted: NEWS2 alone"}
 
 
@@ -207,16 +213,19 @@ def _decided_table(decisions: Decisions) -> Table:
     for decided in sorted(newest.values(), key=lambda each: each.sequence):
         decision = decided.decision
         when = to_iso(decision.at)[:19] + "Z"
-        table.add_row(str(decided.sequence), when, _in_words(decided), decision.who, decision.reason)
+        table.add_row(str(decided.sequence), when, in_words(decided), decision.who, decision.reason)
     if not newest:
         table.add_row("0", "", "nothing: NEWS2 alone, the default configuration", "", "")
     return table
 
 
-def _in_words(decided: Decided) -> str:
-    from events import Configuration, KillSwitch, Standing
+def in_words(decided: Decided) -> str:
+    """Say what was decided."""
+    from events import ChangeStep, Configuration, KillSwitch, Standing
 
     event = decided.decision.event
+    if isinstance(event, ChangeStep):
+        return f"version {event.version}: {STEP_WORDS[event.step]}"
     if isinstance(event, Standing):
         return f"version {event.version} {STANDING_WORDS[event.standing]}"
     if isinstance(event, KillSwitch):

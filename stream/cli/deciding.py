@@ -158,6 +158,17 @@ def send(site: SiteFile, record: Record) -> int:
     return asyncio.run(write())
 
 
+def _tips(place: Place) -> tuple[str, ...]:
+    """Give what the next record names; none where the topic cannot be read: a kill switch must not fail for that."""
+    from connectors.kafka.faults import BrokerError
+
+    try:
+        return read_decisions(place).chain.tips
+    except BrokerError as fault:
+        click.echo(f"Warning: {fault}. The decision names none before it: `audit verify` will say so.", err=True)
+        return ()
+
+
 def decide(place: Place, decision: Decision, versions_folder: Path | None = None) -> None:
     """Write a decision, say that it stands and how to see that it took effect."""
     if place.folder is not None:
@@ -168,10 +179,13 @@ def decide(place: Place, decision: Decision, versions_folder: Path | None = None
         took_effect = answer.in_force is not None and answer.in_force.sequence >= answer.sequence
         click.echo(f"Decision {answer.sequence} stands {where}" + (", and is in force." if took_effect else "."))
     else:
+        import msgspec
+
         from connectors.kafka.record import Record
         from stream.decisions import decision_key, encode_decision
 
         site = place.site()
+        decision = msgspec.structs.replace(decision, previous=_tips(place))
         sequence = send(site, Record(CONTROL, decision_key(decision), encode_decision(decision))) + 1
         click.echo(f"Decision {sequence or 'of unknown number'} stands on {site.kafka.prefix}{CONTROL}.")
         took_effect = False

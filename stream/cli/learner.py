@@ -16,12 +16,16 @@ from structlog.typing import FilteringBoundLogger
 from connectors.kafka.settings import PASSWORD_VARIABLE
 from models.version import ModelVersion
 from stream.cli.listening import serve
-from stream.cli.options import code_version, config_option, read_site
-from stream.learning import OutcomeDefinition
+from stream.cli.options import BUILD_VARIABLE, code_version, config_option, read_site
+from stream.cli.outcome_options import chosen_definition, outcome_options
+from stream.live.cadence import SNAPSHOT_RECORDS, SNAPSHOT_S, Cadence
 from stream.logs import set_up_logs
-from stream.settings import ConfigurationError, SiteFile
+from stream.settings import ConfigurationError, SiteFile, configuration_hash
 
 SECONDS_PER_HOUR = 3_600.0
+SECONDS_PER_MINUTE = 60.0
+LEARNERS = ("crossed-boosted", "boosting", "crossed-logistic", "river-logistic")
+"""Those of models/learners/factory.py, which is loaded only where one is made."""
 
 HELP = """Learn from what the workers scored and what happened later (topic examples.v1), and say how well it goes.
 
@@ -29,7 +33,9 @@ It predicts each score before it learns from it, with the outcome's real delay, 
 scores anybody: with --version-every-h it writes a candidate version to [live] state_folder for review; with --key too,
 it signs and publishes it (models.v1), where it scores nothing until a person promotes it.
 
-It keeps no state of its own: started again it reads the topic from its beginning and knows the same. Kill it at will.
+With [live] state_folder it writes snapshots to learner/ there, and goes on from the newest one that is whole and of
+the same release, learner and outcome definition; without one it reads the topic from its beginning. It knows the same
+either way. Kill it at will.
 
 \b
 Examples:
@@ -43,20 +49,35 @@ Environment: WARDSTREAM_KAFKA_PASSWORD. Health: /health/live, /health/ready and 
 
 @click.command("learner", help=HELP)
 @config_option
-@click.option(
-    "--outcome",
-    "outcomes",
-    multiple=True,
-    help="What counts; may be repeated. Default: death, critical_care, cardiac_arrest.",
-)
-@click.option("--critical-care-ward", "wards", multiple=True, help="A transfer to it is an outcome; may be repeated.")
-@click.option("--horizon-h", default=12, show_default=True, type=click.IntRange(1, 168))
+@outcome_options
 @click.option(
     "--version-every-h",
     "every_h",
     default=0.0,
     type=click.FloatRange(min=0),
     help="Make a candidate so often; 0: never.",
+)
+@click.option(
+    "--learner",
+    "learner",
+    default=LEARNERS[0],
+    show_default=True,
+    type=click.Choice(LEARNERS),
+    help="What learns. River's logistic makes versions of the form that ships, the others ensembles.",
+)
+@click.option(
+    "--snapshot-records",
+    default=SNAPSHOT_RECORDS,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Write a snapshot after so many records.",
+)
+@click.option(
+    "--snapshot-min",
+    default=SNAPSHOT_S / SECONDS_PER_MINUTE,
+    show_default=True,
+    type=click.FloatRange(min=1 / SECONDS_PER_MINUTE),
+    help="Write one after so many minutes, where anything came.",
 )
 @click.option(
     "--key",
@@ -69,36 +90,46 @@ def command(
     config_path: Path | None,
     outcomes: tuple[str, ...],
     wards: tuple[str, ...],
-    horizon_h: int,
+    horizon_h: int | None,
     every_h: float,
+    learner: str,
+    snapshot_records: int,
+    snapshot_min: float,
     key_path: Path | None,
     health_port: int | None,
 ) -> int:
     """Run until told to stop."""
+    from stream.live.example_fold import Origin
     from stream.live.learner import LearnerProcess
+    from stream.live.learner_snapshots import Snapshots, head_of
 
     site = read_site(config_path)
     live = site.live if health_port is None else msgspec.structs.replace(site.live, health_port=health_port)
-    definition = OutcomeDefinition(horizon_h=horizon_h, critical_care_wards=frozenset(wards))
-    if outcomes:
-        definition = msgspec.structs.replace(definition, kinds=outcomes)
+    definition = chosen_definition(site, outcomes, wards, horizon_h)
     password = os.environ.get(PASSWORD_VARIABLE, "")
     log = set_up_logs(live.log_level)
     candidates = Candidates(site, key_path, password, log) if every_h else None
+    release = code_version()
+    origin = Origin(release, os.environ.get(BUILD_VARIABLE, ""), configuration_hash(site.settings))
+    snapshots = None
+    if live.state_folder:
+        snapshots = Snapshots(Path(live.state_folder) / "learner", head_of(release, learner, definition))
 
     def make() -> LearnerProcess:
         return LearnerProcess(
             site.kafka,
             live,
             definition,
-            code_version=code_version(),
+            origin=origin,
             log=log,
+            learner=learner,
             password=password,
+            snapshots=snapshots,
             publish=None if candidates is None else candidates.keep,
-            publish_every_s=every_h * SECONDS_PER_HOUR,
+            cadence=Cadence(snapshot_records, snapshot_min * SECONDS_PER_MINUTE, every_h * SECONDS_PER_HOUR),
         )
 
-    return asyncio.run(serve(make, log, advice="start again: it reads examples.v1 anew and knows the same"))
+    return asyncio.run(serve(make, log, advice="start again: it goes on from its last snapshot and knows the same"))
 
 
 class Candidates:

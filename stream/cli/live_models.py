@@ -28,12 +28,11 @@ from stream.cli.key_file import make_key
 from stream.cli.options import models_folder_option, read_site
 from stream.clock import wall_ms
 from stream.settings import ConfigurationError
+from stream.versions import SIGNATURE_SUFFIX, StoredSignature
 
 if TYPE_CHECKING:
     from connectors.signing import Signature
     from stream.live.versions import LiveVersions
-
-SIGNATURE_SUFFIX = ".sig"
 
 KEYGEN_HELP = """Make a key pair for signing model versions (Ed25519).
 
@@ -87,14 +86,6 @@ Example:
 
 _version_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _key_file = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class StoredSignature(msgspec.Struct, frozen=True):
-    """What a `.sig` file says."""
-
-    version: str
-    key_id: str
-    signature: str
 
 
 @click.command("keygen", help=KEYGEN_HELP)
@@ -162,11 +153,14 @@ def promote(version: str, models_dir: Path | None, who: str, reason: str, place:
     """Put a version in force."""
     from events import Promotion
     from stream.decisions import Decision
+    from stream.promotion import grounds
 
     chosen = "" if version == "none" else version
     if place.folder is None:
         chosen = _chosen(version, read_versions(place.site()))
-    decision = Decision(Promotion(wall_ms(), chosen, bool(chosen) and not shadow), who, reason)
+    speaks = bool(chosen) and not shadow
+    figures = grounds(read_decisions(place), chosen) if speaks else {}
+    decision = Decision(Promotion(wall_ms(), chosen, speaks), who, reason, figures=figures)
     voice = "in shadow: recorded, and told to nobody" if shadow else "in force: wards are told what it says"
     click.echo(f"Promoting {chosen}, {voice}." if chosen else "Promoting NEWS2 alone.")
     decide(place, decision, models_dir)
@@ -177,11 +171,11 @@ def promote(version: str, models_dir: Path | None, who: str, reason: str, place:
 
 def _chosen(name: str, versions: LiveVersions) -> str:
     """Give the whole id of a version that workers load, or nothing for NEWS2 alone."""
-    from models.inputs import SCHEMA_HASH
+    from models.inputs import computes
     from stream.versions import choose_version
 
     chosen = choose_version(name, dict(versions))
-    if chosen and versions[chosen].schema_hash != SCHEMA_HASH:
+    if chosen and not computes(versions[chosen].inputs, versions[chosen].schema_hash):
         raise ConfigurationError(f"version {chosen} takes other inputs than this release computes: train it anew")
     return chosen
 

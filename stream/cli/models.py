@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stream.cli import EXIT_DONE, live_models, standing
+from stream.cli import EXIT_DONE, live_models, promotion, standing
 from stream.cli.options import code_version, config_option
 from stream.versions import NoSuchVersionError, choose_version, load_versions
 
@@ -24,9 +24,10 @@ _folder = click.option(
 HELP = """List, show and train model versions; sign, publish and promote them, and hold them back.
 
 A version is immutable and named by the hash of its content. On the live service (Kafka) it goes this way: train, show
-(review its card), sign, publish, promote --shadow, promote. `rollback` undoes the last promotion within seconds; `hold`
-silences one version, `demote` leaves NEWS2 alone, `restore` lifts either. An embedded service (`wardstream run`) begins
-with the version of --model in shadow; promote, rollback, hold, demote and restore reach it by its --data-dir.
+(review its card), sign, publish, propose (the gates of docs/change-control.md judge), promote. `rollback` undoes the
+last promotion within seconds; `hold` silences one version, `demote` leaves NEWS2 alone, `restore` lifts either. An
+embedded service (`wardstream run`) begins with the version of --model in shadow; propose, promote, rollback, hold,
+demote and restore reach it by its --data-dir.
 
 \b
 Examples:
@@ -36,6 +37,8 @@ Examples:
   wardstream models sign versions/4f1c02aa91be.json --key models-key.pem
   wardstream models publish versions/4f1c02aa91be.json --config wardstream.toml
   wardstream models promote 4f1c --shadow --config wardstream.toml
+  wardstream models propose 4f1c --evidence evidence.json --config wardstream.toml
+  wardstream models review --config wardstream.toml
   wardstream models rollback --config wardstream.toml
   wardstream models rollback --data-dir ward/
 """
@@ -52,6 +55,10 @@ for _live in (
     live_models.publish,
     live_models.promote,
     live_models.rollback,
+    promotion.weigh_command,
+    promotion.propose,
+    promotion.review_command,
+    promotion.respond,
     standing.hold,
     standing.demote,
     standing.restore,

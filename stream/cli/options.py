@@ -6,6 +6,7 @@ Owns reading `--config`, `--model` and the pseudonym key. Must not know what a c
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -83,10 +84,18 @@ def code_version() -> str:
 
 
 def make_release(
-    settings: Settings, model_name: str | None, models_folder: Path | None, *, enabled: bool = False
+    settings: Settings,
+    model_name: str | None,
+    models_folder: Path | None,
+    *,
+    enabled: bool = False,
+    trusted: Collection[str] = (),
 ) -> tuple[Release, dict[str, ModelVersion]]:
-    """Give the release to run and the versions at hand; warns of version files that do not load."""
-    versions, wrong = load_versions(models_folder)
+    """Give the release to run and the versions at hand; warns of version files that do not load.
+
+    With `trusted` keys a version of the folder that none of them signed is among those.
+    """
+    versions, wrong = load_versions(models_folder, trusted)
     for line in wrong:
         warn(f"left out {line}")
     for name in sorted(settings.guardrails.versions.keys() - versions.keys()):

@@ -128,7 +128,7 @@ def command(  # noqa: PLR0913 - as many as there are options
             on_progress=advance,
         )
         if log:
-            _replay_journal(replay, Path(log), end, speed, what_if=anew or config_path is not None)
+            replay_journal(replay, Path(log), end, speed, what_if=anew or config_path is not None)
         else:
             replay.messages(_paced(_until(merge_sources(opened), end), speed))
     result = replay.finish(time.perf_counter() - began)
@@ -158,7 +158,8 @@ def kafka_password() -> str:
     return os.environ.get(PASSWORD_VARIABLE, "")
 
 
-def _replay_journal(replay: Replay, folder: Path, end: Millis | None, speed: float, *, what_if: bool) -> None:
+def replay_journal(replay: Replay, folder: Path, end: Millis | None, speed: float, *, what_if: bool) -> None:
+    """Replay the journal of an embedded service, up to `end`; raises `click.UsageError` where there is none."""
     if not (folder / JOURNAL_FILE).exists():
         raise click.UsageError(f"no {JOURNAL_FILE} in {folder}: give the --data-dir of an embedded service")
     # What is being read does not go away meanwhile: the retention of a service on this folder waits.

@@ -88,7 +88,7 @@ def command(
     people = PeopleFile(config_path, site.people, log)
     put_off_hang_ups(people)
     settings = make_room_for_connections(settings, log)
-    release, versions = make_release(site.settings, model_name, models_dir)
+    release, versions = make_release(site.settings, model_name, models_dir, trusted=site.live.version_keys)
     log.info("opening", version=code_version())
     service = EmbeddedService(
         folder,

@@ -7,6 +7,7 @@ not know who learns from them. A score's inputs and what happened later come apa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 import msgspec
 
@@ -15,10 +16,15 @@ from connectors.kafka.record import Record
 from connectors.kafka.topics import EXAMPLES, TOPICS
 from events import Correction, Demographics, Envelope, Event, Millis, Observation, content_id
 from events.encoding import misfit
+from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS, schema_hash_of
 from stream.live.canary import FEED as CANARY
 
 EXAMPLE_BYTES_MAX = 1024 * 1024
-"""A vector is some 2 KB, an envelope without its observations less; a longer record is none of ours."""
+"""A row is some 3 KB, an envelope without its observations less; a longer record is none of ours."""
+
+SCHEMA_DIGITS = 12
+ROW_SCHEMA = schema_hash_of(LEARNING_INPUTS).removeprefix("sha256:")[:SCHEMA_DIGITS]
+"""Names what the numbers of a row mean, in each record."""
 
 _SCHEMA = TOPICS[EXAMPLES].schema
 _TYPE = TOPICS[EXAMPLES].event_type
@@ -28,13 +34,23 @@ class UndecodableExampleError(ValueError):
     """A record of `examples.v1` that is none: counted by the learner, which goes on. The text quotes nothing of it."""
 
 
+class OtherSchemaError(ValueError):
+    """A row whose numbers mean what this release does not know: refused by name, never read as something else."""
+
+
 class Scored(msgspec.Struct, frozen=True, tag="scored", gc=False):
-    """A patient was scored: the inputs, in the order of `models.inputs`; None where nothing was known."""
+    """A patient was scored: the row of inputs, None where nothing was known, and what was said of it."""
 
     example_id: str
     patient: str
     at: Millis
     vector: tuple[float | None, ...]
+    schema: str = ""
+    """`ROW_SCHEMA` of whoever wrote it; empty from releases that wrote the shipped version's short row."""
+    probability: float | None = None
+    """What the version in force said; None where none was, or it said nothing."""
+    version: str = ""
+    """The version in force."""
 
 
 class Happened(msgspec.Struct, frozen=True, tag="happened", gc=False):
@@ -50,7 +66,9 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: msgspec.json.Decoder[ExampleRecord] = msgspec.json.Decoder(ExampleRecord)
 
 
-def scored(patient: str, at: Millis, vector: Sequence[float]) -> Scored:
+def scored(
+    patient: str, at: Millis, vector: Sequence[float], probability: float | None = None, version: str = ""
+) -> Scored:
     """Make the record of a score's inputs; its id follows from them, so work done twice gives it twice.
 
     >>> first = scored("p", 0, [1.0, float("nan")])
@@ -58,7 +76,36 @@ def scored(patient: str, at: Millis, vector: Sequence[float]) -> Scored:
     ((1.0, None), True)
     """
     known = tuple(None if value != value else value for value in vector)  # noqa: PLR0124 - NaN is no JSON
-    return Scored(content_id("scored", patient, str(at), _encoder.encode(known)), patient, at, known)
+    example_id = content_id("scored", patient, str(at), _encoder.encode(known))
+    return Scored(example_id, patient, at, known, ROW_SCHEMA, probability, version)
+
+
+def learning_row(example: Scored) -> list[float]:
+    """Give the row of `LEARNING_INPUTS` that a record holds, NaN where unknown; raises `OtherSchemaError`.
+
+    The short row of earlier releases is read too: what it does not hold is unknown.
+
+    >>> short = Scored("e", "p", 0, (80.0, *[None] * (len(CLINICAL_INPUTS.names) - 1)))
+    >>> row = learning_row(short)
+    >>> len(row) == len(LEARNING_INPUTS.names), row[LEARNING_INPUTS.names.index("heart_rate.last")]
+    (True, 80.0)
+    >>> learning_row(Scored("e", "p", 0, (80.0,), schema="another"))
+    Traceback (most recent call last):
+    stream.live.examples.OtherSchemaError: a row of 1 inputs of schema 'another'
+    """
+    vector = example.vector
+    if example.schema == ROW_SCHEMA and len(vector) == len(LEARNING_INPUTS.names):
+        return [nan if value is None else value for value in vector]
+    if example.schema or len(vector) != len(_SHORT_PLACES):
+        raise OtherSchemaError(f"a row of {len(vector)} inputs of schema {example.schema[:SCHEMA_DIGITS]!r}")
+    row = [nan] * len(LEARNING_INPUTS.names)
+    for place, value in zip(_SHORT_PLACES, vector, strict=True):
+        if value is not None:
+            row[place] = value
+    return row
+
+
+_SHORT_PLACES = tuple(LEARNING_INPUTS.names.index(name) for name in CLINICAL_INPUTS.names)
 
 
 def happened(envelope: Envelope) -> Happened | None:
@@ -108,7 +155,7 @@ class ExampleRecorder:
     """A `stream.scoring.Learner` that learns nothing: it keeps what it hears for the stage to produce.
 
     >>> recorder = ExampleRecorder("/wardstream/events.v1/0")
-    >>> recorder.scored("p", 0, [1.0])
+    >>> recorder.scored("p", 0, [1.0] * 269)
     >>> [record.key for record in recorder.take_records()], recorder.take_records()
     ([b'p'], [])
     """
@@ -119,11 +166,13 @@ class ExampleRecorder:
         self._nobody: set[str] = set()
         """The canaries: nothing is to be learned of them. One a gateway; each message of theirs says who they are."""
 
-    def scored(self, patient: str, at: Millis, vector: list[float]) -> None:
-        """Hear of a score's inputs."""
+    def scored(
+        self, patient: str, at: Millis, vector: list[float], probability: float | None = None, version: str = ""
+    ) -> None:
+        """Hear of a score's inputs, and of what was said."""
         if patient in self._nobody:
             return
-        self._keep(scored(patient, at, vector), patient, at)
+        self._keep(scored(patient, at, vector, probability, version), patient, at)
 
     def happened(self, envelope: Envelope) -> None:
         """Hear of what happened to a patient; of a message this is heard before its score."""

@@ -1,24 +1,27 @@
-"""The learner: one fold over `examples.v1`, and the process around it that follows the topic and tells how it does.
+"""The learner's process: it follows `examples.v1`, folds it in a thread of its own, and tells how it does.
 
-Owns the order in which examples are learned (the topic's own), what is dropped as a repeat, the figures, and freezing a
-candidate version. Must not know alerts, patients' records or who scores: nobody hears of it until a person promotes
-what it made.
+Owns reading the topic from where a snapshot ends, when snapshots and candidates are made, and the answers to who asks.
+Must not know alerts, patients' records or who scores: nobody hears of it until a person promotes what it made.
 
-What it knows is a function of the records from the topic's first one on. So it keeps no state on disk: started again,
-or killed at any record, it folds the topic anew and knows the same. Where retention has taken the beginning, it begins
-with what is left, and says so in what it makes.
+What it knows is a function of the records from the fold's first one on; a snapshot only saves folding them again.
+Started again, or killed at any record, it knows the same. Where retention has taken the beginning and no snapshot can
+be used, it begins with what is left, and says so in what it makes.
+
+The fold belongs to one thread: growing a tree, computing figures and freezing a version happen there, one after the
+other, and who asks for health meanwhile is answered. Whole numbers of the fold are read from outside of that thread,
+everything else is asked for through it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from math import nan
+from typing import TypeVar
 
 import msgspec
-from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import FilteringBoundLogger
 
 from connectors.http.ports import Condition
@@ -27,80 +30,35 @@ from connectors.kafka.reading import KafkaRecord, log_range
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import EXAMPLES
 from models.evaluation import Figures
-from models.training import TooFewExamplesError, finish
-from models.version import Lineage, ModelVersion
-from stream.learning import LearnerFold, OutcomeDefinition
-from stream.live.examples import Scored, UndecodableExampleError, decode_example
+from models.learners.classifier import Classifier
+from models.learners.factory import SHIPPED
+from models.rows import Inputs
+from models.training import TooFewExamplesError
+from models.version import ModelVersion
+from stream.live.cadence import Cadence
+from stream.live.example_fold import ExampleFold, Origin
 from stream.live.health import HealthServer
+from stream.live.learner_metrics import LearnerMetrics
+from stream.live.learner_snapshots import Snapshots
 from stream.live.tails import Tail
 from stream.live_settings import LiveSettings
 from stream.logs import describe
-from stream.repeats import RecentRecords
+from stream.outcomes import OutcomeDefinition
 
 LAG_S = 2.0
 """How often the end of the topic is looked at."""
 LAG_RECORDS_MAX = 50_000
-"""Further behind, it is not well: about half a minute of the examples of a national service."""
+"""Further behind, it is not well: two hours of the examples of a national service's largest hospital, and what is
+folded in two minutes."""
 FIGURES_S = 300.0
-"""How often the figures are computed and logged: they are over all rows so far."""
+"""How often the figures are computed and logged: they are over all rows kept."""
+BATCH_RECORDS = 64
+"""Records handed to the fold's thread at a time while the topic is caught up with: some 0.1 s of folding."""
+SNAPSHOT_LOOK_S = 1.0
+"""How often it is looked at whether one is due by time."""
 
 Publish = Callable[[ModelVersion], Awaitable[None]]
-
-
-class ExampleFold:
-    """All that is learned, record by record of the topic.
-
-    >>> fold = ExampleFold(OutcomeDefinition())
-    >>> fold.take(0, b"{"); (fold.next_offset, fold.undecodable)
-    (1, 1)
-    """
-
-    def __init__(self, definition: OutcomeDefinition) -> None:
-        self.learning = LearnerFold(definition)
-        self.next_offset = 0
-        self.repeats = 0
-        """Records that came before: the stages may write one twice."""
-        self.undecodable = 0
-        self.failed = 0
-        """Records that our own code failed on."""
-        self._recent = RecentRecords()
-
-    def take(self, offset: int, value: bytes | None) -> None:
-        """Fold one record; one that cannot be read or folded is counted, and the next one is taken."""
-        self.next_offset = offset + 1
-        try:
-            example = decode_example(value or b"")
-        except UndecodableExampleError:
-            self.undecodable += 1
-            return
-        if not self._recent.add(example.example_id):
-            self.repeats += 1
-            return
-        try:
-            if isinstance(example, Scored):
-                vector = [nan if known is None else known for known in example.vector]
-                self.learning.scored(example.patient, example.at, vector)
-            else:
-                self.learning.happened(example.envelope)
-        except Exception:  # noqa: BLE001 - a bug of ours in one example must not end learning
-            self.failed += 1
-
-    def candidate(self, code_version: str, begin: int) -> ModelVersion:
-        """Freeze what is known now; the same records give the same version. Raises `TooFewExamplesError`."""
-        fold = self.learning
-        lineage = Lineage(
-            source=EXAMPLES,
-            rows=0,
-            positives=0,
-            first_time=fold.first_time,
-            last_time=fold.last_time,
-            patients=len(fold.patients),
-            outcome_kinds=fold.joiner.kinds,
-            code_version=code_version,
-            note=f"learned live from records {begin} to {self.next_offset - 1}",
-        )
-        horizon_h = fold.joiner.horizon_ms // 3_600_000
-        return finish(fold.prequential, lineage, horizon_h=horizon_h, held_back=fold.held_back)
+Done = TypeVar("Done")
 
 
 class LearnerProcess:
@@ -112,29 +70,39 @@ class LearnerProcess:
         live: LiveSettings,
         definition: OutcomeDefinition,
         *,
-        code_version: str,
+        origin: Origin,
         log: FilteringBoundLogger,
+        learner: str = SHIPPED,
+        make: Callable[[Inputs], Classifier] | None = None,
         password: str = "",
+        snapshots: Snapshots | None = None,
         publish: Publish | None = None,
-        publish_every_s: float = 0.0,
+        cadence: Cadence | None = None,
     ) -> None:
-        """`publish` takes a candidate version each `publish_every_s` seconds of a learner that is not behind."""
+        """`publish` takes a candidate version as often as `cadence` says, of a learner that is not behind.
+
+        `learner` names one, and `make` makes it with other settings than the shipped ones.
+        """
         self.failed = asyncio.Event()
-        self.fold = ExampleFold(definition)
+        self.fold = ExampleFold(definition, learner, make=make, grow=self._grow)
         self.figures: Figures | None = None
+        self.in_force: dict[str, Figures] = {}
+        self._definition = definition
         self._kafka, self._live, self._password = kafka, live, password
-        self._code_version = code_version
-        self._log = log
-        self._publish, self._publish_every_s = publish, publish_every_s
+        self._origin, self._log, self._cadence = origin, log, cadence or Cadence()
+        self._snapshots, self._publish = snapshots, publish
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fold")
         self._tail = Tail(kafka, password, EXAMPLES, self._take)
+        self._unfolded: list[KafkaRecord] = []
         self._begin = self._end = 0
         self._caught_up = False
         self._fault = ""
+        self._grown, self._growing_s = 0, 0.0
+        self._kept_offset, self._kept_bytes, self._kept_at = 0, 0, time.monotonic()
+        self._tried_offset = 0
+        self._keep_failures = self._refused = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._registry = CollectorRegistry()
-        self._gauges = {
-            name: Gauge(f"wardstream_learner_{name}", words, registry=self._registry) for name, words in _GAUGES.items()
-        }
+        self._metrics = LearnerMetrics()
         self._health = HealthServer(self.live, self.ready, self.metrics)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -142,17 +110,21 @@ class LearnerProcess:
     async def listen(self) -> dict[str, str]:
         """Begin to learn and to answer for it; raises `OSError` where the port cannot be had, `BrokerError`."""
         await self._look()
+        await self._in_thread(self._load)
         port = await self._health.start(self._live.health_host, self._live.health_port)
-        for work in (self._follow, self._watch, self._report, self._publish_forever):
+        for work in (self._follow, self._watch, self._report, self._publish_forever, self._keep_forever):
             self._tasks.append(asyncio.create_task(self._guarded(work)))
         return {"health": f"http://{self._live.health_host}:{port}/health/ready"}
 
     async def stop(self) -> None:
-        """Learn no more. There is nothing to save."""
+        """Learn no more, and keep what is known."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tail.stop()
+        if self.lives():
+            await self._in_thread(self._keep_if_changed)
+        self._thread.shutdown(wait=False)
         await self._health.stop()
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -162,10 +134,37 @@ class LearnerProcess:
             self._log.error("died", **describe(fault))
             self.failed.set()
 
+    async def _in_thread(self, work: Callable[[], Done]) -> Done:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    # -- reading and folding ----------------------------------------------------------------------------------------
+
     async def _follow(self) -> None:
-        await self._tail.start()
+        await self._tail.start(max(self.fold.next_offset, self._begin))
         self._caught_up = True
-        self._log.info("caught_up", record=self.fold.next_offset, begin=self._begin)
+        await self._fold_waiting()
+        self._log.info("caught_up", record=self.fold.next_offset, begin=self.fold.begin)
+
+    async def _take(self, record: KafkaRecord) -> None:
+        """Hand records to the fold's thread, and read no further until it has folded them."""
+        self._unfolded.append(record)
+        if self._caught_up or len(self._unfolded) >= BATCH_RECORDS:
+            await self._fold_waiting()
+
+    async def _fold_waiting(self) -> None:
+        batch, self._unfolded = self._unfolded, []
+        await self._in_thread(lambda: self._fold(batch))
+
+    def _fold(self, batch: list[KafkaRecord]) -> None:
+        for record in batch:
+            self.fold.take(record.offset, record.value)
+            if self.fold.next_offset - self._tried_offset >= self._cadence.snapshot_records:
+                self._keep()
+
+    def _grow(self, learner: Classifier) -> None:
+        begun = time.perf_counter()
+        learner.grow()
+        self._grown, self._growing_s = self._grown + 1, self._growing_s + time.perf_counter() - begun
 
     async def _watch(self) -> None:
         while True:
@@ -179,16 +178,58 @@ class LearnerProcess:
         self._begin, self._end = (await log_range(self._kafka, EXAMPLES, password=self._password))[0]
         self._fault = ""
 
+    # -- snapshots: in the fold's thread ----------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        self._kept_offset = self._tried_offset = self._begin
+        if self._snapshots is None:
+            return
+        found = self._snapshots.load(self._definition, self._begin, self._end, self._grow)
+        self._refused = len(found.refused)
+        for one in found.refused:
+            self._log.error("snapshot_refused", snapshot=one.name, why=one.why)
+        if found.fold is not None:
+            self.fold = found.fold
+            self._kept_offset = self._tried_offset = found.fold.next_offset
+            self._log.info("restored", snapshot=found.name, record=self.fold.next_offset)
+        elif found.refused:
+            self._log.warning("begins_anew", record=self._begin)
+
+    async def _keep_forever(self) -> None:
+        while self._snapshots is not None:
+            await asyncio.sleep(min(SNAPSHOT_LOOK_S, self._cadence.snapshot_s))
+            if time.monotonic() - self._kept_at >= self._cadence.snapshot_s:
+                await self._in_thread(self._keep_if_changed)
+
+    def _keep_if_changed(self) -> None:
+        if self.fold.next_offset > max(self._kept_offset, self._begin):
+            self._keep()
+
+    def _keep(self) -> None:
+        """Write a snapshot. Where that fails, it is said, and tried again an interval later: the topic has it all."""
+        self._tried_offset = self.fold.next_offset
+        if self._snapshots is None:
+            return
+        try:
+            self._kept_bytes = self._snapshots.write(self.fold)
+            self._kept_offset, self._kept_at = self._tried_offset, time.monotonic()
+        except OSError as fault:
+            self._keep_failures += 1
+            self._log.error("snapshot_not_written", **describe(fault))
+
+    # -- what is made of it -----------------------------------------------------------------------------------------
+
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(FIGURES_S)
-            self.report()
+            await self._in_thread(self.report)
 
     def report(self) -> None:
-        """Compute the figures so far and log them."""
-        run = self.fold.learning.prequential
-        self.figures = run.accumulator.figures()
-        beside = self.fold.learning.news2.figures()
+        """Compute the figures so far and log them: of the learner, of NEWS2 and of the version in force."""
+        fold = self.fold.learning
+        self.figures, beside = fold.prequential.accumulator.figures(), fold.news2.figures()
+        self.in_force = {name: run.figures() for name, run in fold.in_force.by_version().items()}
+        version, newest = next(reversed(self.in_force.items()), ("", None))
         self._log.info(
             "learned",
             record=self.fold.next_offset,
@@ -198,23 +239,29 @@ class LearnerProcess:
             auroc=self.figures.auroc,
             news2_auroc=beside.auroc,
             calibration_error=self.figures.calibration_error,
-            refused=run.refused,
-            labels=msgspec.to_builtins(self.fold.learning.joiner.counts),
+            in_force=version,
+            in_force_rows=newest and newest.rows,
+            in_force_auroc=newest and newest.auroc,
+            in_force_calibration_error=newest and newest.calibration_error,
+            refused=fold.prequential.refused,
+            labels=msgspec.to_builtins(fold.joiner.counts),
         )
 
     async def _publish_forever(self) -> None:
-        while self._publish is not None and self._publish_every_s > 0:
-            await asyncio.sleep(self._publish_every_s)
-            if self.lag > LAG_RECORDS_MAX or not self._caught_up:
+        published = 0
+        while self._publish is not None and self._cadence.publish_s > 0:
+            await asyncio.sleep(self._cadence.publish_s)
+            if self.lag > LAG_RECORDS_MAX or not self._caught_up or self.fold.next_offset == published:
                 continue
             with suppress(TooFewExamplesError):  # not enough is known: the next time
                 try:
-                    await self._publish(self.fold.candidate(self._code_version, self._begin))
+                    reached, version = await self._in_thread(
+                        lambda: (self.fold.next_offset, self.fold.candidate(self._origin))
+                    )
+                    await self._publish(version)
+                    published = reached
                 except (BrokerError, OSError) as fault:
                     self._log.warning("not_published", **describe(fault))
-
-    def _take(self, record: KafkaRecord) -> None:
-        self.fold.take(record.offset, record.value)
 
     # -- how it does ------------------------------------------------------------------------------------------------
 
@@ -239,43 +286,41 @@ class LearnerProcess:
         if self._fault:
             problems.append(self._fault)
         if not self._caught_up:
-            problems.append(f"{EXAMPLES}: reading from its beginning, {self.lag} records to go")
+            problems.append(f"{EXAMPLES}: catching up with the topic, {self.lag} records to go")
         elif self.lag > LAG_RECORDS_MAX:
             problems.append(f"{EXAMPLES}: {self.lag} records behind")
         if self.fold.failed:
             problems.append(f"{self.fold.failed} examples could not be learned: a fault of ours")
+        if self._keep_failures:
+            problems.append(f"{self._keep_failures} snapshots could not be written: see the log")
         return Condition(well=not problems, problems=tuple(problems))
 
     def metrics(self) -> tuple[bytes, str]:
         """Give the figures for Prometheus."""
         fold, counts = self.fold, self.fold.learning.joiner.counts
-        values: dict[str, float | None] = {
-            "lag_records": self.lag,
-            "next_offset": fold.next_offset,
-            "repeats": fold.repeats,
-            "undecodable": fold.undecodable,
-            "failed": fold.failed,
-            "waiting": fold.learning.joiner.pending,
-            "positives": counts.positives,
-            "negatives": counts.negatives,
-            "auroc": self.figures.auroc if self.figures else None,
-            "calibration_error": self.figures.calibration_error if self.figures else None,
-        }
-        for name, value in values.items():
-            self._gauges[name].set(nan if value is None else value)
-        text: bytes = generate_latest(self._registry)  # type: ignore[no-untyped-call] # the library's own gap
-        return text, CONTENT_TYPE_LATEST
-
-
-_GAUGES = {
-    "lag_records": "Records of examples.v1 beyond what is learned",
-    "next_offset": "The next record of examples.v1",
-    "repeats": "Records dropped because they came before",
-    "undecodable": "Records that are no examples",
-    "failed": "Examples that our own code failed on",
-    "waiting": "Scores that wait for their outcome",
-    "positives": "Scores whose outcome came within the horizon",
-    "negatives": "Scores that no outcome followed",
-    "auroc": "Of what was said before it was learned, over all rows",
-    "calibration_error": "The same: expected calibration error",
-}
+        run, kept = fold.learning.prequential, self._snapshots is not None
+        return self._metrics.exposed(
+            {
+                "lag_records": self.lag,
+                "next_offset": fold.next_offset,
+                "repeats": fold.repeats,
+                "undecodable": fold.undecodable,
+                "other_schema": fold.other_schema,
+                "failed": fold.failed,
+                "waiting": fold.learning.joiner.pending,
+                "positives": counts.positives,
+                "negatives": counts.negatives,
+                "rows_learned": run.learner.rows,
+                "refused": sum(list(run.refused.values())),
+                "auroc": self.figures.auroc if self.figures else None,
+                "calibration_error": self.figures.calibration_error if self.figures else None,
+                "trees_grown": self._grown,
+                "growing_seconds": self._growing_s,
+                "snapshot_age_seconds": time.monotonic() - self._kept_at if kept else None,
+                "snapshot_next_offset": self._kept_offset if kept else None,
+                "snapshot_bytes": self._kept_bytes if kept else None,
+                "snapshot_failures": self._keep_failures,
+                "snapshots_refused": self._refused,
+            },
+            self.in_force,
+        )

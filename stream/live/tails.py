@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from inspect import isawaitable
 
 from connectors.kafka.faults import BrokerError
 from connectors.kafka.reading import KafkaRecord, log_range, read_topic, tail_topic
@@ -19,7 +20,7 @@ RETRY_S = 1.0
 
 
 class Tail:
-    """Reads one topic into `take`, in order, each record once."""
+    """Reads one topic into `take`, in order, each record once. Where `take` gives an awaitable, it is waited for."""
 
     def __init__(
         self, settings: KafkaSettings, password: str, topic: str, take: Callable[[KafkaRecord], object]
@@ -33,14 +34,17 @@ class Tail:
         self._fault = ""
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Read what the topic has now, then go on beside the caller. Raises `BrokerError` where that cannot be."""
+    async def start(self, since: int | None = None) -> None:
+        """Read what the topic has now, from `since` on, then go on beside the caller.
+
+        Raises `BrokerError` where that cannot be.
+        """
         begin, end = (await log_range(self._settings, self._topic, password=self._password))[0]
-        self._next = begin
+        self._next = begin = begin if since is None else since
         async for record in read_topic(
             self._settings, self._topic, password=self._password, since={0: begin}, until={0: end}
         ):
-            self._hand_on(record)
+            await self._hand_on(record)
         self._next = max(self._next, end)
         self._task = asyncio.create_task(self._go_on(), name=f"tail of {self._topic}")
 
@@ -72,13 +76,15 @@ class Tail:
                     self._settings, self._topic, password=self._password, since={0: self._next}
                 ):
                     self._fault = ""
-                    self._hand_on(record)
+                    await self._hand_on(record)
             except BrokerError as error:
                 self._fault, away = str(error), True
             except Exception as error:  # noqa: BLE001 - what a record does to our code must not end the tail unseen
                 self._fault = f"{type(error).__name__} at record {self._next}"
             await asyncio.sleep(RETRY_S)
 
-    def _hand_on(self, record: KafkaRecord) -> None:
-        self._take(record)
+    async def _hand_on(self, record: KafkaRecord) -> None:
+        taken = self._take(record)
+        if isawaitable(taken):
+            await taken
         self._next = record.offset + 1

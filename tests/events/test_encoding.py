@@ -39,7 +39,7 @@ from events import (
     encode_envelope,
     envelope_digest,
 )
-from events.control import Limit, Review, Standing
+from events.control import ChangeStep, Limit, Review, Standing
 from events.encoding import ENVELOPE_BYTES_MAX, READ_BYTES_MAX, UndecodableEnvelopeError
 
 WORDS = st.text(max_size=12)
@@ -134,6 +134,14 @@ EVENTS: dict[type, st.SearchStrategy[Any]] = {
         version=WORDS,
         standing=st.sampled_from(["good", "held", "demoted"]),
         reason=WORDS,
+        sequence=SEQUENCES,
+    ),
+    ChangeStep: st.builds(
+        ChangeStep,
+        event_time=TIMES,
+        version=WORDS,
+        step=st.sampled_from(["proposed", "passed", "lacking", "failed"]),
+        evidence=WORDS,
         sequence=SEQUENCES,
     ),
     Promotion: st.builds(Promotion, event_time=TIMES, version=WORDS, enabled=st.booleans(), sequence=SEQUENCES),

@@ -50,6 +50,7 @@ CORE = (
     "connectors/kafka/settings.py",
     "connectors/redis/settings.py",
     "stream/live_settings.py",
+    "stream/outcomes.py",
     "stream/records.py",
     "stream/release.py",
     "stream/scoring.py",

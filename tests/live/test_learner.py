@@ -27,10 +27,11 @@ from connectors.kafka.topics import EXAMPLES
 from connectors.local.processes import await_that
 from connectors.signing import generate_key
 from events import Demographics, Discharge, Envelope, Outcome, content_id
-from models.inputs import CLINICAL_INPUTS
+from models.inputs import LEARNING_INPUTS
 from stream.cli.options import code_version
 from stream.kafka_log import KafkaLog
-from stream.learning import LearnerFold, OutcomeDefinition
+from stream.learning import LearnerFold
+from stream.live.example_fold import ExampleFold, Origin
 from stream.live.examples import (
     ExampleRecorder,
     Happened,
@@ -41,11 +42,14 @@ from stream.live.examples import (
     happened,
     scored,
 )
-from stream.live.learner import ExampleFold
 from stream.live.versions import LiveVersions
+from stream.outcomes import OutcomeDefinition
 from stream.partition_fold import PartitionFold
+from stream.settings import Settings, configuration_hash
 from tests.live.parity import PreRecorded, hospital_log
 
+ORIGIN = Origin(code_version(), "", configuration_hash(Settings()))
+RIVER = "river-logistic"
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 START = 1_767_225_600_000
@@ -61,7 +65,7 @@ def lessons(patients: int = 120, seed: int = 7) -> list[bytes]:
         patient = content_id("patient", str(number))
         begin, sick = START + number * 17 * MINUTE, random.random() < 0.3
         for hour in range(24):
-            vector = [random.gauss(1.5 if sick else 0.0, 1.0) for _ in CLINICAL_INPUTS.names]
+            vector = [random.gauss(1.5 if sick else 0.0, 1.0) for _ in LEARNING_INPUTS.names]
             vector[random.randrange(len(vector))] = nan
             at = begin + hour * HOUR
             timed.append((at, number, encode_example(scored(patient, at, vector))))
@@ -79,9 +83,9 @@ def values() -> list[bytes]:
     return lessons()
 
 
-def taught(values: list[bytes], begin: int = 0) -> ExampleFold:
+def taught(values: list[bytes], begin: int = 0, learner: str = RIVER) -> ExampleFold:
     """Fold records from an offset on."""
-    fold = ExampleFold(OutcomeDefinition())
+    fold = ExampleFold(OutcomeDefinition(), learner)
     for offset, value in enumerate(values, start=begin):
         fold.take(offset, value)
     return fold
@@ -89,7 +93,7 @@ def taught(values: list[bytes], begin: int = 0) -> ExampleFold:
 
 def version_of(fold: ExampleFold) -> str:
     """Name what a fold knows."""
-    return fold.candidate(code_version(), 0).version
+    return fold.candidate(ORIGIN).version
 
 
 # -- records ----------------------------------------------------------------------------------------------------------
@@ -172,7 +176,7 @@ def test_what_is_not_known_is_learned_as_such(values: list[bytes]) -> None:
     example = next(one for one in map(decode_example, values) if isinstance(one, Scored) and None in one.vector)
     heard: list[list[float]] = []
     fold = ExampleFold(OutcomeDefinition())
-    fold.learning.scored = lambda _patient, _at, vector: heard.append(vector)  # type: ignore[method-assign]
+    fold.learning.scored = lambda _patient, _at, vector, *_said: heard.append(vector)  # type: ignore[method-assign]
     fold.take(0, encode_example(example))
     assert [isnan(value) for value in heard[0]] == [value is None for value in example.vector]
 
@@ -247,7 +251,7 @@ def learner(tmp_path: Path, kafka: KafkaSettings) -> Iterator[Any]:
             process.end()
 
 
-EVERY_SECOND = ("--version-every-h", str(1 / 3_600))
+EVERY_SECOND = ("--version-every-h", str(1 / 3_600), "--learner", RIVER)
 
 
 def test_killed_and_started_again_it_knows_the_same(kafka: KafkaSettings, values: list[bytes], learner: Any) -> None:

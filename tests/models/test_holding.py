@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
+import pytest
 
-from models.holding import HeldBack
+from models.belt import BELT_EDGES
+from models.conformal import WIDTH_MIN, IntervalWidth
+from models.holding import BLOCK_ROWS, HeldBack, HeldBackState
 from models.rows import Inputs
+from tests.models.stays import HOURS, drawn
 
 INPUTS = Inputs(("other", "news2.total", "age_years"))
 
@@ -90,3 +95,86 @@ def test_with_a_border_the_oldest_are_dropped():
     fill(held, 5, 300)
     assert held.summaries(0.2).likeness is None
     assert held.summaries(0.2).measured["held_back_rows"] == 300
+
+
+def stream(held: HeldBack, seed: int, rows: int, **shift: float) -> None:
+    """Hold rows of made-up stays back, as they would mature."""
+    told, _, labels, who = drawn(seed, rows // HOURS + 1, **shift)
+    for probability, label, number in list(zip(told.tolist(), labels.tolist(), who.tolist(), strict=True))[:rows]:
+        held.hold((0.0, 1.0, 70.0), probability, label=label, patient=f"s{seed}-{number}")
+
+
+def test_a_rolling_run_tells_a_belt_and_one_with_a_border_venns():
+    """The live learner's table is a belt's; a trained version's is Venn's, unless a belt is asked for."""
+    for options, belted in (({"rolling": True}, True), ({}, False), ({"belt": True}, True)):
+        held = HeldBack(INPUTS, **options)
+        stream(held, 7, 4000)
+        assert (held.summaries(0.04).venn.edges == BELT_EDGES) is belted
+
+
+def test_a_shift_widens_what_is_told_and_calm_narrows_it_again():
+    """After a trebled rate the intervals of before miss, and are told wider; when they hold again, narrower."""
+    held = HeldBack(INPUTS, rolling=True, held_max=4 * BLOCK_ROWS)
+    stream(held, 8, 5 * BLOCK_ROWS)
+    calm = held.width.width
+    stream(held, 9, 2 * BLOCK_ROWS, shift=1.2)
+    wide = held.width.width
+    stream(held, 10, 14 * BLOCK_ROWS, shift=1.2)
+    assert calm < WIDTH_MIN + 1.0
+    assert wide > calm + 0.5
+    assert held.width.width < wide
+    measured = held.summaries(0.04).measured
+    assert measured["interval_blocks"] == 20
+    assert measured["interval_agreement_on_stream"] > 0.85
+
+
+def test_after_a_shift_the_intervals_rest_on_what_came_since():
+    """Once a block has missed, the version's table holds the new rate, which all rows held would still deny."""
+    held = HeldBack(INPUTS, rolling=True)
+    stream(held, 16, 6 * BLOCK_ROWS)
+    stream(held, 17, 2 * BLOCK_ROWS, shift=1.2)
+    table = held.summaries(0.04).venn
+    assert sum(category.rows for category in table.categories) < 3 * BLOCK_ROWS
+    low, high = table.interval(0.04)
+    assert low <= 0.12 <= high  # What 4 % has come to: three times the odds.
+    assert held.summaries(0.04).measured["held_back_rows"] == 8 * BLOCK_ROWS
+
+
+def test_restored_goes_on_alike():
+    """Restored from its state, by way of bytes, a run ends with the same summaries and the same state."""
+    one = HeldBack(INPUTS, rolling=True, held_max=2 * BLOCK_ROWS)
+    fill(one, 11, 300)
+    stream(one, 12, 3 * BLOCK_ROWS)
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(one.state()), type=HeldBackState)
+    other = HeldBack.restored(INPUTS, state)
+    for held in (one, other):
+        fill(held, 13, 300)
+        stream(held, 14, BLOCK_ROWS)
+    assert one.summaries(0.04) == other.summaries(0.04)
+    assert one.state() == other.state()
+
+
+def test_patients_who_left_are_forgotten():
+    """The names kept are bounded by the rows held, however many patients there were."""
+    held = HeldBack(INPUTS, rolling=True, held_max=100)
+    for number in range(5000):
+        held.hold((0.0, 1.0, 70.0), 0.1, label=False, patient=f"p{number}")
+    assert len(held.state().patients) <= 201
+
+
+@pytest.mark.parametrize(
+    ("inputs", "changes"),
+    [
+        (Inputs(("news2.total",)), {}),
+        (INPUTS, {"held_max": 1}),
+        (INPUTS, {"since": -1}),
+        (INPUTS, {"width": IntervalWidth(width=0.0)}),
+        (INPUTS, {"rows": b""}),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(inputs, changes):
+    """A state of other inputs, or whose parts do not fit, is not gone on from."""
+    held = HeldBack(INPUTS, rolling=True)
+    fill(held, 15, 20)
+    with pytest.raises(ValueError, match=r"held back|conformal|reshape"):
+        HeldBack.restored(inputs, msgspec.structs.replace(held.state(), **changes))

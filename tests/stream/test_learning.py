@@ -18,12 +18,13 @@ from events import (
     Outcome,
     Transfer,
 )
-from models.inputs import CLINICAL_INPUTS
-from stream.learning import LearnerFold, OutcomeDefinition
+from models.inputs import LEARNING_INPUTS
+from stream.learning import NOTES, LearnerFold
 from stream.live.examples import Happened, decode_example, encode_example, happened
+from stream.outcomes import OutcomeDefinition
 from stream.training import train_on_hospital
 
-WIDTH = len(CLINICAL_INPUTS.names)
+WIDTH = len(LEARNING_INPUTS.names)
 HOUR = MILLIS_PER_HOUR
 ICU = OutcomeDefinition(critical_care_wards=frozenset({"ICU"}))
 
@@ -119,7 +120,7 @@ def test_what_a_clinician_thinks_of_an_alert_changes_no_label(verdict, dies):
         if dies:
             fold.happened(record("p", 2 * HOUR, Outcome(2 * HOUR, "death")))
         matured = fold.joiner.advance(100 * HOUR)
-        learned.append([(one.patient, one.at, one.label, one.matured_at, one.vector[:-1]) for one in matured])
+        learned.append([(one.patient, one.at, one.label, one.matured_at, one.vector[:-NOTES]) for one in matured])
         fold.finish()
     assert learned[0] == learned[1]
     assert [label for _, _, label, _, _ in learned[0]] == [dies]

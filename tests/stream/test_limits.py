@@ -121,7 +121,7 @@ class Heard:
         self.scores: list[int] = []
         self.events: list[str] = []
 
-    def scored(self, patient: str, at: int, vector: list[float]) -> None:
+    def scored(self, patient: str, at: int, vector: list[float], *_said: object) -> None:
         """Note a score."""
         assert (patient, bool(vector)) == ("p", True)
         self.scores.append(at)

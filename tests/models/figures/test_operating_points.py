@@ -166,7 +166,9 @@ def test_hours_at_equal_sensitivity(table):
     highest = max(level for level in values if (labels & (values >= level)).sum() >= wanted)
     assert found.threshold == highest
     assert found.share == pytest.approx((values >= highest).sum() / flags.sum())
-    assert found.sensitivity >= found.comparator_sensitivity
+    assert found.sensitivity == pytest.approx((labels & (values >= highest)).sum() / labels.sum())
+    assert found.comparator_sensitivity == pytest.approx(wanted / labels.sum())
+    assert (found.alerts, found.comparator_alerts) == ((values >= highest).sum(), flags.sum())
 
 
 @given(rows, st.lists(st.integers(0, 4), min_size=40, max_size=40), st.integers(0, 2**32))
@@ -220,6 +222,7 @@ def test_thresholds_along_run_from_strict_to_all():
     assert (values >= grid[-1]).sum() == 5
     assert len(thresholds_along([], 5)) == 0
     assert thresholds_along([0.5, 0.5], 5).tolist() == [0.5]
+    assert thresholds_along([0.3, 0.1, 0.2], 3).tolist() == [0.1, 0.2, 0.3]
 
 
 def test_nothing_is_none():

@@ -62,6 +62,7 @@ def test_windows_are_bounded():
     """A step that would make ten thousand points and more is an error, and so is one of nothing."""
     with pytest.raises(ValueError, match="windows"):
         rolling(auroc, [True, False], [0.5, 0.5], [0, 50_000_000], 1000, 1000)
-    with pytest.raises(ValueError, match="longer than nothing"):
-        rolling(auroc, [True], [0.5], [0], 0, 1)
+    for window, step in ((0, 1), (1, 0), (-1, 1)):
+        with pytest.raises(ValueError, match="longer than nothing"):
+            rolling(auroc, [True], [0.5], [0], window, step)
     assert rolling(auroc, [], [], np.zeros(0, dtype=np.int64), 1, 1) == ()

@@ -1,0 +1,1 @@
+"""Learners: strictly incremental, bounded, reproducible from a seed; `classifier` says what each of them can do."""
