@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,9 @@ def test_what_nobody_may_do_changes_nothing(site: Site) -> None:
     assert alert["patient"] not in logged
     assert alert["alert_id"] not in logged
     told = [json.loads(line) for line in site.cluster.log_of("w0").splitlines() if '"event": "act"' in line]
-    assert sorted(one["reason"] for one in told) == sorted(REFUSED_BY_PARSE)
+    reasons = Counter(one["reason"] for one in told)  # again where work is repeated: until it is known who lies where
+    assert reasons.keys() == set(REFUSED_BY_PARSE)
+    assert reasons >= Counter(REFUSED_BY_PARSE)
 
 
 def test_who_is_taken_off_the_list_acts_no_more_on_a_running_service(site: Site) -> None:
