@@ -119,7 +119,15 @@ def outside_envelope(champion: Pedigree | None, challenger: Pedigree) -> tuple[s
         ("lock file", champion.lock_digest == challenger.lock_digest),
         ("configuration", champion.configuration_hash == challenger.configuration_hash),
     )
-    return (*(f"another {words} than the champion's" for words, same in compared if not same), *unknown)
+    # Weights that were learned less far are going back, which is a person's word or a broken limit's, never the gates'.
+    newer = None not in (champion.learned_until, challenger.learned_until) and (
+        (challenger.learned_until or 0) >= (champion.learned_until or 0)
+    )
+    return (
+        *(f"another {words} than the champion's" for words, same in compared if not same),
+        *(() if newer else ("it did not surely learn on from where the champion had got to",)),
+        *unknown,
+    )
 
 
 def judge(

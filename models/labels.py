@@ -308,6 +308,10 @@ class LabelJoiner:
             stay.ended, stay.over = None, False
             self.counts.resumed += 1
 
+    def ended(self, patient: str) -> Millis | None:
+        """Give when the observation of a patient ended, or None while it goes on or nothing is known of it."""
+        return self._stays[patient].ended if patient in self._stays else None
+
     def discharged(self, patient: str, at: Millis, received_time: Millis | None = None) -> None:
         """End the observation of a patient at `at`, received at `received_time` (default: at once)."""
         now = at if received_time is None else received_time
@@ -315,8 +319,7 @@ class LabelJoiner:
         stay = self._stays.get(patient)
         if stay is None:
             return
-        if stay.ended is None or at < stay.ended:
-            stay.ended = at
+        stay.ended = at if stay.ended is None else min(at, stay.ended)
         # A death may follow its discharge in the log, so the end settles before it censors.
         heappush(self._due, (max(at, now) + self.settle_ms, patient))
 

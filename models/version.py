@@ -37,6 +37,9 @@ VERSION_BYTES_MAX = 4 * 1024 * 1024
 INPUTS_MAX = 1024
 """Inputs of a version: four times what this release computes."""
 
+HORIZON_H_MAX = 366 * 24
+"""A year, as the longest settling time: an alert says until when it predicts, and a date must be able to hold that."""
+
 WEIGHT_MAX = 1e6
 """A weight past this is no result of learning on clipped inputs."""
 
@@ -194,7 +197,7 @@ def load(data: bytes, *, schema_hash: str | None = None, version: str | None = N
         raise MalformedVersionError(f"{len(data)} bytes, more than {VERSION_BYTES_MAX}")
     try:
         found = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedVersionError(str(error)) from None
     _check(found)
     if version is not None and found.version != version:
@@ -269,6 +272,6 @@ def _problem_of_ensemble(found: ModelVersion, ensemble: Ensemble) -> str:
 
 
 def _problem_of_use(found: ModelVersion) -> str:
-    if not 0.0 < found.threshold_release <= found.threshold < 1.0 or found.horizon_h <= 0:
+    if not 0.0 < found.threshold_release <= found.threshold < 1.0 or not 0 < found.horizon_h <= HORIZON_H_MAX:
         return "thresholds or horizon out of range"
     return ""

@@ -70,9 +70,15 @@ class Chain:
     def take(self, sequence: int, value: bytes, previous: Iterable[str] | None) -> None:
         """Take the next record. `previous` is what it names; None where it cannot be read: its hash alone counts."""
         self.records += 1
+        name = record_hash(value)
+        copied = name in self._known
+        if copied:
+            # Its bytes say when, who and what was before: nobody writes them twice, but whoever copies a record does.
+            self._fault(f"record {sequence} is a copy of one before it: it was put in")
         if previous is not None:
             self._link(sequence, tuple(previous))
-        name = record_hash(value)
+        if copied:
+            return
         self._known[name] = self._tips[name] = self.records
         if len(self._known) > KNOWN_MAX:
             del self._known[next(iter(self._known))]
@@ -97,10 +103,14 @@ class Chain:
             self._fault(
                 f"record {sequence} names {len(missing)} records that are not before it: one was altered or removed"
             )
+        places = [self._known[name] for name in previous if name in self._known]
+        if places != sorted(places):
+            # Of two that did not know of each other the later one counts, so their order is part of what is kept.
+            self._fault(f"record {sequence} names records in another order than they stand in: they were exchanged")
         for name in previous:
             self._tips.pop(name, None)
         # Whoever names a record has read all before it, so he would have named these too.
-        seen = max((self._known[name] for name in previous if name in self._known), default=0)
+        seen = max(places, default=0)
         for name in [name for name, place in self._tips.items() if place < seen]:
             del self._tips[name]
             self._fault(f"record {sequence} passes over one before it: that one was put in later")

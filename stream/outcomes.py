@@ -96,6 +96,7 @@ class JoinState(msgspec.Struct, frozen=True):
     joiner: JoinerState
     absorbed: dict[str, list[str]]
     wards: dict[str, tuple[str, str]]
+    encounters: dict[str, str] = {}
 
 
 class OutcomeJoin:
@@ -123,15 +124,17 @@ class OutcomeJoin:
         self._absorbed: dict[str, list[str]] = {}
         self._wards: dict[str, tuple[str, str]] = {}
         """Of each patient in hospital: the ward now, and the one before."""
+        self._encounters: dict[str, str] = {}
+        """Of each patient the encounter of the newest admission: told again, it begins no stay."""
 
     def state(self) -> JoinState:
         """Give all it knows; it goes on, and what was given changes with it: encode it at once."""
-        return JoinState(self.joiner.state(), self._absorbed, self._wards)
+        return JoinState(self.joiner.state(), self._absorbed, self._wards, self._encounters)
 
     def restore(self, state: JoinState) -> None:
         """Go on from a state of a join of the same definition."""
         self.joiner.restore(state.joiner)
-        self._absorbed, self._wards = state.absorbed, state.wards
+        self._absorbed, self._wards, self._encounters = state.absorbed, state.wards, state.encounters
 
     def happened(self, envelope: Envelope) -> None:
         """Take in what happened to a patient."""
@@ -145,17 +148,54 @@ class OutcomeJoin:
                 del absorbed[:-MERGED_MAX]
                 if len(self._absorbed) > PATIENTS_MAX:
                     del self._absorbed[next(iter(self._absorbed))]
+                where = self._wards.pop(event.retired, None)
+                if where is not None and patient not in self._wards:
+                    self._place(patient, *where)
                 continue
             if type(event) is Unmerge:
-                absorbed = self._absorbed.get(patient, [])
-                self._absorbed[patient] = [key for key in absorbed if key != event.restored]
+                if patient in self._absorbed:
+                    self._absorbed[patient] = [key for key in self._absorbed[patient] if key != event.restored]
                 continue
+            begins = type(event) is Admission and self._begins_stay(patient, event, envelope.encounter)
+            undoes_onset = type(event) is Cancellation and self._was_onset(patient, event)
             outcome = self._outcome(patient, event)
             for whose in (patient, *self._absorbed.get(patient, ())):
                 # First the outcome: a discharge of the deceased must not censor what it labels.
                 if outcome is not None:
                     self.joiner.outcome(whose, outcome, received)
-                self._note(whose, event, received)
+                if type(event) is Admission and not begins:
+                    continue
+                self._note(whose, event, received, undoes_onset=undoes_onset)
+
+    def _begins_stay(self, patient: str, event: Admission, encounter: str) -> bool:
+        """Say whether an admission is news: every Encounter resource tells its beginning again, and so do A04 and A01.
+
+        A further one of the same encounter begins a stay only where the former has ended before it.
+        """
+        same = bool(encounter) and self._encounters.get(patient) == encounter
+        if not same and encounter:
+            self._encounters.pop(patient, None)
+            self._encounters[patient] = encounter
+            if len(self._encounters) > PATIENTS_MAX:
+                del self._encounters[next(iter(self._encounters))]
+        ended = self.joiner.ended(patient)
+        return not same or (ended is not None and event.event_time > ended)
+
+    def _was_onset(self, patient: str, event: Cancellation) -> bool:
+        """Say whether the transfer that is taken back was the outcome: not a move within critical care, nor out of it.
+
+        Of a patient whose wards are not known it is taken to be.
+        """
+        definition = self.definition
+        now, before = self._wards.get(patient, ("", ""))
+        unplanned = before not in definition.critical_care_wards and before not in definition.planned_from_wards
+        stays_there = event.location.ward in definition.critical_care_wards
+        return not stays_there and (not now or (now in definition.critical_care_wards and unplanned))
+
+    def _place(self, patient: str, ward: str, before: str = "") -> None:
+        if patient not in self._wards and len(self._wards) >= PATIENTS_MAX:
+            del self._wards[next(iter(self._wards))]
+        self._wards[patient] = (ward, before)
 
     def _outcome(self, patient: str, event: Event) -> Outcome | None:
         """Give the outcome that an event is, seeing where the patient lay; follow him to where he lies now."""
@@ -166,7 +206,11 @@ class OutcomeJoin:
             return outcome if self._is_unplanned(patient, event.location.ward) else None
         if type(event) is Cancellation and event.cancelled == "transfer":
             _, before = self._wards.get(patient, ("", ""))
-            self._wards[patient] = (event.location.ward or before, "")
+            self._place(patient, event.location.ward or before)
+        elif type(event) is Cancellation and event.cancelled == "discharge":
+            # Where he lies again, if it is said: from theatre, or within critical care, a transfer is no outcome.
+            if event.location.ward and patient not in self._wards:
+                self._place(patient, event.location.ward)
         elif type(event) is Discharge or (type(event) is Cancellation and event.cancelled == "admission"):
             self._wards.pop(patient, None)
         return outcome
@@ -175,32 +219,32 @@ class OutcomeJoin:
         former = self._wards.get(patient, ("", ""))
         now = former[0]
         if ward and ward != now:
-            if patient not in self._wards and len(self._wards) >= PATIENTS_MAX:
-                del self._wards[next(iter(self._wards))]
-            self._wards[patient] = (ward, now)
+            self._place(patient, ward, now)
         return now not in self.definition.critical_care_wards and now not in self.definition.planned_from_wards
 
-    def _note(self, patient: str, event: Event, received: Millis) -> None:
+    def _note(self, patient: str, event: Event, received: Millis, *, undoes_onset: bool) -> None:
         joiner = self.joiner
         if type(event) is Admission:
             joiner.admitted(patient, event.event_time, received)
         elif type(event) is Discharge:
             joiner.discharged(patient, event.event_time, received)
         elif type(event) is Cancellation:
-            self._take_back(patient, event, received)
+            self._take_back(patient, event, received, undoes_onset=undoes_onset)
         elif type(event) is Demographics and event.deceased is False:
             joiner.withdrawn(patient, "death", received)
         elif type(event) is Acknowledgement or (type(event) is Feedback and event.verdict == "agree"):
             # Marked, not labelled: whoever takes an alert changes what happens next.
             joiner.acted(patient, event.event_time, received)
 
-    def _take_back(self, patient: str, event: Cancellation, received: Millis) -> None:
+    def _take_back(self, patient: str, event: Cancellation, received: Millis, *, undoes_onset: bool) -> None:
         joiner = self.joiner
         if event.cancelled == "admission":
             joiner.discharged(patient, event.event_time, received)
         elif event.cancelled == "discharge":
-            # With a discharge goes the death that it told.
-            joiner.withdrawn(patient, "death", received)
+            # With a discharge goes the death that it told; where none stands, there is nothing to take back (each
+            # Encounter under way says that it was not ended).
+            if joiner.ended(patient) is not None:
+                joiner.withdrawn(patient, "death", received)
             joiner.resumed(patient, received)
-        else:
+        elif undoes_onset:
             joiner.withdrawn(patient, "critical_care", received)

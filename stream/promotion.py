@@ -121,13 +121,18 @@ def alarms(decisions: Decisions, plan: ChangePlan, challenger: str, at: Millis) 
                 MonitorFinding(monitor="rolled back before", version=challenger, response="hold_promotion", at=at)
             )
             break
-    last = _last_promotion(decisions)
-    if plan.automatic and last is not None and last.decision.who == AUTOMATIC:
-        days = (at - last.decision.at) / 86_400_000
+    # The newest that nobody signed, even if it was taken back or a person's followed: it was seen no longer.
+    unsigned = [one for one in decisions.kept() if _is_unsigned_promotion(one.decision)]
+    if plan.automatic and unsigned:
+        days = (at - unsigned[-1].decision.at) / 86_400_000
         if days < plan.days_between_min:
             name = f"promoted by itself {days:.1f} days ago"
             found.append(MonitorFinding(monitor=name, version="", response="hold_promotion", at=at))
     return tuple(found)
+
+
+def _is_unsigned_promotion(decision: Decision) -> bool:
+    return isinstance(decision.event, Promotion) and decision.who == AUTOMATIC
 
 
 def proposed(evidence: Evidence, at: Millis, who: str, reason: str) -> Decision:

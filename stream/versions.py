@@ -58,10 +58,19 @@ def load_versions(folder: Path | None = None, trusted: Collection[str] = ()) -> 
     for name, text in _shipped():
         _load_one(found, wrong, name, text)
     for path in sorted(folder.glob("*.json")) if folder is not None else ():
-        if path.stat().st_size > VERSION_BYTES_MAX:
+        if not path.is_file():  # a pipe would be waited on for ever
+            wrong.append(f"{path.name}: no file")
+            continue
+        try:
+            with path.open("rb") as file:
+                text = file.read(VERSION_BYTES_MAX + 1)
+        except OSError as fault:
+            wrong.append(f"{path.name}: cannot be read ({type(fault).__name__})")
+            continue
+        if len(text) > VERSION_BYTES_MAX:
             wrong.append(f"{path.name}: longer than {VERSION_BYTES_MAX} bytes")
         else:
-            _load_one(found, wrong, path.name, path.read_bytes(), path if trusted else None, trusted)
+            _load_one(found, wrong, path.name, text, path if trusted else None, trusted)
     return found, wrong
 
 
@@ -73,7 +82,12 @@ def _load_one(
     except VersionError as error:
         wrong.append(f"{name}: {error}")
         return
-    fault = "" if signed is None or version.version in found else _fault_of(version, signed, trusted)
+    known = found.get(version.version)
+    if known is not None and known.digest != version.digest:
+        # An id is twelve digits of the hash: it can be hit on purpose, and the one that is at hand stays.
+        wrong.append(f"{name}: another version has the id {version.version} already")
+        return
+    fault = "" if signed is None or known is not None else _fault_of(version, signed, trusted)
     if fault:
         found.refused[version.version] = fault
         wrong.append(f"{name}: {fault}")
@@ -100,7 +114,7 @@ def read_signature(file: Path, version: str) -> Signature | None:
     try:
         with path.open("rb") as stream:
             stored = msgspec.json.decode(stream.read(SIGNATURE_FILE_BYTES_MAX), type=StoredSignature)
-    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return Signature(stored.key_id, stored.signature) if stored.version == version else None
 

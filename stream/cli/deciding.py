@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from stream.live.versions import LiveVersions
 
 WHO_DEFAULT = "operator"
+TIPS_WITHIN_S = 5.0
+"""How long a kill switch looks for what it has to name: a hundred times what a healthy broker takes."""
 
 site_option = click.option(
     "--config",
@@ -104,8 +106,8 @@ def password() -> str:
     return os.environ.get(PASSWORD_VARIABLE, "")
 
 
-def read_decisions(place: Place) -> Decisions:
-    """Read every decision there is; raises `BrokerError` or `JournalError`."""
+def read_decisions(place: Place, within_s: float | None = None) -> Decisions:
+    """Read every decision there is; raises `BrokerError` or `JournalError`, and `TimeoutError` past `within_s`."""
     from connectors.kafka.reading import read_topic
     from stream.decisions import Decisions
 
@@ -117,8 +119,9 @@ def read_decisions(place: Place) -> Decisions:
 
     async def read() -> Decisions:
         decisions = Decisions()
-        async for record in read_topic(site.kafka, CONTROL, password=password()):
-            decisions.take(record.offset, record.value, record.record_time)
+        async with asyncio.timeout(within_s):
+            async for record in read_topic(site.kafka, CONTROL, password=password()):
+                decisions.take(record.offset, record.value, record.record_time)
         decisions.caught_up = True
         return decisions
 
@@ -158,14 +161,20 @@ def send(site: SiteFile, record: Record) -> int:
     return asyncio.run(write())
 
 
-def _tips(place: Place) -> tuple[str, ...]:
-    """Give what the next record names; none where the topic cannot be read: a kill switch must not fail for that."""
+def _tips(place: Place, within_s: float | None) -> tuple[str, ...]:
+    """Give what the next record names; none where the topic cannot be read, or not in time.
+
+    A kill switch neither fails nor waits for its place in the chain: whatever is wrong with reading, it is written.
+    """
     from connectors.kafka.faults import BrokerError
 
     try:
-        return read_decisions(place).chain.tips
-    except BrokerError as fault:
-        click.echo(f"Warning: {fault}. The decision names none before it: `audit verify` will say so.", err=True)
+        return read_decisions(place, within_s).chain.tips
+    except Exception as fault:
+        if within_s is None and not isinstance(fault, BrokerError):
+            raise
+        why = "not read in time" if isinstance(fault, TimeoutError) else str(fault) or type(fault).__name__
+        click.echo(f"Warning: {why}. The decision names none before it: `audit verify` will say so.", err=True)
         return ()
 
 
@@ -182,10 +191,12 @@ def decide(place: Place, decision: Decision, versions_folder: Path | None = None
         import msgspec
 
         from connectors.kafka.record import Record
+        from events import KillSwitch
         from stream.decisions import decision_key, encode_decision
 
         site = place.site()
-        decision = msgspec.structs.replace(decision, previous=_tips(place))
+        urgent = isinstance(decision.event, KillSwitch)
+        decision = msgspec.structs.replace(decision, previous=_tips(place, TIPS_WITHIN_S if urgent else None))
         sequence = send(site, Record(CONTROL, decision_key(decision), encode_decision(decision))) + 1
         click.echo(f"Decision {sequence or 'of unknown number'} stands on {site.kafka.prefix}{CONTROL}.")
         took_effect = False

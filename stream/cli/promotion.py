@@ -32,6 +32,7 @@ from stream.settings import ConfigurationError, Settings, parse_json
 if TYPE_CHECKING:
     from models.change_control import Gate, Judgement, MonitorFinding
     from models.change_plan import ChangePlan
+    from models.evidence import Evidence
     from models.version import ModelVersion
     from stream.decisions import Decisions
     from stream.promotion import Review
@@ -180,6 +181,7 @@ def propose(
     champion = champion_of(decisions)
     if champion and champion not in versions:
         raise ConfigurationError(f"the champion {champion} is not at hand here: name its folder by --models-dir")
+    _check_levels(evidence, settings_of(place, decisions), chosen)
     plan, at = plan_of(place, decisions), wall_ms()
     decide(place, proposed(evidence, at, who, reason), models_dir)
     judgement = judge(
@@ -237,13 +239,28 @@ def review_command(place: Place, *, as_json: bool) -> int:
 
 
 def plan_of(place: Place, decisions: Decisions) -> ChangePlan:
-    """Give the plan in force: of the configuration decided last, or the one that the service was started with."""
+    """Give the plan in force."""
+    return settings_of(place, decisions).change_control
+
+
+def settings_of(place: Place, decisions: Decisions) -> Settings:
+    """Give the configuration in force: the one decided last, or the one that the service was started with."""
     from events import Configuration
 
     for one in reversed(decisions.kept()):
         if isinstance(one.decision.event, Configuration):
-            return parse_json(one.decision.event.content).change_control
-    return (place.site().settings if place.folder is None else _folder_settings(place.folder)).change_control
+            return parse_json(one.decision.event.content)
+    return place.site().settings if place.folder is None else _folder_settings(place.folder)
+
+
+def _check_levels(evidence: Evidence, settings: Settings, version: str) -> None:
+    """Refuse evidence at other levels than a ward would be told at: its burden and sensitivity are of no ward."""
+    declared, weighed = settings.guardrails.thresholds_of("", version), (evidence.raise_at, evidence.clear_at)
+    if weighed != declared:
+        raise ConfigurationError(
+            f"the evidence is at {weighed[0]:g} and {weighed[1]:g}, wards are told at {declared[0]:g} and "
+            f"{declared[1]:g}: weigh it anew with --config of the configuration in force"
+        )
 
 
 def _folder_settings(folder: Path) -> Settings:

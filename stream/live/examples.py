@@ -122,9 +122,9 @@ def happened(envelope: Envelope) -> Happened | None:
 
 
 def _is_heard(event: Event) -> bool:
-    """Values are in the vectors; of who somebody is, only a death is an outcome."""
+    """Values are in the vectors; of who somebody is, only a death is an outcome, and that it is taken back."""
     if type(event) is Demographics:
-        return bool(event.deceased)
+        return event.deceased is not None
     return type(event) is not Observation and type(event) is not Correction
 
 

@@ -314,3 +314,13 @@ def test_automatic_means_inside_the_envelope_and_every_gate_passed(
     found = judge(ChangePlan(automatic=on), good, pedigree(CHAMPION), challenger)
     allowed = on and found.passed and not found.outside
     assert (found.verdict == "automatic") == allowed
+
+
+@pytest.mark.parametrize("until", [LEARNED_UNTIL + HOUR, None])
+def test_a_version_that_learned_less_far_than_the_champion_is_a_persons_to_decide(
+    good: Evidence, until: int | None
+) -> None:
+    """Only weights learned on from newer labels go by themselves: an older version never comes back so."""
+    found = judge(AUTOMATIC, good, pedigree(CHAMPION, learned_until=until), pedigree())
+    assert found.verdict == "awaits_signature"
+    assert found.outside == ("it did not surely learn on from where the champion had got to",)

@@ -21,6 +21,7 @@ from models.likeness import Likeness, Shape
 from models.training import freeze
 from models.venn import Category, VennTable
 from models.version import (
+    HORIZON_H_MAX,
     INPUTS_MAX,
     VERSION_BYTES_MAX,
     Lineage,
@@ -425,3 +426,17 @@ def test_a_full_ensemble_fits():
     full = random_version(1, LEARNING_INPUTS, "sha256:s", trees=300, pairs=400, edges_max=12)
     assert len(dump(full)) < VERSION_BYTES_MAX <= 5_000_000
     assert load(dump(full)).version == full.version
+
+
+@pytest.mark.parametrize("horizon_h", [HORIZON_H_MAX + 1, 10**12, 10**30])
+def test_a_horizon_that_no_date_holds_is_malformed(version, horizon_h):
+    """An alert says until when it predicts: past any date it could not be written, nor its patient's record stored."""
+    with pytest.raises(MalformedVersionError, match="horizon"):
+        load(dump(msgspec.structs.replace(version, horizon_h=horizon_h)))
+
+
+def test_deep_nesting_is_malformed(version):
+    """What no version nests so deep is refused as any other nonsense, also in a field that is not ours."""
+    for deep in (b"[" * 100_000, b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"," + dump(version)[1:]):
+        with pytest.raises(MalformedVersionError):
+            load(deep)

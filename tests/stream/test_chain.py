@@ -91,3 +91,23 @@ def test_a_record_that_cannot_be_read_is_held_by_its_hash() -> None:
 def test_tips_are_bounded() -> None:
     """However many write at once, no record names more than the bound."""
     assert len(chain_of(written(TIPS_MAX * 3, at_once=TIPS_MAX * 2)).tips) <= TIPS_MAX
+
+
+@given(st.integers(2, 8), st.data())
+def test_a_copy_of_a_record_is_found_wherever_it_is_put(count: int, data: st.DataObject) -> None:
+    """A record put in twice is a fault, right behind itself and at the end too."""
+    values = chained(written(count), 99)
+    copied = data.draw(st.integers(0, len(values) - 1))
+    place = data.draw(st.integers(copied + 1, len(values)))
+    assert "is a copy" in chain_of([*values[:place], values[copied], *values[place:]]).faults[0]
+
+
+def test_two_that_did_not_know_of_each_other_cannot_be_exchanged() -> None:
+    """Of a kill switch engaged and released at one moment the later counts: the next record holds their order."""
+    first = encode_decision(Decision(KillSwitch(1, engaged=True), "role:test"))
+    before = (record_hash(first),)
+    off = encode_decision(Decision(KillSwitch(2, engaged=False), "role:one", previous=before))
+    on = encode_decision(Decision(KillSwitch(2, engaged=True), "role:other", previous=before))
+    values = chained([first, off, on], 3)
+    assert chain_of(values).faults == ()
+    assert "were exchanged" in chain_of([first, on, off, values[-1]]).faults[0]

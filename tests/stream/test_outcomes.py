@@ -299,3 +299,76 @@ def test_a_join_restored_goes_on_alike(order, stop):
     stopped, other = play(order, stop)
     assert straight == stopped
     assert joiner.counts == other.counts
+
+
+# -- what is taken back, told again or merged -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("moves", "back"),
+    [(("A", "ICU", "B"), "ICU"), (("A", "ICU", "HDU"), "ICU"), (("A", "ICU", "HDU"), ""), (("A", "ICU", "ICU"), "ICU")],
+)
+def test_only_the_transfer_that_was_the_outcome_takes_it_back(moves, back):
+    """A12 of a move out of critical care, or within it, leaves the onset: what is scored there is no negative."""
+    first, *others = moves
+    told_moves = [message((2 + at) * H, Transfer((2 + at) * H, Location(ward))) for at, ward in enumerate(others)]
+    undone = message(4 * H, Cancellation(4 * H, "transfer", Location(back)))
+    labels, counts = told(message(0, Admission(0, Location(first))), *told_moves, undone, scored=(1, 5))
+    assert labels == [(1, True)]
+    assert (counts.after_onset, counts.withdrawn_outcomes) == (1, 0)
+
+
+@pytest.mark.parametrize(("ward", "next_ward"), [("Theatre", "ICU"), ("ICU", "HDU")])
+def test_a_discharge_taken_back_leaves_him_where_he_lay(ward, next_ward):
+    """A13 says where he is: a planned transfer is still planned, a move within critical care still a move."""
+    labels, _ = told(
+        message(0, Admission(0, Location(ward))),
+        message(2 * H, Discharge(2 * H)),
+        message(2 * H + 1, Cancellation(2 * H + 1, "discharge", Location(ward))),
+        message(4 * H, Transfer(4 * H, Location(next_ward))),
+        scored=(3,),
+    )
+    assert labels == [(3, False)]
+
+
+def test_a_merged_record_brings_its_ward():
+    """Who lay in critical care under the retired number moves within it under the surviving one."""
+    labels, _ = told(
+        message(0, Admission(0, Location("ICU")), patient="r"),
+        message(1 * H, Merge(1 * H, "r")),
+        message(3 * H, Transfer(3 * H, Location("HDU"))),
+        scored=(2,),
+    )
+    assert labels == [(2, False)]
+
+
+def test_an_admission_told_again_begins_no_stay():
+    """A01 after A04, or an Encounter's next version: after the onset nothing is predicted, as before."""
+    first = msgspec.structs.replace(message(0, Admission(0, Location("A"))), encounter="v")
+    again = msgspec.structs.replace(message(3 * H, Admission(0, Location("ICU"))), encounter="v")
+    labels, counts = told(first, message(2 * H, Transfer(2 * H, Location("ICU"))), again, scored=(1, 4))
+    assert labels == [(1, True)]
+    assert counts.after_onset == 1
+
+
+def test_a_visit_under_way_takes_no_death_back():
+    """An Encounter in progress says each time that no discharge stands; the death that Patient told does."""
+    labels, counts = told(
+        message(2 * H, Demographics(2 * H, deceased=True)),
+        message(2 * H + 1, Cancellation(2 * H + 1, "discharge")),
+        scored=(1, 3),
+    )
+    assert labels == [(1, True)]
+    assert (counts.after_onset, counts.withdrawn_outcomes) == (1, 0)
+
+
+def test_what_is_remembered_of_wards_and_merges_is_bounded(monkeypatch):
+    """Whatever comes for ever new patients."""
+    monkeypatch.setattr("stream.outcomes.PATIENTS_MAX", 10)
+    join = OutcomeJoin(SITE.outcome)
+    events = (Unmerge(0, "x"), Cancellation(0, "transfer"), Cancellation(0, "discharge", Location("A")))
+    for number in range(50):
+        for event in (*events, Admission(0, Location("A")), Merge(0, f"r{number}")):
+            join.happened(msgspec.structs.replace(message(number, event, patient=f"p{number}"), encounter=f"v{number}"))
+    state = join.state()
+    assert max(len(state.absorbed), len(state.wards), len(state.encounters)) <= 10

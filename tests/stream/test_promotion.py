@@ -210,3 +210,19 @@ def test_the_pedigree_of_the_version_that_ships_is_unknown_in_part() -> None:
     found = pedigree_of(shipped)
     assert (found.version, found.kind, found.horizon_h) == (shipped.version, "logistic", shipped.horizon_h)
     assert found.data_digest == ""
+
+
+@pytest.mark.parametrize("how", ["taken back by a monitor", "followed by a person's"])
+def test_days_between_count_from_the_last_unsigned_promotion_whatever_followed(evidence: Evidence, how: str) -> None:
+    """One that a monitor took back the same day is no reason to try the next one at once."""
+    unsigned = Decision(speaks(FIRST, START + 29 * DAY), AUTOMATIC, "every gate passed")
+    decisions = decided(speaks(CHAMPION), unsigned)
+    if how.startswith("taken"):
+        for one in demotion(decisions, broke(FIRST), lambda _version: True):
+            enter(decisions, one)
+    else:
+        enter(decisions, Decision(speaks(CHAMPION, START + 29 * DAY + 1), "safety-officer"))
+    assert champion_of(decisions) == CHAMPION
+    found = judgement(evidence, decisions)
+    assert found.verdict == "stopped"
+    assert "promoted by itself 1.0 days ago" in found.gates[-1].words

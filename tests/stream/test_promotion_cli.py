@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -316,3 +317,55 @@ def test_the_plan_is_part_of_what_is_decided_and_the_default_leaves_old_names_al
     plan = parse_toml("[change_control]\nautomatic = true\ndays_min = 28\n")
     assert configuration_hash(plan) != configuration_hash(Settings())
     assert parse_json(configuration_text(plan)).change_control.days_min == 28
+
+
+def test_evidence_at_other_levels_than_the_wards_is_refused(
+    cli: Any, data: Path, versions: tuple[ModelVersion, ModelVersion], shown: Evidence, tmp_path: Path
+) -> None:
+    """Weighed at a level that nothing reaches, every gate on alerts and sensitivity would pass: nothing is decided."""
+    champion, challenger = versions
+    place = ("--data-dir", data, "--models-dir", tmp_path / "models")
+    assert cli("models", "promote", champion.version, *WHY, *place).code == 0
+    deaf = msgspec.structs.replace(shown, raise_at=0.99, clear_at=0.98)
+    file = evidence_file(tmp_path / "e.json", deaf, champion, challenger)
+    done = cli("models", "propose", challenger.version, "--evidence", file, *WHY, *place)
+    assert done.code != 0
+    assert "the evidence is at 0.99 and 0.98, wards are told at 0.1 and 0.07" in done.err
+    assert json.loads(cli("models", "review", "--data-dir", data, "--json").out)["champion"] == champion.version
+
+
+@pytest.mark.parametrize("what", ["deep", "folder", "pipe", "nowhere", "deep signature", "signature is a folder"])
+def test_a_file_that_cannot_be_read_is_left_out_and_the_others_load(
+    shipped: ModelVersion, tmp_path: Path, what: str
+) -> None:
+    """Whoever may put a file in the folder cannot keep a service with trusted keys from starting."""
+    key = generate_key()
+    good = kept(tmp_path, ensemble(shipped, -3.0), key)
+    bad = tmp_path / "bad.json"
+    if what == "deep":
+        bad.write_bytes(b'{"x":' + b"[" * 200_000)
+    elif what == "folder":
+        bad.mkdir()
+    elif what == "pipe":
+        os.mkfifo(bad)
+    elif what == "nowhere":
+        bad.symlink_to(tmp_path / "nowhere")
+    else:
+        bad.write_bytes(dump(ensemble(shipped, -2.0)))
+        signature = tmp_path / "bad.json.sig"
+        signature.write_bytes(b'{"x":' + b"[" * 4_000) if what == "deep signature" else signature.mkdir()
+    found, wrong = load_versions(tmp_path, (key.public,))
+    assert good.stem in found
+    assert len(wrong) == 1
+    assert wrong[0].startswith("bad.json: ")
+
+
+def test_an_unsigned_version_does_not_replace_one_whose_id_it_has(
+    shipped: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twelve digits of an id can be hit on purpose: the content decides."""
+    monkeypatch.setattr(ModelVersion, "version", property(lambda _self: "a" * 12))
+    kept(tmp_path, ensemble(shipped, -3.0))
+    found, wrong = load_versions(tmp_path, (generate_key().public,))
+    assert found["a" * 12].digest == shipped.digest
+    assert "another version has the id" in wrong[0]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import Discharge, Envelope
+from events import Demographics, Discharge, Envelope
 from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS
 from stream.live.canary import FEED
 from stream.live.example_fold import ExampleFold
@@ -20,6 +20,7 @@ from stream.live.examples import (
     Scored,
     decode_example,
     encode_example,
+    happened,
     learning_row,
     scored,
 )
@@ -83,3 +84,14 @@ def test_the_recorder_keeps_what_was_said():
     example = decode_example(record.value or b"")
     assert isinstance(example, Scored)
     assert (example.probability, example.version) == (0.5, "4f1c")
+
+
+def test_a_death_taken_back_reaches_the_learner():
+    """PID-30 Y, then N: the live learner hears both, and joins as one that hears every event does."""
+    fold = ExampleFold(OutcomeDefinition())
+    died, lives = Demographics(1, deceased=True), Demographics(2, deceased=False)
+    for at, one in enumerate((died, lives), start=1):
+        example = happened(Envelope(f"e{at}", "p", at, at, (one,)))
+        assert example is not None
+        fold.take(at, encode_example(example))
+    assert fold.learning.joiner.counts.withdrawn_outcomes == 1
