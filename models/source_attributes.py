@@ -117,8 +117,8 @@ def _of_project() -> dict[str, str]:
         "fairness on external data": "Not measured.",
         "evidence on outcomes of its use": "None.",
         "how validity is watched, and how often": (
-            "Prequentially at every matured label; drift, calibration and discrimination monitors at every window "
-            "(docs/drift.md)."
+            "Prequentially at every matured label, by the learner process; monitors of drift, calibration and "
+            "discrimination where the site runs them (docs/drift.md)."
         ),
         "validity on local data": "What the site's own learner and `wardstream evaluate` report.",
         "how fairness is watched, and how often": "By the subgroup monitor, with the other monitors (docs/drift.md).",
@@ -128,8 +128,8 @@ def _of_project() -> dict[str, str]:
             "How often is the site's to configure."
         ),
         "how and how often it is corrected": (
-            "At once: a monitor that breaks a limit demotes the version to NEWS2; rollback and kill switch take "
-            "effect within seconds (docs/runbook.md)."
+            "A monitor's limit that is broken names its response, carried out by `wardstream models respond`; that, "
+            "rollback and kill switch take effect within seconds (docs/runbook.md)."
         ),
     }
 

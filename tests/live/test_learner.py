@@ -255,17 +255,22 @@ EVERY_SECOND = ("--version-every-h", str(1 / 3_600), "--learner", RIVER)
 
 
 def test_killed_and_started_again_it_knows_the_same(kafka: KafkaSettings, values: list[bytes], learner: Any) -> None:
-    """After kill -9 while examples come, a new process makes the version that the whole topic makes, byte for byte."""
+    """After kill -9 while examples come, a new process goes on from the newest snapshot, and makes the version that the
+    whole topic makes, byte for byte.
+    """
     half = len(values) // 2
     asyncio.run(write(kafka, values[:half]))
-    first = learner(*EVERY_SECOND)
+    first = learner(*EVERY_SECOND, "--snapshot-records", "250")
     assert await_that(lambda: first.metric("next_offset") >= half, WAIT_S)
     asyncio.run(write(kafka, values[half : half + 300]))
     first.end(signal.SIGKILL)
     asyncio.run(write(kafka, values[half + 300 :]))
-    second = learner(*EVERY_SECOND)
+    second = learner(*EVERY_SECOND, "--snapshot-records", "250")
     expected = version_of(taught(values))
     assert await_that(lambda: expected in second.candidates(), WAIT_S)
+    logged = map(json.loads, (second.folder / "log").read_text().splitlines())
+    [restored] = [line for line in logged if line.get("event") == "restored"]
+    assert restored["record"] >= 250
 
 
 def test_health_tells_lag_and_figures(kafka: KafkaSettings, values: list[bytes], learner: Any) -> None:
