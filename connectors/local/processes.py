@@ -12,12 +12,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 POLL_S = 0.02
 """How often a state is looked at that nobody tells us of."""
+FREEZE_S = 5.0
+"""How long the threads of a process may take to stand still after SIGSTOP."""
 KILL_GRACE_S = 10.0
 """How long the system may take to end a process after SIGKILL: a page-out of its memory, at worst."""
 LOG_TAIL_CHARS = 2_000
@@ -75,6 +78,19 @@ def send(mark: Mark, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def stands(pid: int) -> bool:
+    """Tell whether every thread of a process is stopped: each stops by itself, on a busy machine some ms apart.
+
+    >>> stands(os.getpid())
+    False
+    """
+    states = []
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            states.append(task.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0])
+    return all(state in {"T", "t"} for state in states)
 
 
 def await_that(holds: Callable[[], bool], within_s: float) -> bool:
@@ -179,8 +195,11 @@ class Child:
         self.pid_file.unlink(missing_ok=True)
 
     def freeze(self) -> None:
-        """Stop it in its tracks (SIGSTOP): it holds its connections and says nothing."""
+        """Stop it in its tracks (SIGSTOP), every thread of it: it holds its connections and says nothing."""
         self._signal(signal.SIGSTOP)
+        mark = self.mark
+        if mark is not None and not await_that(lambda: stands(mark.pid), FREEZE_S):
+            raise LocalError(f"{self.name} was told to stand still, and some of it still runs")
 
     def thaw(self) -> None:
         """Let it go on (SIGCONT)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.local.processes import Child, LocalError, Mark, await_that, mark_of, runs, stop, write_mark
+from connectors.local.processes import Child, LocalError, Mark, await_that, mark_of, runs, stands, stop, write_mark
 
 WAITS = (sys.executable, "-c", "import signal; signal.pause()")
 DEAF = (
@@ -59,6 +59,8 @@ def test_a_frozen_child_can_be_stopped(tmp_path: Path) -> None:
     child.start(WAITS)
     child.freeze()
     assert child.running
+    assert child.mark is not None
+    assert stands(child.mark.pid)
     assert child.stop(10)
 
 
