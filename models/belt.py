@@ -130,7 +130,8 @@ def belt_table(
     """
     belt = belt_of(probabilities, labels, patients)
     if belt is None:
-        return venn_table(probabilities, labels, patients, coverage)
+        table = venn_table(probabilities, labels, patients, coverage)
+        return table if table is None or width < WIDTH_MAX else _whole(table)
     edges = np.array(BELT_EDGES)
     lows, highs = belt.interval(edges, width)
     # Of a range, what its two ends allow; the first reaches down to 0 and the last up to 1.
@@ -159,6 +160,12 @@ def belt_table(
         for cell in range(len(low))
     )
     return VennTable(BELT_EDGES, categories, coverage)
+
+
+def _whole(table: VennTable) -> VennTable:
+    """Tell of everything all of 0 to 1: what at the greatest width cannot miss, whatever made the table."""
+    whole = tuple(msgspec.structs.replace(category, low=0.0, high=1.0) for category in table.categories)
+    return VennTable(table.edges, whole, table.coverage)
 
 
 def told_by(table: VennTable, probabilities: Floats) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ patients: nothing of any one.
 from __future__ import annotations
 
 import math
+import re
 from hashlib import sha256
 
 import msgspec
@@ -18,6 +19,8 @@ EVIDENCE_BYTES_MAX = 1024 * 1024
 """Some kilobytes are usual: 64 subgroups and 64 stretches of a hundred bytes each."""
 SUBGROUPS_MAX = 200
 STRETCHES_MAX = 200
+ROUNDS_MIN = 100
+"""Draws below which an interval's ends are its few extremes; of a single draw it has no width, and rules out all."""
 EVIDENCE_FORMAT = 1
 
 
@@ -178,6 +181,13 @@ def _problem_of(found: Evidence) -> str:
         (all(_is_whole(pair) for pair in pairs), "a figure lies outside 0 and 1, or is not its own difference"),
         (all(0 <= share <= 1 for share in shares), "a share lies outside 0 and 1"),
         (min(found.alerts_per_patient_day, found.champion_alerts_per_patient_day) >= 0, "a rate is negative"),
+        (found.rounds >= ROUNDS_MIN, f"{found.rounds} draws, fewer than {ROUNDS_MIN}"),
+        (re.fullmatch("[0-9a-f]{64}", found.data_digest) is not None, "the data have no digest"),
+        (found.calibration.brier_skill <= 1, "a skill above 1"),
+        (
+            not found.stretches or min(one.first_matured for one in found.stretches) == found.first_matured,
+            "the stretches begin at another label than the evidence",
+        ),
         (not found.stretches or parts == (found.rows, found.positives), "the stretches are not all of the rows"),
     )
     return next((words for holds, words in checks if not holds), "")

@@ -81,6 +81,9 @@ def weigh(
         raise EvidenceError(str(error)) from None
     if not 0 < int(labels.sum()) < len(labels) <= ROWS_MAX:
         raise EvidenceError(f"{int(labels.sum())} of {len(labels)} rows are positive: nothing can be said of them")
+    once = np.rec.fromarrays((patients, at, former, scores))
+    if len(np.unique(once)) < len(labels):
+        raise EvidenceError("a row is given twice, by patient, time and both scores: it would count as more evidence")
     beside_levels = champion_levels or levels
     draw = _Drawing(labels, former, scores, patients, rounds, seed)
     days = max(observed_days(patients, at), 1e-9)

@@ -127,8 +127,8 @@ def ratio_interval(
 
 
 def draws(count: int, generator: np.random.Generator, rounds: int) -> Iterator[Draw]:
-    """Draw `count` groups with replacement, `rounds` times; nothing where there is no group."""
-    for _ in range(rounds if count else 0):
+    """Draw `count` groups with replacement, `rounds` times; nothing of fewer than two: all draws were alike."""
+    for _ in range(rounds if count > 1 else 0):
         yield np.bincount(generator.integers(0, count, count), minlength=count).astype(np.float64)
 
 

@@ -52,7 +52,7 @@ def _calibrated(labels: Bools, logits: Floats) -> Floats:
     return 1 / (1 + np.exp(-(line.intercept + line.slope * logits)))
 
 
-def weighed(rows: Rows, usual_rate: float = USUAL_RATE, rounds: int = 30) -> Evidence:
+def weighed(rows: Rows, usual_rate: float = USUAL_RATE, rounds: int = 100) -> Evidence:
     """Weigh a cohort."""
     return weigh(
         rows,

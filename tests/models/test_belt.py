@@ -86,3 +86,13 @@ def test_intervals_that_missed_are_found_out():
         share = held_true(asked, told_by(table, asked), found, of).mean()
         assert bool(share > 0.9) is agreed
     assert held_true(asked[:5], told_by(table, asked[:5]), found[:5], of[:5]) is None
+
+
+def test_without_a_line_the_greatest_width_is_the_whole_too() -> None:
+    """Where all were told the same there is a Venn table; at the greatest width it cannot miss either."""
+    told, patients = np.full(2_000, 0.02), np.arange(2_000) % 100
+    labels = np.random.default_rng(3).random(2_000) < 0.5
+    assert belt_of(told, labels, patients) is None
+    table = belt_table(told, labels, patients, WIDTH_MAX)
+    assert table is not None
+    assert table.interval(0.02) == (0.0, 1.0)

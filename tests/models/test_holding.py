@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.belt import BELT_EDGES
-from models.conformal import WIDTH_MIN, IntervalWidth
+from models.conformal import WIDTH_MAX, WIDTH_MIN, IntervalWidth
 from models.holding import BLOCK_ROWS, HeldBack, HeldBackState
 from models.rows import Inputs
 from tests.models.stays import HOURS, drawn
@@ -178,3 +178,13 @@ def test_a_state_that_does_not_fit_is_refused(inputs, changes):
     fill(held, 15, 20)
     with pytest.raises(ValueError, match=r"held back|conformal|reshape"):
         HeldBack.restored(inputs, msgspec.structs.replace(held.state(), **changes))
+
+
+def test_intervals_without_a_line_keep_the_guarantee_on_a_stream_that_turns_every_block() -> None:
+    """Every block contradicts the last, with no line to be had: the width stops at the greatest, where none misses."""
+    draw, held = np.random.default_rng(1), HeldBack(Inputs(("news2.total",)), rolling=True)
+    for block in range(30):
+        for label in draw.random(BLOCK_ROWS) < (0.05 if block % 2 else 0.5):
+            held.hold((1.0,), 0.02, label=bool(label), patient=str(draw.integers(100) + 100 * block))
+    assert held.width.missed / held.width.blocks <= held.width.rate + held.width.guarantee(1)
+    assert held.width.width <= WIDTH_MAX + 2.0

@@ -132,3 +132,22 @@ def test_a_file_that_is_none_is_refused() -> None:
     ):
         with pytest.raises(EvidenceError):
             load_evidence(data)
+
+
+def test_rows_given_twice_are_no_more_evidence() -> None:
+    """A file joined to itself is refused: its rows would pass for enough."""
+    rows = cohort(patients=60, seed=10)
+    columns = {name: np.tile(getattr(rows, name), 2) for name in ("labels", "champion", "challenger", "patients", "at")}
+    twice = msgspec.structs.replace(rows, **columns, matured_at=np.tile(rows.matured_at, 2), subgroups={})
+    with pytest.raises(EvidenceError, match="given twice"):
+        weighed(twice)
+
+
+def test_evidence_that_contradicts_itself_is_refused() -> None:
+    """One draw, no digest, more skill than there is, and stretches from before the evidence."""
+    found = weighed(cohort(patients=60, seed=11))
+    early = tuple(msgspec.structs.replace(one, first_matured=1) for one in found.stretches)
+    skilled = msgspec.structs.replace(found.calibration, brier_skill=5.0)
+    for change in ({"rounds": 1}, {"data_digest": "x"}, {"calibration": skilled}, {"stretches": early}):
+        with pytest.raises(EvidenceError, match="impossible"):
+            load_evidence(dump_evidence(msgspec.structs.replace(found, **change)))

@@ -99,3 +99,9 @@ def test_undefined_rounds():
     assert ratio_interval([1.0], [0.0], [1], np.random.default_rng(0)) is None
     with pytest.raises(ValueError, match="finite"):
         ratio_interval([float("nan")], [1.0], [1], np.random.default_rng(0))
+
+
+def test_a_single_stay_has_no_interval() -> None:
+    """Every draw of one stay is that stay: an interval without width would be told of a figure nobody is sure of."""
+    generator = np.random.default_rng(0)
+    assert bootstrap_interval(brier, [True, False, False], [0.9, 0.1, 0.4], [1, 1, 1], generator) is None
