@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 1
 
-.PHONY: help setup demo run live live-down live-kills faults broker burden test lint types contracts clients kills soak bench bench-live hospital real-input model clean
+.PHONY: help setup demo run live live-down live-kills faults broker burden test lint types contracts clients kills soak bench bench-live hospital real-input accounting model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,9 @@ hospital: setup ## the simulated hospital beside published figures, and its spee
 
 burden: setup ## alerts a patient-day, warning and PPV on ICU data and the simulated hospital: writes docs/burden.md
 	$(BIN)/python benchmarks/burden.py
+
+accounting: setup ## account for every message of the shared corpora: writes docs/conformance.md
+	$(BIN)/python benchmarks/accounting.py
 
 real-input: setup ## replay every shared source and write docs/real-input.md
 	$(BIN)/python benchmarks/real_input.py

@@ -18,6 +18,7 @@ from events import Location, Millis, content_id, from_iso, to_iso
 from features.reading import Reading
 from guardrails.floor import Priority
 from guardrails.verdict import Verdict
+from models.explaining.told import ToldExplanation
 from models.news2 import News2
 
 CONTRACT_VERSION = "1"
@@ -164,6 +165,9 @@ class AlertEvent(msgspec.Struct, frozen=True):
     waited_ms: int | None = None
     """Of an event that is told after its alert has waited: for how long. Such an event has an id of its own, and the
     alert and `seq` of the one that waited; the JSON has it only there."""
+    explanation: ToldExplanation | None = None
+    """Of a model's alert: in words why the score is what it is that was last told of it, until the model abstains. The
+    JSON has it only there; the floor's `news2` says it all."""
     former_ward: str | None = None
     """Of an event that moves the alert to another ward: the one it leaves, empty where that was not known. It says who
     must hear of it and is no part of the content: the JSON, and so every digest, is without it."""
@@ -174,7 +178,7 @@ NO_WARD = "-"
 over all partitions."""
 TIME_FIELDS = ("observed_time", "received_time", "expires_at")
 EVIDENCE_TIME_FIELDS = ("event_time",)
-ABSENT_FIELDS = ("waiting_place", "waited_ms")
+ABSENT_FIELDS = ("waiting_place", "waited_ms", "explanation")
 """Left out of the JSON where they say nothing: an event that never waits has the bytes it always had."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -211,6 +215,8 @@ def to_json(event: AlertEvent) -> bytes:
         del document["answer_code"]
     for field in TIME_FIELDS:
         document[field] = to_iso(document[field])
+    if event.explanation is not None:
+        document["explanation"]["as_of"] = to_iso(event.explanation.as_of)
     for item in document["evidence"]:
         for field in EVIDENCE_TIME_FIELDS:
             item[field] = to_iso(item[field])
@@ -228,6 +234,8 @@ def from_json(content: bytes) -> AlertEvent:
     document = msgspec.json.decode(content)
     for field in TIME_FIELDS:
         document[field] = from_iso(document[field])
+    if (explanation := document.get("explanation")) is not None:
+        explanation["as_of"] = from_iso(explanation["as_of"])
     for item in document["evidence"]:
         for field in EVIDENCE_TIME_FIELDS:
             item[field] = from_iso(item[field])

@@ -103,6 +103,7 @@ class ModelChannel(Channel, array_like=True):
         if disposition is not None:
             return [self._update(alert, scored, subject, disposition)]
         if was_indeterminate:
+            _explain(alert, scored)
             saying = Saying("updated", "risk_persists", self._quiet(scored), "board", verdicts=scored.verdicts)
             return [say(alert, subject, scored.at, saying)]
         return []
@@ -146,6 +147,7 @@ class ModelChannel(Channel, array_like=True):
     def _told_now(self, alert: OpenAlert, scored: ScoredContext, disposition: Disposition, *, anew: bool) -> None:
         assert alert.probability is not None, "a decision to speak without a probability"
         self.told = (alert.probability, scored.at, disposition != "told")
+        _explain(alert, scored)
         if disposition != "told":
             # Nobody can answer what nobody heard.
             alert.escalate_at = None
@@ -166,6 +168,7 @@ class ModelChannel(Channel, array_like=True):
         self.calm_scorings += 1
         if self.calm_scorings < CALM_SCORINGS_MIN or newest - self.calm_since < RESOLVE_AFTER_MS:
             return []
+        _explain(alert, scored)
         saying = Saying(
             "resolved",
             "risk_below_threshold",
@@ -183,7 +186,7 @@ class ModelChannel(Channel, array_like=True):
         if alert.indeterminate:
             return []
         self._renew(alert, scored)
-        alert.probability, alert.indeterminate, alert.contributions = None, True, ()
+        alert.probability, alert.indeterminate, alert.contributions, alert.explanation = None, True, (), None
         if last is None or last.filter != "uncertainty":
             # An interval is told where it is the reason; of a patient unlike all others it says nothing.
             alert.probability_low = alert.probability_high = None
@@ -202,7 +205,6 @@ class ModelChannel(Channel, array_like=True):
         if prediction is not None:
             alert.probability = prediction.probability
             alert.probability_low, alert.probability_high = prediction.low, prediction.high
-            alert.contributions = prediction.contributions[:CONTRIBUTIONS_KEPT_MAX]
             alert.model_version = prediction.version
 
     def _quiet(self, scored: ScoredContext) -> Disposition:
@@ -211,6 +213,13 @@ class ModelChannel(Channel, array_like=True):
 
     def _restless(self) -> None:
         self.calm_since, self.calm_newest, self.calm_scorings = None, 0, 0
+
+
+def _explain(alert: OpenAlert, scored: ScoredContext) -> None:
+    """Keep why the score is what it is of which something is said; what follows repeats it."""
+    why = scored.why()
+    alert.contributions = why.contributions[:CONTRIBUTIONS_KEPT_MAX]
+    alert.explanation = None if why.explanation is None else why.explanation.pack()
 
 
 def _ids(scored: ScoredContext) -> tuple[int, ...]:

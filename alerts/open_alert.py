@@ -27,6 +27,7 @@ from events import Millis, content_id
 from guardrails.floor import Priority
 from guardrails.late import LateNews
 from guardrails.verdict import Verdict
+from models.explaining.told import ToldExplanation
 
 CONTRIBUTIONS_KEPT_MAX = 5
 """A ward reads five reasons, not forty; and the stored state stays small."""
@@ -107,6 +108,8 @@ class OpenAlert(msgspec.Struct, array_like=True):
     """The interval around the probability; where that is indeterminate, why it is."""
     late_news: LateNews | None = None
     """Late news of the floor's that waits for newer values before the ward is told."""
+    explanation: tuple[Any, ...] | None = None
+    """What a `ToldExplanation` packs: of the score that the model last told of. Schema 3, like all that stands last."""
 
     def next_deadline(self, escalate_from: Millis) -> Millis:
         """Give the first moment at which time alone changes something; nothing escalates before `escalate_from`."""
@@ -194,5 +197,6 @@ def say(alert: OpenAlert, subject: Subject, at: Millis, saying: Saying) -> Alert
         model_version=alert.model_version,
         configuration_hash=subject.configuration_hash,
         limit_reason=subject.limit_reason,
+        explanation=None if alert.explanation is None else ToldExplanation.unpack(alert.explanation),
         former_ward=saying.former_ward,
     )

@@ -26,6 +26,15 @@ has at most two open: the floor's (NEWS2) and the model's.
 
 """
 
+WHY = """## Why
+
+NEWS2's events carry its sub-scores, what is missing, and in `evidence` the values. The model's carry `explanation`:
+the largest reasons in clinical words with value, age and direction, all others as one, adding up to the log-odds
+exactly, as of the score that the ward was last told of (`as_of`). An abstention has none. See [the
+explanation](explanation.md) and [decision 0038](decisions/0038-an-alert-explains-itself.md).
+
+"""
+
 ANSWERS = """## Answers
 
 | what is sent | state, reason | then |
@@ -130,6 +139,7 @@ def alerts_page() -> str:
             _transitions(),
             _reasons(),
             _timers(AlertSettings()),
+            WHY,
             ANSWERS,
             ESCALATION,
             LATE.format(**terms),

@@ -32,6 +32,7 @@ def alert_schema() -> dict[str, Any]:
         definitions["AlertEvent"]["properties"][name] = dict(_INSTANT)
     for name in EVIDENCE_TIME_FIELDS:
         definitions["Evidence"]["properties"][name] = dict(_INSTANT)
+    definitions["ToldExplanation"]["properties"]["as_of"] = dict(_INSTANT)
     definitions["Evidence"]["properties"]["observation_id"] = {"type": "string", "pattern": "^[0-9]+$"}
     definitions["AlertEvent"]["properties"]["seq"]["minimum"] = 1
     for bound in ("probability", "probability_low", "probability_high"):

@@ -18,6 +18,7 @@ from features.reading import Reading
 from guardrails.floor import Applicability
 from guardrails.limits import ClinicianLimit
 from guardrails.verdict import Verdict
+from models.explaining.told import ToldExplanation
 from models.news2 import News2
 from models.scorer import Prediction
 
@@ -26,6 +27,18 @@ def evidence_of(readings: Iterable[Reading]) -> tuple[Evidence, ...]:
     """Cite readings as evidence, in their features' canonical units (UCUM)."""
     unit_of = default_catalogue().by_name
     return tuple(Evidence.of(reading, unit_of(reading.feature).unit) for reading in readings)
+
+
+class Why(msgspec.Struct, frozen=True):
+    """What moved a score."""
+
+    contributions: tuple[tuple[str, float], ...] = ()
+    """(name, logits), the largest first."""
+    explanation: ToldExplanation | None = None
+    """The same in words; None where nobody could say."""
+
+
+NO_WHY = Why()
 
 
 class ScoredContext(msgspec.Struct, frozen=True):
@@ -63,6 +76,8 @@ class ScoredContext(msgspec.Struct, frozen=True):
     """Nothing escalates before then: a clinician's limit."""
     limit_reason: str = ""
     """The codes of all limits in force; those of `limit` alone where it is empty."""
+    explain: Callable[[], Why] | None = None
+    """Gives why the prediction is what it is; called only where something is said of it: it is dear."""
 
     def evidence(self) -> tuple[Evidence, ...]:
         """Cite what NEWS2 rests on."""
@@ -71,6 +86,12 @@ class ScoredContext(msgspec.Struct, frozen=True):
     def evidence_of_model(self) -> tuple[Evidence, ...]:
         """Cite what NEWS2 rests on, then what else the model saw."""
         return self.evidence() if self.further_evidence is None else self.evidence() + self.further_evidence()
+
+    def why(self) -> Why:
+        """Give what moved the prediction: as the caller explains it, else what it came with."""
+        if self.explain is not None:
+            return self.explain()
+        return NO_WHY if self.prediction is None else Why(self.prediction.contributions)
 
     def observed_time(self) -> Millis:
         """When the newest reading behind NEWS2 was true of the patient; without any, the envelope's own event time."""

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
-from scipy import optimize
+from scipy import optimize  # type: ignore[import-untyped]
 
 from events import MILLIS_PER_HOUR
 from models.belt import belt_table, held_true, told_by
@@ -188,7 +188,8 @@ class Windowed:
     """A calibrator fitted anew on the newest labels: beta (Kull et al. 2017) or isotonic (Zadrozny and Elkan 2002)."""
 
     def __init__(self, fit: Callable[[Floats, Bools], Callable[[Floats], Floats]]) -> None:
-        self._fit, self._mend = fit, lambda logits: logits
+        self._fit = fit
+        self._mend: Callable[[Floats], Floats] = lambda logits: logits
         self._logits: list[float] = []
         self._labels: list[bool] = []
 
@@ -210,7 +211,7 @@ def beta_curve(logits: Floats, labels: Bools) -> Callable[[Floats], Floats]:
     """Fit a ln p - b ln (1 - p) + c, with a and b at least 0."""
 
     def parts(at: Floats) -> Floats:
-        return np.stack([-np.logaddexp(0.0, -at), np.logaddexp(0.0, at), np.ones_like(at)], axis=1)
+        return np.column_stack((-np.logaddexp(0.0, -at), np.logaddexp(0.0, at), np.ones(len(at))))
 
     rows = parts(logits)
 
@@ -257,19 +258,20 @@ def mended(stream: Stream, calibrator: Any) -> Floats:
 
 
 def calibration_row(stream: Stream, logits: Floats, part: Bools) -> dict[str, float]:
-    """Give the figures of one part of a stream."""
+    """Give the figures of one part of a stream; what is undefined there is NaN."""
     labels, told = stream.label[part], 1.0 / (1.0 + np.exp(-logits[part]))
     found = calibration_figures(labels, told)
-    top = found.top
-    return {
+    top, bent = found.top, found.recalibration
+    figures = {
         "rate": float(labels.mean()),
-        "slope": found.recalibration.slope,
+        "slope": bent.slope if bent else None,
         "ece": found.calibration_error,
-        "skill": found.brier.skill,
-        "top": (top.promised / top.happened.value - 1.0),
+        "skill": found.brier.skill if found.brier else None,
+        "top": top.promised / top.happened.value - 1.0 if top and top.happened.value else None,
         "ap": average_precision(labels, told),
         "auroc": auroc(labels, told),
     }
+    return {name: float("nan") if value is None else value for name, value in figures.items()}
 
 
 # -- indeterminate -----------------------------------------------------------------------------------------------------

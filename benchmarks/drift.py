@@ -18,6 +18,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
 from river import drift
-from scipy import optimize
+from scipy import optimize  # type: ignore[import-untyped]
 
 from events import MILLIS_PER_HOUR
 from models.drift.inputs import STAKES, InputLimits
@@ -169,7 +170,7 @@ def unit_change(feature: str, factor: float) -> Drift:
 
     def alter(rows: Rows, since: NDArray[np.bool_], _: np.random.Generator, model: Model) -> Rows:
         matrix = rows.matrix.copy()
-        matrix[np.ix_(since, _columns(feature))] *= np.float32(factor)
+        matrix[np.ix_(np.flatnonzero(since), np.array(_columns(feature)))] *= np.float32(factor)
         return _scored(rows, matrix, model, since)
 
     return Drift((f"input_values:{feature}",), alter)
@@ -204,11 +205,11 @@ def missing_twice(feature: str) -> Drift:
         matrix = rows.matrix.copy()
         missing = float(np.isnan(matrix[:, NAMES.index(f"{feature}.last")]).mean())
         lost = generator.random(int(rows.patient.max()) + 1) < missing / (1.0 - missing)
-        gone = since & lost[rows.patient]
+        gone = np.flatnonzero(since & lost[rows.patient])
         places = [place for place, name in enumerate(NAMES) if name.startswith(f"{feature}.")]
         counts = [place for place in places if "count" in NAMES[place]]
-        matrix[np.ix_(gone, places)] = np.nan
-        matrix[np.ix_(gone, counts)] = 0.0
+        matrix[np.ix_(gone, np.array(places, dtype=np.intp))] = np.nan
+        matrix[np.ix_(gone, np.array(counts, dtype=np.intp))] = 0.0
         return _scored(rows, matrix, model, since)
 
     return Drift((f"input_missing:{feature}",), alter)
@@ -414,7 +415,7 @@ def shuffled(rows: Rows, generator: np.random.Generator) -> Rows:
     shift = np.array([round(by.get(int(patient), 0) / day) * day for patient in rows.patient])
     at = rows.at + shift
     order = np.lexsort((rows.patient, at))
-    return Rows(*(column[order] for column in rows._replace(at=at)))
+    return Rows(rows.matrix[order], rows.label[order], at[order], rows.patient[order], rows.logit[order])
 
 
 # -- River's detectors on the same ranks -------------------------------------------------------------------------------
@@ -439,9 +440,10 @@ def river_compared(rows: Rows, reference: Reference) -> dict[str, Any]:
             low, high = 0.5 - limits.tolerance, 0.5 + limits.tolerance
             self.drift_detected = bool(self.detector.step(mean_bets(np.array([rank]), low, high, STAKES))[0])
 
+    adwin: Any = drift.ADWIN
     kinds: dict[str, Callable[[], Any]] = {
-        "ADWIN (delta 0.002)": drift.ADWIN,
-        "ADWIN (delta 1e-6)": lambda: drift.ADWIN(delta=1e-6),
+        "ADWIN (delta 0.002)": adwin,
+        "ADWIN (delta 1e-6)": partial(adwin, delta=1e-6),
         "Page-Hinkley (as it comes)": drift.PageHinkley,
         "Page-Hinkley (delta 0.05, threshold 10)": lambda: drift.PageHinkley(delta=0.05, threshold=10.0),
         "ours (evidence, tolerance 0.07)": Ours,

@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
     def admitted(self, share: float) -> Bools:
         """Tell which rows belong to the first share of stays."""
-        return self.stay < share * (self.stay.max() + 1)
+        return np.less(self.stay, share * (int(self.stay.max()) + 1))
 
 
 def read_rows(path: Path, every: int = 1) -> Rows:

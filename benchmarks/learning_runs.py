@@ -31,6 +31,8 @@ class Pass(NamedTuple):
     """One pass: what was said of each row at its time (NaN where it was not asked), and what it cost."""
 
     said: Floats
+    raw: Floats
+    """The log-odds before calibration; NaN where the learner has none."""
     learned: int
     learn_s: float
     longest_growth_s: float
@@ -68,7 +70,7 @@ def run(learner: Classifier, rows: Rows, learns: Bools, asks: Bools, told: Told)
             said[part], raw[part] = _ask(learner, rows, part)
             predict_s += time.process_time() - began
             begun_asking = until
-    return Pass(said, begun_learning, learn_s, longest, begun_asking, predict_s)
+    return Pass(said, raw, begun_learning, learn_s, longest, begun_asking, predict_s)
 
 
 def _learn(learner: Classifier, rows: Rows, part: Any, raw: Floats) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from types import FrameType
 
 EVERY_S = 0.003
@@ -24,9 +24,9 @@ class Sampler(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.own: Counter[str] = Counter()
-        self.total: Counter[str] = Counter()
-        self.by_thread: Counter[str] = Counter()
+        self.own: defaultdict[str, float] = defaultdict(float)
+        self.total: defaultdict[str, float] = defaultdict(float)
+        self.by_thread: defaultdict[str, float] = defaultdict(float)
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -65,7 +65,7 @@ class Sampler(threading.Thread):
         print(f"\nprofile: {whole:.1f} s of CPU; by thread {dict(self.by_thread)}", file=sys.stderr)
         for title, table in (("in it", self.own), ("in it or below", self.total)):
             print(f"\n   share  s      {title}", file=sys.stderr)
-            for place, used in table.most_common(LINES):
+            for place, used in sorted(table.items(), key=lambda one: -one[1])[:LINES]:
                 print(f"  {used / whole:6.1%}  {used:6.2f} {place}", file=sys.stderr)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from core import Core
 from live_traffic import AUTHORITY, FEEDS, Traffic
 
+from connectors.decoded import Decoded
 from connectors.hl7v2.codec import decode
 from connectors.kafka.partitioning import partition_for
 from connectors.redis.connection import connect
@@ -75,7 +76,9 @@ def lived_days(traffic: Traffic, ends: int, every_ms: int, count: int) -> list[t
 
 def patient_keys(traffic: Traffic, pseudonyms: Pseudonyms) -> list[str]:
     """Give every patient's key by his number."""
-    (name,) = decode(traffic.message(0, b"20260105080000+0000"), Settings().hl7).subject
+    decoded = decode(traffic.message(0, b"20260105080000+0000"), Settings().hl7)
+    assert isinstance(decoded, Decoded), "the traffic is ours"
+    (name,) = decoded.subject
     assert name.authority == AUTHORITY
     return [pseudonyms.of("patient", name.authority, f"P{number:06d}") for number in range(traffic.patients)]
 

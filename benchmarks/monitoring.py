@@ -126,7 +126,7 @@ def stuck(patients: set[str]) -> Alter:
     wanted = has("8867-4")
     held: dict[str, float] = {}
 
-    def alter(envelope: Envelope) -> Envelope:
+    def alter(envelope: Envelope) -> Envelope | None:
         if not patients:
             patients.add(envelope.patient)
         if envelope.patient not in patients:

@@ -114,25 +114,28 @@ class PeerPipeline:
         code, display = str(segment[3][0][0]), str(segment[3][0][1])
         unit = str(segment[6][0][0])
         moment = datetime.strptime(str(segment[14]), "%Y%m%d%H%M%S%z")
-        return Observation(
-            status="final",
-            code={"coding": [{"system": "http://loinc.org", "code": code, "display": display}]},
-            subject={"reference": f"Patient/{patient}"},
-            effectiveDateTime=moment,
-            valueQuantity={
+        fields: dict[str, Any] = {
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": code, "display": display}]},
+            "subject": {"reference": f"Patient/{patient}"},
+            "effectiveDateTime": moment,
+            "valueQuantity": {
                 "value": float(str(segment[5])),
                 "unit": unit,
                 "system": "http://unitsofmeasure.org",
                 "code": unit,
             },
-        )
+        }
+        return Observation(**fields)
 
     def _features(self, patient: str, observations: list[Observation]) -> dict[str, float]:
         means = self.means.setdefault(patient, {})
         features: dict[str, float] = {}
         for observation in observations:
-            code = observation.code.coding[0].code
-            value = float(observation.valueQuantity.value)
+            # Made above: its parts are there, which the library's types do not say.
+            made: Any = observation
+            code = made.code.coding[0].code
+            value = float(made.valueQuantity.value)
             mean = means.setdefault(code, stats.Mean())
             mean.update(value)
             features[f"{code}.last"] = value

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from connectors.datasets import physionet2012, physionet2019
 from connectors.datasets.rendering import render_all
-from connectors.decoded import Decoded
+from connectors.decoded import Decoded, Refusal
 from connectors.fhir.codec import decode as decode_fhir
 from connectors.hl7v2.codec import decode as decode_hl7
 from connectors.sources import Arrival, SourceSettings, group_arrivals, open_source
@@ -52,7 +52,7 @@ live, with the shipped configuration. Messages = accepted + dead letters + dupli
 
 A message is an HL7 v2 message, a FHIR resource (each entry of a Bundle by itself) or a row of an ICU table. Dead letters
 of the HL7 corpora are mostly message types that carry nothing for us (orders, documents, schedules), by design of those
-corpora. The 2019 data have no consciousness: its NEWS2 is partial, and so are its alerts. The 2012 data
+corpora; docs/conformance.md gives each of them with why it is right. The 2019 data have no consciousness: its NEWS2 is partial, and so are its alerts. The 2012 data
 have no SpO2 by oximeter: theirs is partial too. A tenth of each ICU set is replayed three ways, as rows, as HL7 v2 and as
 FHIR, to the same scores and alerts. The model is in shadow: its alerts are computed and counted, and nobody is told.
 
@@ -69,7 +69,14 @@ def arrivals(spec: str, data: Path) -> Iterable[Arrival]:
     if kind == "tenth":
         return open_source(f"{folder}:{data / folder}", SourceSettings(every=10))
     read = {"physionet2012": physionet2012.read, "physionet2019": physionet2019.read}[folder]
-    return group_arrivals(rendered(read(data / folder, 10), kind))
+    return group_arrivals(rendered(decoded(read(data / folder, 10)), kind))
+
+
+def decoded(messages: Iterable[Decoded | Refusal]) -> Iterator[Decoded]:
+    """Give the messages of an ICU set, all of which are known to be as described."""
+    for one in messages:
+        assert isinstance(one, Decoded), one
+        yield one
 
 
 def rendered(messages: Iterable[Decoded], kind: str) -> Iterator[Arrival]:

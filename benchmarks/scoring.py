@@ -27,6 +27,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import lightgbm
 import numpy as np
+from numpy.typing import NDArray
 
 from models.explaining.background import Background, background_of
 from models.explaining.explanation import explain
@@ -53,9 +54,10 @@ BYTES_MAX = 5_000_000
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 Side = tuple[Callable[[Any], object], list[Any]]
+Bools = NDArray[np.bool_]
 
 
-def read_rows(path: Path | None, count: int) -> tuple[Matrix, Matrix]:
+def read_rows(path: Path | None, count: int) -> tuple[Matrix, Bools]:
     """Give inputs (rows, inputs) and labels: of a file, or simulated from a seed."""
     if path is None:
         draw = np.random.default_rng(7)
@@ -80,7 +82,7 @@ def clinical(matrix: Matrix) -> list[list[float]]:
     return [CLINICAL_ROW.pick(row) for row in matrix.tolist()]
 
 
-def ensemble_version(matrix: Matrix, labels: Matrix) -> ModelVersion:
+def ensemble_version(matrix: Matrix, labels: Bools) -> ModelVersion:
     """Learn in one pass and freeze, explained against the rows learned last."""
     learner = CrossedBoosted(LEARNING_INPUTS)
     learner.learn_many(matrix, labels)
@@ -94,7 +96,7 @@ def ensemble_version(matrix: Matrix, labels: Matrix) -> ModelVersion:
     )  # fmt: skip
 
 
-def logistic_version(matrix: Matrix, labels: Matrix) -> tuple[ModelVersion, Learner]:
+def logistic_version(matrix: Matrix, labels: Bools) -> tuple[ModelVersion, Learner]:
     """Learn the shipped kind on its own inputs; give it frozen, and River's pipeline that it is of."""
     learner = Learner(CLINICAL_INPUTS)
     for row, label in zip(clinical(matrix[:ROWS_OF_RIVER]), labels[:ROWS_OF_RIVER].tolist(), strict=True):
@@ -142,8 +144,8 @@ def _tree_of(root: dict[str, Any], cuts: tuple[tuple[float, ...], ...]) -> tuple
         return number
 
     walk(root)
-    columns = list(zip(*nodes, strict=True)) or [()] * 5
-    return Tree(*map(tuple, columns), tuple(leaves)), tuple(covers)
+    feature, code, missing_left, left, right = zip(*nodes, strict=True) if nodes else ((),) * 5
+    return Tree(feature, code, missing_left, left, right, tuple(leaves)), tuple(covers)
 
 
 def take_turns(sides: dict[str, Side]) -> dict[str, float]:

@@ -19,6 +19,20 @@ Coding = tuple[str, str]
 """(system, code). Systems are `loinc`, `mdc`, `snomed`, `ucum`, or the sender's own name for a local table."""
 
 ObservationStatus = Literal["preliminary", "final", "corrected", "withdrawn"]
+Sex = Literal["male", "female", "other", "unknown"]
+Ethnicity = Literal[
+    "american_indian_or_alaska_native",
+    "asian",
+    "black",
+    "hispanic_or_latino",
+    "middle_eastern_or_north_african",
+    "pacific_islander",
+    "white",
+    "multiple",
+    "other",
+]
+"""Groups that ethnicity is told apart by: the minimum categories of OMB's SPD 15 (2024), `multiple` and `other`. The
+five high-level groups of the United Kingdom's census (2011, 2021) are five of them."""
 Comparator = Literal["", "<", "<=", ">", ">="]
 
 
@@ -113,10 +127,12 @@ class Demographics(msgspec.Struct, frozen=True, omit_defaults=True, tag="demogra
     event_time: Millis
     birth_date: str | None = None
     """As much as is known of an ISO date: `1942-09-02`, `1942-09` or `1942`."""
-    sex: Literal["male", "female", "other", "unknown"] | None = None
+    sex: Sex | None = None
     deceased: bool | None = None
     pregnant: bool | None = None
     """Whether an ADT message says so (PV1-15, table 0009: B6); False where it takes that back."""
+    ethnicity: Ethnicity | None = None
+    """Only where a site records it, for figures by subgroup: nothing is predicted from it (docs/decisions/0039)."""
 
 
 class Merge(msgspec.Struct, frozen=True, omit_defaults=True, tag="merge", gc=False):

@@ -70,9 +70,15 @@ class Stay(msgspec.Struct):
     pregnant_time: Millis = NEVER
     ended_time: Millis = NEVER
     """When a stay last ended, also where another has begun since, which an admission told late may date back."""
+    origin: str = ""
+    """The ward that the stay began in, as far as it was told: figures and guardrails by unit of origin."""
+    ethnicity: str | None = None
+    """None wherever the site does not record it; nothing is predicted from it."""
+    ethnicity_time: Millis = NEVER
 
     def admit(self, event: Admission, encounter: str = "") -> None:
-        """Begin a stay. A further admission of an open stay (A04, then A01) keeps the first time."""
+        """Begin a stay. A further admission of an open stay (A04, then A01) keeps the first time and where it began."""
+        self.origin = (self.origin if self.admitted else "") or event.location.ward
         if self._is_another(encounter):
             self._begin_another(event, encounter)
             return
@@ -102,6 +108,8 @@ class Stay(msgspec.Struct):
             self.encounter = self.encounter or encounter
         elif not self.admitted and self._is_another(encounter):
             self._open(encounter, event.event_time)
+            self.origin = ""
+        self.origin = self.origin or event.location.ward
         self._place(event.event_time, event.location)
 
     def discharge(self, event: Discharge, encounter: str = "") -> None:
@@ -147,7 +155,7 @@ class Stay(msgspec.Struct):
         ended, self.discharged_time = self.discharged_time, None
         self.encounter_time = time
         if event.cancelled == "admission":
-            self.admitted, self.admitted_time = False, None
+            self.admitted, self.admitted_time, self.origin = False, None, ""
             self.location, self.previous_location, self.placed = self.previous_location, NOWHERE, False
             self.location_time = max(time, self.location_time)
             if self.also_open:
@@ -176,6 +184,8 @@ class Stay(msgspec.Struct):
             time > self.pregnant_time or (time == self.pregnant_time and not event.pregnant)
         ):
             self.pregnant, self.pregnant_time = event.pregnant, time
+        if event.ethnicity is not None and time >= self.ethnicity_time:
+            self.ethnicity, self.ethnicity_time = event.ethnicity, time
 
     def absorb(self, other: Stay) -> None:
         """Take in the stay of a record that was merged into this one: the newer of each group of fields."""
@@ -184,7 +194,7 @@ class Stay(msgspec.Struct):
             self.discharged_time, self.patient_class = other.discharged_time, other.patient_class
             self.encounter_time, self.encounter = other.encounter_time, other.encounter
             self.also_open, self.also_open_time = other.also_open, other.also_open_time
-            self.ended_time = other.ended_time
+            self.ended_time, self.origin = other.ended_time, other.origin
         if (other.placed, other.location_time) > (self.placed, self.location_time):
             self.location, self.previous_location = other.location, other.previous_location
             self.location_time, self.placed = other.location_time, other.placed
@@ -199,6 +209,8 @@ class Stay(msgspec.Struct):
             other.pregnant_time == self.pregnant_time and other.pregnant is False
         ):
             self.pregnant, self.pregnant_time = other.pregnant, other.pregnant_time
+        if other.ethnicity_time > self.ethnicity_time:
+            self.ethnicity, self.ethnicity_time = other.ethnicity, other.ethnicity_time
 
     def age_years(self, at: Millis) -> float | None:
         """Give the age in years, or None where no birth date is known, it cannot be read, or it cannot be true.

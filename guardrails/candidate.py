@@ -11,6 +11,8 @@ import msgspec
 from events import Millis
 from features.intake import Intake
 from guardrails.configuration import GuardrailSettings
+from models.drift.served import Served
+from models.groups import Group
 from models.news2 import News2
 from models.scorer import Prediction
 
@@ -51,3 +53,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     """By a clinician's limit in force, or by what a feed said of this stay."""
     end_of_life: bool = False
     """By a clinician's limit in force."""
+    groups: tuple[Group, ...] = ()
+    """The patient's, an empty name where it is not recorded; none where the version and the settings ask of none."""
+    served: Served | None = None
+    """How the version served each group while it was made; None where it brings no figures."""

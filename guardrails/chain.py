@@ -15,6 +15,7 @@ from guardrails.out_of_distribution import OutOfDistribution
 from guardrails.plausibility import Plausibility
 from guardrails.refractory import Refractory
 from guardrails.scope import Scope
+from guardrails.subgroups import Subgroups
 from guardrails.threshold import Threshold
 from guardrails.uncertainty import Uncertainty
 from guardrails.verdict import Verdict
@@ -50,6 +51,7 @@ CHAIN: tuple[Filter, ...] = (
     Scope(),
     OutOfDistribution(),
     Uncertainty(),
+    Subgroups(),
     VersionStatus(),
     Threshold(),
     Refractory(),

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from events import MILLIS_PER_HOUR
+from models.groups import GROUP_NAMES
 
 REFRACTORY_MS_DEFAULT = 4 * MILLIS_PER_HOUR
 """Within this time an unchanged risk is not told again: the RCP's interval for a score of 1-4."""
@@ -37,6 +38,13 @@ Standing = Literal["good", "held", "demoted"]
 """How a version stands: it may speak; it is computed and published and not told; NEWS2 alone."""
 STANDINGS: tuple[Standing, ...] = ("good", "held", "demoted")
 """From the best to the worst."""
+
+Policy = Literal["trust", "annotate", "review", "abstain"]
+"""What is done for a patient of a group: nothing; a remark; a person decides; the model says nothing, NEWS2 does."""
+POLICIES: tuple[Policy, ...] = ("trust", "annotate", "review", "abstain")
+"""From the mildest to the strictest."""
+Groups = dict[str, dict[str, Policy]]
+"""Policy by attribute and group."""
 
 VERSION_ID = re.compile(r"[0-9a-f]{12}")
 """As models/version.py makes it of the content's hash."""
@@ -69,6 +77,26 @@ class VersionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wards: dict[str, WardThresholds] = {}
     standing: Standing = "good"
     """Worse than good, it holds the version back, whatever the log says; better than the log's, it changes nothing."""
+    groups: Groups = {}
+    """Policies by group under this version: what a person made of what its monitors found."""
+
+
+class SubgroupRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done where a version is less to be trusted for a patient's group, or has not shown that it is.
+
+    The default says it and silences nobody: decisions/0039.
+    """
+
+    worse: Policy = "annotate"
+    """Of a group that the version was shown to serve worse than the rest."""
+    too_few: Policy = "annotate"
+    """Of a sex, an age band or an ethnicity of which too few were seen to know."""
+    too_few_places: Policy = "trust"
+    """Of such a ward or unit of origin: nearly every ward is one, and a remark on each alert is read by nobody."""
+    no_figures: Policy = "trust"
+    """Under a version that brings no figures by group at all, as formats 1 and 2 do; its card says so."""
+    groups: Groups = {}
+    """By attribute and group, whatever the figures say, under every version: `[guardrails.subgroups.groups.sex]`."""
 
 
 class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +127,7 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """What a false alarm costs, in the same unit."""
     versions: dict[str, VersionSettings] = {}
     """By a version's id, as `wardstream models list` has it."""
+    subgroups: SubgroupRules = SubgroupRules()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -112,6 +141,8 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             _check_levels(f"versions.{name}.", version, needed=False)
             for ward in sorted(version.wards):
                 _check_levels(f"versions.{name}.wards.{ward}.", version.wards[ward], needed=True)
+            _check_groups(f"versions.{name}.groups", version.groups)
+        _check_groups("subgroups.groups", self.subgroups.groups)
         if self.refractory_ms < 0:
             raise ConfigurationError("refractory_ms", f"{self.refractory_ms} is negative")
         if not 0.0 < self.rise_step <= 1.0:
@@ -142,6 +173,25 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         """
         own = self.versions.get(version) if self.versions else None
         return "good" if own is None else own.standing
+
+    def policy_of(self, version: str, attribute: str, group: str) -> Policy | None:
+        """Give what is declared of a group: under a version, else at all; None where nothing is.
+
+        >>> rules = SubgroupRules(groups={"sex": {"other": "review"}})
+        >>> GuardrailSettings(raise_at=0.5, clear_at=0.4, subgroups=rules).policy_of("4f1c02aa91be", "sex", "other")
+        'review'
+        """
+        own = self.versions.get(version) if self.versions else None
+        declared = None if own is None or not own.groups else own.groups.get(attribute, {}).get(group)
+        if declared is None and self.subgroups.groups:
+            declared = self.subgroups.groups.get(attribute, {}).get(group)
+        return declared
+
+    def asks_of_groups(self, version: str) -> bool:
+        """Say whether anything is declared that a version without figures of its own is asked by."""
+        own = self.versions.get(version) if self.versions else None
+        rules = self.subgroups
+        return bool(rules.groups or rules.no_figures != "trust" or (own is not None and own.groups))
 
     def silences(self, version: str) -> bool:
         """Whether nothing that this version says is told: the kill switch, or the version is held."""
@@ -232,6 +282,18 @@ def _check_levels(prefix: str, declared: _Levels, *, needed: bool) -> None:
         )
     if not clear_at > 0.0:
         raise ConfigurationError(f"{prefix}cost_of_miss", "is so high beside a false alarm that everything is raised")
+
+
+def _check_groups(prefix: str, groups: Groups) -> None:
+    """Refuse a policy for what is no attribute, or no group of it."""
+    for attribute in sorted(groups):
+        names = GROUP_NAMES.get(attribute)
+        if names is None:
+            raise ConfigurationError(f"{prefix}.{attribute}", f"is no attribute; expected {', '.join(GROUP_NAMES)}")
+        for group in sorted(groups[attribute]):
+            if not group or (names and group not in names):
+                expected = ", ".join(names) or "a ward's name"
+                raise ConfigurationError(f"{prefix}.{attribute}.{group}", f"is no group of it; expected {expected}")
 
 
 def read_settings(document: Mapping[str, Any]) -> GuardrailSettings:

@@ -1,4 +1,4 @@
-"""Filter 8, refractory and change gate: one episode is told once, then updated when it worsens.
+"""Filter 9, refractory and change gate: one episode is told once, then updated when it worsens.
 
 Owns the gate. Must not know what an alert is: it sees what was last told (`Told`), which the alert book forgets when it
 resolves an alert, because after "resolved" silence would mislead. What was only held or in shadow was not told to the

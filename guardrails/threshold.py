@@ -1,4 +1,4 @@
-"""Filter 7, threshold with hysteresis: a risk is raised at one level and let go at a lower one.
+"""Filter 8, threshold with hysteresis: a risk is raised at one level and let go at a lower one.
 
 Owns the comparison, per ward and version. Must not know where the levels come from. Without the second level a risk
 that hovers at the first would raise and resolve at every reading.

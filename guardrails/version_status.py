@@ -1,4 +1,4 @@
-"""Filter 6, version status: whether there is a version that may speak and did.
+"""Filter 7, version status: whether there is a version that may speak and did.
 
 Owns the check of the version's standing and output. Must not know how versions are promoted, or who held one back: both
 arrive in the settings, put there by control events. A model that returns NaN, or raises, is the same to the ward as one

@@ -66,6 +66,8 @@ class ChangePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     belong to its rows."""
     stretch_positive_patients_min: Annotated[int, msgspec.Meta(ge=2)] = 8
     """Patients with the outcome in a stretch, or expected in it, before it is judged."""
+    monitor_demotes: bool = True
+    """Whether the learner's process takes a version out of force by itself when a live monitor breaks its limit."""
 
     def __post_init__(self) -> None:
         """Refuse an automatic plan that asks for nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.drift.served import GroupCounts
 from models.drift.summary import Reference
 from models.explaining.background import background_of
 from models.explaining.importance import importance_of
@@ -35,12 +36,14 @@ def freeze_weights(
     likeness: Likeness | None = None,
     venn: VennTable | None = None,
     monitored: Reference | None = None,
+    groups: tuple[GroupCounts, ...] = (),
 ) -> ModelVersion:
     """Freeze weights over `inputs` into a version.
 
     `rows` are the reference of its explanations: recent rows of shape (rows, inputs), NaN where unknown, of patients as
-    they come; best those held back. Without any, its scores are explained from no population. `schema_hash` is this
-    release's unless given; raises `UnknownInputError` where it does not compute the inputs.
+    they come; best those held back. Without any, its scores are explained from no population. `groups` are counts of
+    rows that were scored before they were learned. `schema_hash` is this release's unless given; raises
+    `UnknownInputError` where it does not compute the inputs.
 
     >>> from models.checks_ensemble import random_ensemble, random_rows
     >>> inputs = Inputs(("age_years", "lactate.last"))
@@ -63,6 +66,7 @@ def freeze_weights(
         background=background,
         importance=importance,
         monitored=monitored,
+        groups=groups,
         horizon_h=horizon_h,
         threshold=threshold,
         threshold_release=threshold * RELEASE_SHARE,

@@ -230,17 +230,8 @@ class Scorer:
             unlikeness = self._distances.unlikeness(vector)
             if unlikeness > 1.0:
                 unlike_in = self._distances.farthest(vector)
-        told = self._told(self.logits(vector)) if explain else ()
+        told = self.largest(self.logits(vector)) if explain else ()
         return Prediction(probability, told, self.version, "", low, high, unlikeness, unlike_in)
-
-    def explained(self, prediction: Prediction, vector: Sequence[float]) -> Prediction:
-        """Give the prediction that `score` made of this very row, with its contributions. Never raises."""
-        if prediction.probability is None:
-            return prediction
-        try:
-            return msgspec.structs.replace(prediction, contributions=self._told(self.logits(vector)))
-        except Exception as error:  # noqa: BLE001 - as in `score`
-            return self._failed(error)
 
     def predict(self, state: PatientState, at: Millis, news2: News2 | None = None) -> Prediction:
         """Score a patient as of `at`; a `news2` that has been computed already for `at` saves computing it again."""
@@ -252,8 +243,8 @@ class Scorer:
     def _failed(self, error: Exception) -> Prediction:
         return Prediction(None, (), self.version, f"{FAILED} {type(error).__name__}")
 
-    def _told(self, contributions: list[float]) -> tuple[tuple[str, float], ...]:
-        """Give the largest contributions; equal ones in the order of the inputs, none that is nothing.
+    def largest(self, contributions: Sequence[float]) -> tuple[tuple[str, float], ...]:
+        """Give the largest of what `logits` gave; equal ones in the order of the inputs, none that is nothing.
 
         An ensemble has a dozen inputs of one vital sign: they are told as one.
         """

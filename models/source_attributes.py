@@ -10,6 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from events import to_iso
+from models.drift.served import totals_of
+from models.drift.subgroups import figures_of
 from models.version import ModelVersion
 
 ATTRIBUTES_REQUIRED = 31
@@ -117,8 +119,8 @@ def _of_project() -> dict[str, str]:
         "fairness on external data": "Not measured.",
         "evidence on outcomes of its use": "None.",
         "how validity is watched, and how often": (
-            "Prequentially at every matured label, by the learner process; monitors of drift, calibration and "
-            "discrimination where the site runs them (docs/drift.md)."
+            "By the learner process: prequentially at every matured label, and by monitors of drift, calibration and "
+            "discrimination that it looks at every two seconds (docs/drift.md)."
         ),
         "validity on local data": "What the site's own learner and `wardstream evaluate` report.",
         "how fairness is watched, and how often": "By the subgroup monitor, with the other monitors (docs/drift.md).",
@@ -128,8 +130,8 @@ def _of_project() -> dict[str, str]:
             "How often is the site's to configure."
         ),
         "how and how often it is corrected": (
-            "A monitor's limit that is broken names its response, carried out by `wardstream models respond`; that, "
-            "rollback and kill switch take effect within seconds (docs/runbook.md)."
+            "Where a live monitor's limit is broken the learner process demotes the version by itself, unless the site "
+            "leaves that to a person; that, rollback and kill switch take effect within seconds (docs/runbook.md)."
         ),
     }
 
@@ -180,7 +182,22 @@ def _figures(version: ModelVersion) -> str:
 
 
 def _by_subgroup(version: ModelVersion) -> str:
+    if version.groups:
+        return _by_counts(version)
     groups = sorted(name for name in version.lineage.evaluation if name.startswith("subgroup_"))
     if not groups:
         return "Not recorded in the version."
     return "; ".join(f"{name.removeprefix('subgroup_')} {version.lineage.evaluation[name]}" for name in groups) + "."
+
+
+def _by_counts(version: ModelVersion) -> str:
+    """Say what the version counted of each group, with 95 % intervals where it saw enough."""
+    said = []
+    for one in figures_of(totals_of(version.groups)):
+        found = f"{one.attribute} {one.group}: {one.positives} outcomes in {one.rows} rows"
+        for title, figure in (("sensitivity", one.sensitivity), ("PPV", one.ppv), ("calibration", one.calibration)):
+            if figure is not None and figure.interval is not None:
+                low, high = figure.interval
+                found += f", {title} {figure.value:.2f} ({low:.2f} to {high:.2f})"
+        said.append(found)
+    return f"At the recommended threshold, of rows scored before they were learned: {'; '.join(said)}."

@@ -21,7 +21,9 @@ from events import Millis
 from models import likeness as likeness_of
 from models import venn as venn_of
 from models import weights as weights_of
+from models.drift import served as served_of
 from models.drift import summary as monitored_of
+from models.drift.served import GroupCounts
 from models.drift.summary import Reference
 from models.ensemble_scorer import slopes_of
 from models.explaining import background as background_of
@@ -52,7 +54,7 @@ FORMATS_READ = (1, 2, ENSEMBLE_FORMAT)
 
 _SUMMARIES = ("likeness", "venn")
 _OF_LOGISTIC = ("means", "deviations", "weights", "intercept", "clip_sd")
-_OF_ENSEMBLE = ("ensemble", "background", "importance", "monitored")
+_OF_ENSEMBLE = ("ensemble", "background", "importance", "monitored", "groups")
 FIELDS_LACKING: dict[int, tuple[str, ...]] = {
     1: (*_SUMMARIES, *_OF_ENSEMBLE),
     2: _OF_ENSEMBLE,
@@ -63,6 +65,8 @@ LINEAGE_SINCE_3 = (
     "data_digest", "learned_until", "outcome", "code_commit", "lock_digest", "configuration_hash", "parent",
 )  # fmt: skip
 """What the lineage of formats 1 and 2 does not have."""
+WRITTEN_IF_ANY = ("groups",)
+"""What versions of format 3 were first written without: where there is nothing of it, it is not written either."""
 
 
 class VersionError(ValueError):
@@ -148,6 +152,8 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """What it was made on, and how unlike that a row may be; None where too little was held back to say."""
     venn: VennTable | None = None
     """What became of held-back patients, by the probability they were given; None where they were too few."""
+    groups: tuple[GroupCounts, ...] = ()
+    """How it served each group of patients while it was made, of format 3; empty: nobody counted, or too few came."""
     format: int = FORMAT
 
     @property
@@ -172,9 +178,9 @@ def dump(version: ModelVersion) -> bytes:
     What its format does not have is not written, so that a version of an older format keeps its bytes and its id.
     """
     fields = msgspec.structs.asdict(version)
-    for name in FIELDS_LACKING.get(version.format, ()):
-        if fields[name] == _DEFAULTS[name]:
-            del fields[name]
+    for name in (*FIELDS_LACKING.get(version.format, ()), *WRITTEN_IF_ANY):
+        if fields.get(name) == _DEFAULTS[name]:
+            fields.pop(name, None)
     if version.format < ENSEMBLE_FORMAT:
         lineage = msgspec.structs.asdict(version.lineage)
         fields["lineage"] = {
@@ -215,6 +221,7 @@ def _check(found: ModelVersion) -> None:
         or _problem_of_use(found)
         or (likeness_of.problem_of(found.likeness, found.inputs.names) if found.likeness else "")
         or (venn_of.problem_of(found.venn) if found.venn else "")
+        or served_of.problem_of(found.groups)
     )
     if problem:
         raise MalformedVersionError(problem)

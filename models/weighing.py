@@ -21,6 +21,7 @@ from models.figures.calibration import brier_parts, expected_calibration_error
 from models.figures.discrimination import auroc, average_precision
 from models.figures.recalibration import logistic_recalibration
 from models.figures.scored_rows import Bools, Floats, Ints, beside, checked, checked_probabilities
+from models.version import ModelVersion
 
 ROWS_MAX = 20_000_000
 """Some 1 GB of columns: a year of a large hospital."""
@@ -29,6 +30,10 @@ STRETCH_PATIENTS = 20
 """Patients with the outcome that a stretch has on average, where there are enough for more than the fewest stretches:
 the shorter a stretch, the more a poisoned week stands out in it."""
 UNKNOWN_GROUP = "not recorded"
+NEWS2_LEVEL = 5.0
+"""The total at which a ward is told: the RCP's urgent response."""
+NEWS2_ALONE = "news2"
+"""The champion where no version is in force."""
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +55,27 @@ class Levels(msgspec.Struct, frozen=True):
 
     raise_at: float
     clear_at: float
+
+
+def weigh_versions(
+    rows: Rows, champion: ModelVersion | None, challenger: ModelVersion, levels: Levels, source: str
+) -> Evidence:
+    """Give the evidence on a version beside the champion, or beside NEWS2's totals where there is none.
+
+    The one road from rows to evidence: a file's (stream/weighing.py) and the contest's beside the champion
+    (stream/live/contest.py). Raises `EvidenceError` as `weigh` does.
+    """
+    usual = challenger if champion is None else champion
+    return weigh(
+        rows,
+        champion=NEWS2_ALONE if champion is None else champion.version,
+        challenger=challenger.version,
+        levels=levels,
+        champion_levels=Levels(NEWS2_LEVEL, NEWS2_LEVEL) if champion is None else None,
+        source=source,
+        usual_rate=usual.lineage.positives / usual.lineage.rows if usual.lineage.rows else 0.0,
+        usual_auroc=None if champion is None else champion.lineage.evaluation.get("auroc"),
+    )
 
 
 def weigh(

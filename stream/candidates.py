@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 import msgspec
 
+from models.drift.served import counts_of
 from models.drift.summary import Reference, reference_of
 from models.freezing import freeze_weights
 from models.learners.classifier import Classifier, Weighted
@@ -78,6 +79,7 @@ def frozen(fold: LearnerFold, lineage: Lineage) -> ModelVersion:
         likeness=summaries.likeness,
         venn=summaries.venn,
         monitored=_monitored(fold),
+        groups=counts_of(fold.served.totals()),
     )
 
 

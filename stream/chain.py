@@ -44,6 +44,8 @@ class Chain:
     def __init__(self) -> None:
         """Begin before the first record."""
         self.records = 0
+        self.newest = ""
+        """The hash of the newest record; a copy of an older one is none."""
         self.unchained = 0
         """Records before the first that names another: of earlier releases, or the very first."""
         self._begun = False
@@ -79,6 +81,7 @@ class Chain:
             self._link(sequence, tuple(previous))
         if copied:
             return
+        self.newest = name
         self._known[name] = self._tips[name] = self.records
         if len(self._known) > KNOWN_MAX:
             del self._known[next(iter(self._known))]

@@ -31,6 +31,7 @@ from events import (
 from features.catalogue import Catalogue
 from guardrails import configuration as guardrail_configuration
 from guardrails.configuration import VERSION_ID, GuardrailSettings
+from models.drift.served import Served, served_of
 from models.inputs import computes, row_spec_of
 from models.news2_table import Scale
 from models.scorer import Prediction, Scorer
@@ -103,6 +104,10 @@ class Control:
         self.scorer: Scorer | None = None
         self.guardrails: GuardrailSettings
         """The guardrails in force: the configuration's, with shadow, kill switch and standing as control events say."""
+        self.served: Served | None = None
+        """How the version in force served each group while it was made; None where it brings no figures."""
+        self.asks_of_groups = False
+        """Whether anything depends on a patient's groups: else nobody gathers them."""
         self.silenced = False
         """Whether nothing that the version in force says is told: by the kill switch, or as it is held."""
         self._versions = versions
@@ -179,6 +184,8 @@ class Control:
             engaged=self.kill_switch or guardrails.kill_switch
         )
         self.silenced = self.guardrails.silences(self.version)
+        self.served = served_of(version.groups) if version is not None else None
+        self.asks_of_groups = self.served is not None or self.guardrails.asks_of_groups(self.version)
         self._on_second_scale = frozenset(self.settings.news2_scale_2)
 
     def encode(self) -> bytes:
@@ -233,6 +240,16 @@ def read_control(data: bytes) -> StoredControl:
     if not 1 <= stored.schema <= CONTROL_SCHEMA:
         raise ForeignStateError(f"a control state of form {stored.schema}, this release reads up to {CONTROL_SCHEMA}")
     return stored
+
+
+def goes_by(stored: StoredControl) -> tuple[object, ...]:
+    """Give what decisions have made of a partition: of two that applied the same, the same.
+
+    >>> goes_by(read_control(Control({}).encode()))[-1]
+    0
+    """
+    standings = tuple(sorted(stored.standings))
+    return (stored.configuration, stored.version, stored.enabled, stored.kill_switch, standings, stored.sequence)
 
 
 def usable(versions: Mapping[str, ModelVersion], name: str) -> ModelVersion | None:

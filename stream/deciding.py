@@ -17,12 +17,22 @@ from events import Availability, Configuration, Envelope, Millis, Promotion
 from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.control import Control, usable
-from stream.decisions import Decided, Decision, Decisions, encode_decision, envelope_of
-from stream.settings import ConfigurationError, parse_json
+from stream.decisions import START, Decided, Decision, Decisions, encode_decision, envelope_of
+from stream.settings import ConfigurationError, Settings, configuration_hash, configuration_text, parse_json
+from stream.trust import DecisionFault, refusal_words
 from stream.versions import choose_version
 
 PLACE = "decisions"
 """The journal's table: how the position of a decision's record begins."""
+
+
+class NotTrustedError(ConfigurationError):
+    """A decision that would not count, as it is (not) signed: whoever decides is told why, and nothing is kept."""
+
+    def __init__(self, fault: DecisionFault, text: str) -> None:
+        """Keep the fault beside the words."""
+        super().__init__(text)
+        self.fault: DecisionFault = fault
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -57,7 +67,7 @@ class Deciding:
 
     def __init__(self, stored: Iterable[tuple[int, Millis, bytes]], versions: Mapping[str, ModelVersion]) -> None:
         """`stored` are those of the journal; `versions` those that may be promoted."""
-        self.decisions = Decisions()
+        self.decisions = Decisions(of_one_box=True)
         self._versions = versions
         for sequence, received, data in stored:
             self.decisions.take(sequence - 1, data, received)
@@ -65,9 +75,36 @@ class Deciding:
     def record_of(self, decision: Decision, at: Millis) -> LogRecord:
         """Give the record that puts a decision into the log as of `at`; nothing is changed before it is `stored`.
 
-        Raises `ConfigurationError` or `NoSuchVersionError` where it cannot be put into force.
+        Raises `ConfigurationError` or `NoSuchVersionError` where it cannot be put into force, `NotTrustedError` where
+        it is not signed as the keys in force demand.
         """
-        decision = msgspec.structs.replace(self._resolved(decision), previous=self.decisions.chain.tips)
+        if decision.who == START:
+            raise ConfigurationError(f"{START} is the service's own role: decide in another")
+        return self._record_of(self._signed(self._resolved(decision), decision), at)
+
+    def keys_of_start(self, settings: Settings, at: Millis) -> LogRecord | None:
+        """Give the record by which the configuration of a start declares its keys; None where they are in force.
+
+        A start without keys drops none: `wardstream control configure` does, signed.
+        """
+        if not settings.decision_keys or settings.decision_keys == self.decisions.keys:
+            return None
+        event = Configuration(at, configuration_hash(settings), configuration_text(settings))
+        reason = "the service was started with a configuration that declares these keys"
+        return self._record_of(Decision(event, START, reason, previous=self.decisions.chain.tips), at)
+
+    def _signed(self, resolved: Decision, given: Decision) -> Decision:
+        """Give a decision as it is to stand; raises `NotTrustedError` where it would not count."""
+        if given.signature is None:
+            resolved = msgspec.structs.replace(resolved, previous=self.decisions.chain.tips)
+        elif resolved != given:
+            raise ConfigurationError("what is signed names a version by its whole id, as `models list` has it")
+        fault = self.decisions.fault_of(resolved)
+        if fault is not None:
+            raise NotTrustedError(fault, refusal_words(fault, self.decisions.keys))
+        return resolved
+
+    def _record_of(self, decision: Decision, at: Millis) -> LogRecord:
         decided = Decided(self.decisions.newest + 1, decision, at)
         envelope = envelope_of(decided, at, PLACE)
         event = decision.event
@@ -96,7 +133,7 @@ class Deciding:
 
     def decided_configuration(self) -> str:
         """Give the name of the configuration that was decided last; empty where none was."""
-        events = (one.decision.event for one in reversed(self.decisions.kept()))
+        events = (one.decision.event for one in reversed(self.decisions.kept()) if one.decision.who != START)
         return next((event.configuration_hash for event in events if isinstance(event, Configuration)), "")
 
     def _resolved(self, decision: Decision) -> Decision:

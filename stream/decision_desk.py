@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from connectors.intake import NotStoredError
 from events import Millis
-from stream.deciding import Answer, in_force
+from stream.deciding import Answer, NotTrustedError, in_force
 from stream.decisions import Decision, UnreadableDecisionError, decode_decision
 from stream.engine import Engine
 from stream.receipts import storage_fault
@@ -52,8 +52,12 @@ class DecisionDesk:
         sequence = offset = 0
         if line != QUESTION:
             decision = decode_decision(line)
-            sequence, offset = await self._engine.enter(lambda service: self._enter(service, decision))
             kind = type(decision.event).__name__
+            try:
+                sequence, offset = await self._engine.enter(lambda service: self._enter(service, decision))
+            except NotTrustedError as refusal:
+                self._log.warning("decision_refused", kind=kind, who=decision.who, reason=refusal.fault)
+                raise
             self._log.info("decision", sequence=sequence, kind=kind, who=decision.who)
         try:
             async with asyncio.timeout(FOLDED_WITHIN_S):

@@ -11,7 +11,7 @@ that stopped half-way is completed by the next owner, and one that was made twic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -33,7 +33,10 @@ from models.version import ModelVersion
 from stream.catalogues import catalogue_for
 from stream.chain import TIPS_MAX, Chain
 from stream.control import DECISIONS, Control, usable
-from stream.settings import ConfigurationError, parse_json
+from stream.decision_keys import WHO_PATTERN, DecisionKey
+from stream.settings import ConfigurationError, Settings, parse_json
+from stream.trust import Claim, DecisionFault, DecisionSignature, Verdict, sign_content, verdict_on
+from stream.verdict_book import Refused, VerdictBook
 
 DECISION_BYTES_MAX = 1024 * 1024
 """A configuration of 256 KiB, escaped as JSON, and its frame."""
@@ -42,8 +45,8 @@ DECISIONS_KEPT_MAX = 1_000
 is given what is in force."""
 PROBLEMS_MAX = 20
 """Named in health; the first ones, for what went wrong first explains the rest."""
-WHO_PATTERN = r"^[A-Za-z0-9_.:@/-]{1,64}$"
-"""A role, a machine account or a key id. No blanks, so that nobody types a name."""
+START = "wardstream:start"
+"""Who decides by starting an embedded service with a configuration that declares other keys."""
 
 DecisionEvent = Promotion | Configuration | KillSwitch | Standing | ChangeStep
 
@@ -69,6 +72,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     """What it was decided on, by name: the gates' words, a monitor's figures. Nothing of any patient."""
     previous: Annotated[tuple[RecordHash, ...], msgspec.Meta(max_length=TIPS_MAX)] = ()
     """The records before it that none has named yet, by hash (stream/chain.py); who writes it puts them in."""
+    signature: DecisionSignature | None = None
+    """Over all of the above, by who decided (stream/trust.py)."""
 
     @property
     def at(self) -> Millis:
@@ -110,6 +115,30 @@ def decode_decision(data: bytes | None) -> Decision:
         raise UnreadableDecisionError("no JSON") from None
 
 
+def signed_content(decision: Decision) -> bytes:
+    """Give what is signed: all of a decision but its signature, in canonical bytes."""
+    return encode_decision(msgspec.structs.replace(decision, signature=None))
+
+
+def signer(private_pem: bytes) -> Callable[[Decision], Decision]:
+    """Give what signs decisions with a key (PEM): the last step before one is written, after `previous` is in it.
+
+    Raises `SigningKeyError`.
+
+    >>> from connectors.signing import generate_key
+    >>> signed = signer(generate_key().private_pem)(Decision(KillSwitch(0, False), "safety-officer"))
+    >>> len(signed.signature.signature)
+    128
+    """
+    sign_content(private_pem, b"")
+
+    def sign_one(decision: Decision) -> Decision:
+        content = signed_content(decision)
+        return msgspec.structs.replace(decision, signature=sign_content(private_pem, content))
+
+    return sign_one
+
+
 def decision_key(decision: Decision) -> bytes:
     """Give the record's key: the kind of decision, for people who read the topic."""
     return type(decision.event).__name__.casefold().encode()
@@ -118,10 +147,18 @@ def decision_key(decision: Decision) -> bytes:
 class Decisions:
     """All decisions that the tail has shown so far. One writer (the tail), many readers: each reads a whole list."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, *, of_one_box: bool = False) -> None:
+        """Begin with none. `of_one_box`: they are an embedded service's, whose start may declare other keys."""
+        self._of_one_box = of_one_box
         self.newest = 0
         """The sequence of the newest record, read or unreadable."""
+        self.newest_in_force = 0
+        """The sequence of the newest that counts: no partition applies a higher one."""
+        self.keys: Mapping[str, DecisionKey] = {}
+        """The keys in force, by name: those that the newest configuration declared."""
+        self.book = VerdictBook()
+        """Who signed what, and what does not count."""
+        self._automatic = False
         self.kill_switch = False
         """Whether the newest word on the kill switch was: engaged."""
         self.kill_switch_sequence = 0
@@ -153,14 +190,20 @@ class Decisions:
                 self._problems.append(_unread(sequence, str(error)))
             return None
         assert value is not None, "it was read"
+        decided, verdict = Decided(sequence, decision, record_time), self._verdict(decision, value)
         self.chain.take(sequence, value, decision.previous)
+        if verdict.fault is not None:
+            self.book.refuse(decided, verdict.fault)
+            return None
+        self.book.take(sequence, verdict, keyed=bool(self.keys))
         if type(decision.event) is Configuration:
             # No partition of this release could go by it: it is not entered, and the one before stays in force.
-            readable = _is_readable(decision.event)
-            self._unread = "" if readable else _unread(sequence, "a configuration of another form")
-            if not readable:
+            settings = _read(decision.event)
+            self._unread = "" if settings is not None else _unread(sequence, "a configuration of another form")
+            if settings is None:
                 return None
-        decided = Decided(sequence, decision, record_time)
+            self.keys, self._automatic = settings.decision_keys, settings.change_control.automatic
+        self.newest_in_force = sequence
         self._kept = tuple(_bounded((*self._kept, decided)))
         event = decision.event
         if type(event) is KillSwitch:
@@ -174,6 +217,30 @@ class Decisions:
             else:
                 self._promotions = [*self._promotions, decided][-DECISIONS_KEPT_MAX:]
         return decided
+
+    def demands(self, decision: Decision) -> bool:
+        """Whether a decision counts only where a declared key signed it."""
+        return self._verdict(decision, None).needed
+
+    def fault_of(self, decision: Decision) -> DecisionFault | None:
+        """Say why a decision would not count, if its record came next; None where it would."""
+        return self._verdict(decision, None).fault
+
+    def _verdict(self, decision: Decision, value: bytes | None) -> Verdict:
+        """Judge a decision under what is in force; `value` are its bytes, where it stands in the log."""
+        event = decision.event
+        if not self.keys or (self._of_one_box and decision.who == START and isinstance(event, Configuration)):
+            return Verdict(None, "", needed=False)
+        claim = Claim(
+            event,
+            decision.who,
+            signed_content(decision),
+            decision.signature,
+            canonical=value is None or value == encode_decision(decision),
+            informed=not self.chain.newest or self.chain.newest in decision.previous,
+            standing=self.standings.get(event.version) if isinstance(event, Standing) else None,
+        )
+        return verdict_on(claim, self.keys, automatic=self._automatic)
 
     def kept(self) -> tuple[Decided, ...]:
         """Give the decisions in memory, in order."""
@@ -195,6 +262,8 @@ class Decisions:
     def problems(self, applied_sequence: int = 0) -> tuple[str, ...]:
         """Say what an operator should know of, given the highest sequence that a partition has applied."""
         found = [*self._problems, *([self._unread] if self._unread else ())]
+        place = "the journal" if self._of_one_box else CONTROL
+        found += [_refusal_text(one, place) for one in self.book.unseen]
         if self.caught_up and applied_sequence > self.newest:
             found.append(
                 f"{CONTROL} ends at decision {self.newest}, a partition has applied {applied_sequence}: the topic was "
@@ -203,12 +272,22 @@ class Decisions:
         return tuple(found)
 
 
-def _is_readable(event: Configuration) -> bool:
+def _read(event: Configuration) -> Settings | None:
+    """Read a configuration; None where this release cannot."""
     try:
-        catalogue_for(parse_json(event.content))
+        settings = parse_json(event.content)
+        catalogue_for(settings)
     except ConfigurationError:
-        return False
-    return True
+        return None
+    return settings
+
+
+def _refusal_text(refused: Refused, place: str) -> str:
+    sequence, decision, _ = refused.decided
+    return (
+        f"{place}: decision {sequence} ({kind_of(decision.event)[0]}, as {decision.who}) does not count, for "
+        f"{refused.words}. Find out who wrote it; what is to count is decided with --key, and ends this"
+    )
 
 
 def _unread(sequence: int, why: str) -> str:

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from events import Envelope, Feedback, Millis
+from models.drift.subgroups import Counts, SubgroupTally
 from models.evaluation import EVALUATED_MAX, Accumulator, AccumulatorState
 from models.holding import HeldBack, HeldBackState
 from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS, row_spec_of
@@ -26,6 +27,8 @@ from models.learners.classifier import Classifier, sigmoid, usable_row
 from models.learners.ensemble import CrossedBoosted
 from models.learners.factory import from_bytes, to_bytes
 from models.learners.river_logistic import RiverLogistic
+from models.training import COST_OF_MISS, threshold_of
+from stream.facts import Facts, Known
 from stream.outcomes import JoinState, OutcomeDefinition, OutcomeJoin
 from stream.prequential import InForce, InForceState, NewestRows, Run, newest_rows
 from stream.reference_rows import ReferenceRows, ReferenceRowsState
@@ -35,6 +38,11 @@ FEEDBACK_KEPT_MAX = 10_000
 
 PATIENTS_KEPT_MAX = 200_000
 """First scores remembered without a border, as many as the joiner's patients. Whoever comes back later counts anew."""
+
+SERVED_DAYS_MAX = 91
+"""Days of rows that a version's figures by group are of, the newest: a quarter, for an outcome is seldom."""
+FACTS_MAX = 20_000
+"""Patients whose groups are remembered: all whose labels may still come, of a very large hospital, several times."""
 
 NOTES = 4
 """Numbers that wait with a row: what the learner said, its log-odds before calibration, and what the version in force
@@ -72,6 +80,8 @@ class FoldState(msgspec.Struct, frozen=True):
     feedback: list[Judgement]
     judged: dict[str, int]
     join: JoinState
+    facts: dict[str, Known] = {}
+    served: tuple[tuple[int, str, str, Counts], ...] = ()
 
 
 class LearnerFold:
@@ -110,6 +120,11 @@ class LearnerFold:
         self.in_force = InForce()
         """The same rows by what the version in force said of them at the time."""
         self.reference = ReferenceRows(len(inputs.names))
+        self.facts = Facts(FACTS_MAX)
+        """By which group each patient is counted."""
+        self.served = SubgroupTally(SERVED_DAYS_MAX)
+        """The reference rows by group: what a version brings of how it served each (models/drift/served.py)."""
+        self._flagged_from = threshold_of(COST_OF_MISS)
         self.patients: dict[str, Millis] = {}
         """Each patient's first score; without a border of the newest alone."""
         self.patients_seen = 0
@@ -137,6 +152,7 @@ class LearnerFold:
 
         `probability` is what the version in force said, and `version` its id.
         """
+        self.facts.aged(patient, vector[AGE_AT])
         vector = self._row.pick(vector)
         self._learn(at)
         self.first_time = at if self.first_time is None else self.first_time
@@ -170,6 +186,7 @@ class LearnerFold:
         for event in envelope.events:
             if type(event) is Feedback:
                 self._hear(envelope.patient, event)
+        self.facts.hear(envelope)
         self.join.happened(envelope)
 
     def _hear(self, patient: str, event: Feedback) -> None:
@@ -213,8 +230,13 @@ class LearnerFold:
         total = nan if self._news2_at is None else vector[self._news2_at]
         score = 0.0 if total != total else total / NEWS2_MAX  # noqa: PLR0124 - NaN where nothing was there
         self.news2.add(score, label=label, group=patient)
-        if self._hold_out_from is None:
-            self.reference.add(vector, probability, label=label, patient=patient, at=example.at)
+        if self._hold_out_from is None and self.reference.add(
+            vector, probability, label=label, patient=patient, at=example.at
+        ):
+            groups = self.facts.groups_of(patient, example.at)
+            self.served.label(
+                example.matured_at, groups, probability, label=label, flagged=probability >= self._flagged_from
+            )
 
     def _take(self, example: Example, vector: tuple[float, ...], note: float) -> str:
         """Learn one example, and grow what is due: before the next one, or a replay would give other bits."""
@@ -251,6 +273,8 @@ class LearnerFold:
             feedback=list(self.feedback),
             judged=dict(self.judged),
             join=self.join.state(),
+            facts=self.facts.state(),
+            served=self.served.state(),
         )
 
     @classmethod
@@ -280,6 +304,8 @@ class LearnerFold:
         fold.feedback.extend(state.feedback)
         fold.judged.update(state.judged)
         fold.join.restore(state.join)
+        fold.facts.restore(state.facts)
+        fold.served = SubgroupTally.restored(state.served, SERVED_DAYS_MAX)
         return fold
 
 
@@ -296,6 +322,7 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
+AGE_AT = LEARNING_INPUTS.names.index("age_years")
 NEWS2_TOTAL_AT = LEARNING_INPUTS.names.index("news2.total")
 """In the row that is heard."""
 NEWS2_MAX = 20.0

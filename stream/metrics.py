@@ -48,6 +48,7 @@ class IntakeMetrics:
         self.acks = counter("mllp_acknowledgements", "HL7 acknowledgements given.", "code")
         self.connections = gauge("mllp_connections", "MLLP connections that are open.")
         self.connection_events = counter("mllp_connection_events", "What befell MLLP connections.", "event")
+        self.batch_files = counter("batch_files", "Files of the watched folder that are done with.", "where")
         self.acts = counter("acts", "What people did, as it was handed in.", "kind", "outcome", "reason")
         self.requests = counter("http_requests", "HTTP requests answered.", "route", "status")
         self.commit_seconds = Histogram(
@@ -62,6 +63,7 @@ class IntakeMetrics:
         self.clock_steps = gauge("clock_steps", "Jumps of the machine's clock since the start.")
         self.feed_silent = gauge("feed_silent_seconds", "How long a feed has been silent.", "feed")
         self.feed_messages = gauge("feed_messages", "Messages of a feed since the start.", "feed", "outcome")
+        self.feed_numbers = gauge("feed_numbering", "What a feed's message numbers have shown.", "feed", "finding")
         self.patients = gauge("patients", "Patients on the board.")
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -107,9 +109,14 @@ class IntakeMetrics:
             for outcome in ("accepted", "dead_letters", "duplicates"):
                 self.feed_messages.labels(name, outcome).set(getattr(counts, outcome))
 
+    def _measure_numbering(self) -> None:
+        for name, numbering in self._feeds.numbering().items():
+            for finding in ("reused", "gaps", "missing"):
+                self.feed_numbers.labels(name, finding).set(getattr(numbering, finding))
+
     def expose(self) -> tuple[bytes, str]:
         """Give the metrics as OpenMetrics text, with its content type."""
-        for refresh in self._refreshers:
+        for refresh in (*self._refreshers, self._measure_numbering):
             refresh()
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call] # the library's own gap
         return text, CONTENT_TYPE_LATEST

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from alerts.monitoring.signal import Signal, SignalKind
-from events import MILLIS_PER_HOUR, Envelope, Millis, Observation
+from events import MILLIS_PER_HOUR, Envelope, Millis
 from features.catalogue import Catalogue
 from models.change_control import MonitorFinding
 from models.drift.alert_rate import AlertLimits, AlertRate, AlertState
@@ -28,9 +28,11 @@ from models.drift.inputs import InputLimits, InputMonitor, InputState
 from models.drift.labels import LabelFigures, LabelLimits, LabelMonitor, LabelState, Level
 from models.drift.responses import RULES, Monitor, Rule, response_to
 from models.drift.standing import Standing, of_alerts, of_feeds, of_gaps, of_inputs, of_labels, of_upstream
-from models.drift.subgroups import Counts, Gap, GapLimits, Group, GroupFigures, SubgroupTally, figures_of, gaps_of
+from models.drift.subgroups import Counts, Gap, GapLimits, GroupFigures, SubgroupTally, figures_of, gaps_of
 from models.drift.summary import Reference, summary_of
 from models.drift.thinning import Thinned, ThinnedState
+from models.groups import Group
+from stream.feed_values import values_of
 
 WAITING_MAX = 100_000
 """Labels that are known before their window has passed: positives of a horizon. Past it the earliest is counted."""
@@ -41,10 +43,10 @@ UPSTREAM: frozenset[SignalKind] = frozenset({"code_remapped", "unit_changed", "s
 
 
 class Facts(Protocol):
-    """What is known of patients that nothing is predicted from (stream/rows.py `Facts`)."""
+    """What is known of patients that nothing is predicted from (stream/facts.py)."""
 
-    def of(self, patient: str) -> Sequence[Group]:
-        """Give a patient's groups: attribute and name."""
+    def groups_of(self, patient: str, at: Millis) -> Sequence[Group]:
+        """Give a patient's groups as of a moment: attribute and name."""
         ...
 
 
@@ -142,6 +144,26 @@ class ModelMonitors:
         self._own_patients: dict[str, int] = {}
         self._own_thinned = Thinned()
 
+    def refer_anew(self) -> None:
+        """Take up the reference of the version in force, which was not known when it began, or is another."""
+        reference = self._reference_of(self.version)
+        if reference is not None:
+            self._use(reference)
+            self._own, self._own_patients, self._own_thinned = [], {}, Thinned()
+
+    def count_alerts_anew(self) -> None:
+        """Let the habit of alerts begin anew: wards are told at another threshold from here on."""
+        self._alerts = AlertRate(self.limits.alerts)
+
+    def forget_feed(self, feed: str, feature: str) -> None:
+        """Let what comes from here on be what is usual of a feed's feature."""
+        self._feeds.forget(feed, feature)
+
+    @property
+    def upstream(self) -> frozenset[tuple[str, str]]:
+        """What stands of upstream: kind and subject of the signals."""
+        return frozenset(self._upstream)
+
     def _use(self, reference: Reference | None) -> None:
         self._reference = reference
         self._inputs = InputMonitor(reference.inputs, self.limits.inputs) if reference is not None else None
@@ -169,26 +191,25 @@ class ModelMonitors:
             hour = at // MILLIS_PER_HOUR
             if self._facts is not None and self._heard.get(patient) != hour:
                 self._heard[patient] = hour
-                self._tally.heard(at, self._facts.of(patient))
+                self._tally.heard(at, self._facts.groups_of(patient, at))
 
     def happened(self, envelope: Envelope) -> None:
         """Hear of a message: of its observations the values, by feed and feature, in the feature's own unit."""
-        if self._catalogue is None:
-            return
-        for event in envelope.events:
-            if type(event) is not Observation or event.value is None:
-                continue
-            found = self._catalogue.resolutions[event.codings, event.unit, event.qualifiers]
-            if found is not None and found.plain:
-                value = (event.value * found.factor + found.offset) / found.steps
-                self._feeds.hear(envelope.feed, found.name, envelope.patient, envelope.received_time, value)
+        if self._catalogue is not None:
+            at = envelope.received_time
+            self.measured(envelope.patient, at, envelope.feed, values_of(envelope, self._catalogue))
+
+    def measured(self, patient: str, at: Millis, feed: str, values: Sequence[tuple[str, float]]) -> None:
+        """Hear the values of a message: feature, and value in the feature's own unit."""
+        for feature, value in values:
+            self._feeds.hear(feed, feature, patient, at, value)
 
     def alerted(self, patient: str, at: Millis) -> None:
         """Hear that the version in force raised an alert."""
         self.advance(at)
         self._alerts.alerted(patient, at)
         if self._facts is not None:
-            self._tally.alert(at, self._facts.of(patient))
+            self._tally.alert(at, self._facts.groups_of(patient, at))
 
     def matured(
         self, patient: str, at: Millis, probability: float | None, version: str, now: Millis, *, label: bool
@@ -241,7 +262,7 @@ class ModelMonitors:
         self._labels.hear(one.probability, happened=one.label)
         if self._facts is not None:
             flagged = one.probability >= self.threshold
-            groups = self._facts.of(one.patient)
+            groups = self._facts.groups_of(one.patient, one.at)
             self._tally.label(self._clock, groups, one.probability, label=one.label, flagged=flagged)
 
     def _learn_own(self, patient: str, at: Millis, vector: Sequence[float]) -> None:
@@ -291,7 +312,7 @@ class ModelMonitors:
         )
 
     def gaps(self) -> tuple[Gap, ...]:
-        """Give the gaps between groups: the guardrail asks `worst_gap` of these for a patient's own groups."""
+        """Give the gaps between groups: for people, and for the gate by way of the findings."""
         return gaps_of(self._tally.totals(), self.limits.gaps)
 
     def subgroups(self) -> tuple[GroupFigures, ...]:

@@ -1,81 +1,22 @@
 """The monitors beside the learner: scores are joined with what became of them, and a patient's groups with both.
 
-Owns the join for the monitors and what is remembered of patients to tell subgroups apart. Must not know a monitor's
-rules (models/drift), nor who acts on a finding. Like the learner it hears everything and is heard by nobody who scores.
+Owns the join for the monitors. Must not know a monitor's rules (models/drift), how patients are told apart
+(stream/facts.py), nor who acts on a finding. Like the learner it hears everything and is heard by nobody who scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isnan
-
 import msgspec
 
-from events import Admission, Demographics, Envelope, Millis, Transfer
+from events import Envelope, Millis
 from guardrails.configuration import VERSION_ID
-from models.drift.subgroups import Group
-from models.figures.subgroups import age_band
 from models.inputs import LEARNING_INPUTS
+from models.labels import PATIENTS_MAX
+from stream.facts import Facts, Known
 from stream.model_monitors import ModelMonitors, MonitorsState
 from stream.outcomes import JoinState, OutcomeDefinition, OutcomeJoin
 
-PATIENTS_MAX = 100_000
-"""Patients whose groups are remembered, also after they left: their labels come half a day later. Some 200 bytes each;
-past it the one of whom nothing was heard for longest is forgotten, and counts as not recorded."""
 AGE_AT = LEARNING_INPUTS.names.index("age_years")
-
-
-class PatientGroups:
-    """The groups of each patient: sex, age band, ward and unit of origin. No feed here records ethnicity.
-
-    >>> groups = PatientGroups()
-    >>> groups.hear(Envelope("e", "p", 0, 0, (Demographics(0, sex="female"),)))
-    >>> groups.aged("p", 70.0); groups.of("p")[:2]
-    (('sex', 'female'), ('age', '65-79'))
-    """
-
-    def __init__(self) -> None:
-        self._of: dict[str, tuple[str, str, str, str]] = {}
-        """Sex, age band, ward, unit of origin; the patient of whom nothing was heard for longest first."""
-
-    def of(self, patient: str) -> Sequence[Group]:
-        """Give a patient's groups; an empty name is not recorded."""
-        sex, age, ward, origin = self._of.get(patient, ("", "", "", ""))
-        return ("sex", sex), ("age", age), ("ward", ward), ("unit_of_origin", origin)
-
-    def hear(self, envelope: Envelope) -> None:
-        """Hear of what happened to a patient."""
-        sex, age, ward, origin = self._of.get(envelope.patient, ("", "", "", ""))
-        for event in envelope.events:
-            if type(event) is Demographics and event.sex is not None:
-                sex = event.sex
-            elif type(event) is Admission:
-                ward = origin = event.location.ward
-            elif type(event) is Transfer and not event.incidental:
-                ward = event.location.ward
-        self._keep(envelope.patient, (sex, age, ward, origin))
-
-    def aged(self, patient: str, age_years: float) -> None:
-        """Hear how old a patient is; NaN is unknown."""
-        sex, age, ward, origin = self._of.get(patient, ("", "", "", ""))
-        if not isnan(age_years):
-            age = str(age_band([age_years])[0])
-        self._keep(patient, (sex, age, ward, origin))
-
-    def _keep(self, patient: str, groups: tuple[str, str, str, str]) -> None:
-        self._of.pop(patient, None)
-        if any(groups):
-            self._of[patient] = groups
-        if len(self._of) > PATIENTS_MAX:
-            del self._of[next(iter(self._of))]
-
-    def state(self) -> dict[str, tuple[str, str, str, str]]:
-        """Give what is remembered."""
-        return dict(self._of)
-
-    def restore(self, state: dict[str, tuple[str, str, str, str]]) -> None:
-        """Go on from a state."""
-        self._of = dict(state)
 
 
 class MonitoredState(msgspec.Struct, frozen=True):
@@ -83,7 +24,7 @@ class MonitoredState(msgspec.Struct, frozen=True):
 
     monitors: MonitorsState
     join: JoinState
-    groups: dict[str, tuple[str, str, str, str]]
+    groups: dict[str, Known]
     above: tuple[str, ...]
 
 
@@ -92,7 +33,7 @@ class MonitoredVersion:
 
     `groups` must be the facts that `monitors` were made with, for subgroups to be told apart.
 
-    >>> groups = PatientGroups()
+    >>> groups = Facts()
     >>> monitored = MonitoredVersion(OutcomeDefinition(), ModelMonitors(LEARNING_INPUTS.names, facts=groups), groups)
     >>> monitored.scored("p", 0, [0.0] * len(LEARNING_INPUTS.names), 0.1, "4f1c02aa91be")
     >>> monitored.advance(14 * 3_600_000); monitored.monitors.label_figures().rows
@@ -103,7 +44,7 @@ class MonitoredVersion:
         self,
         definition: OutcomeDefinition,
         monitors: ModelMonitors,
-        groups: PatientGroups,
+        groups: Facts,
         *,
         alerts_by_threshold: bool = True,
     ) -> None:

@@ -17,8 +17,9 @@ from models.change_plan import ChangePlan
 from models.evidence import Evidence, evidence_digest
 from models.version import ModelVersion
 from stream.decisions import FIGURES_MAX, Decided, Decision, Decisions
+from stream.loudness import CHANGE_CONTROL
 
-AUTOMATIC = "wardstream:change-control"
+AUTOMATIC = CHANGE_CONTROL
 """Who promotes where nobody does."""
 MONITOR = "wardstream:monitor"
 """Who demotes where nobody does."""
@@ -30,6 +31,8 @@ OUTSIDE = "outside."
 """Begins the name of what lies outside the envelope."""
 CHALLENGERS_MAX = 20
 """Shown, newest first: a learner that makes one a day has half of them replaced by the week's end."""
+SHOWN = ("rows", "positives", "patients", "days", "auroc")
+"""Of a challenger's figures: what a reviewer sees beside the gates."""
 WORDS_MAX = 400
 """Of one figure: a gate's words, or a monitor's value."""
 
@@ -48,6 +51,8 @@ class Challenger(msgspec.Struct, frozen=True):
     gates: tuple[Gate, ...]
     lacking: tuple[str, ...]
     """What is missing before it may speak, in words."""
+    figures: dict[str, str] = {}
+    """What it was judged on, as far as the decision says: rows, patients, days, AUROC."""
 
 
 class Review(msgspec.Struct, frozen=True):
@@ -122,21 +127,21 @@ def alarms(decisions: Decisions, plan: ChangePlan, challenger: str, at: Millis) 
             )
             break
     # The newest that nobody signed, even if it was taken back or a person's followed: it was seen no longer.
-    unsigned = [one for one in decisions.kept() if _is_unsigned_promotion(one.decision)]
-    if plan.automatic and unsigned:
-        days = (at - unsigned[-1].decision.at) / 86_400_000
+    automatic = [one for one in decisions.kept() if _is_automatic_promotion(one.decision)]
+    if plan.automatic and automatic:
+        days = (at - automatic[-1].decision.at) / 86_400_000
         if days < plan.days_between_min:
             name = f"promoted by itself {days:.1f} days ago"
             found.append(MonitorFinding(monitor=name, version="", response="hold_promotion", at=at))
     return tuple(found)
 
 
-def _is_unsigned_promotion(decision: Decision) -> bool:
+def _is_automatic_promotion(decision: Decision) -> bool:
     return isinstance(decision.event, Promotion) and decision.who == AUTOMATIC
 
 
-def proposed(evidence: Evidence, at: Millis, who: str, reason: str) -> Decision:
-    """Give the record that a challenger was proposed, and on what."""
+def proposed(evidence: Evidence, at: Millis, who: str, reason: str, signed_by: str = "") -> Decision:
+    """Give the record that a challenger was proposed, and on what; `signed_by` names the key on the evidence."""
     step = ChangeStep(at, evidence.challenger, "proposed", evidence_digest(evidence))
     figures = {
         "champion": evidence.champion,
@@ -146,6 +151,7 @@ def proposed(evidence: Evidence, at: Millis, who: str, reason: str) -> Decision:
         "positives": str(evidence.positives),
         "patients": str(evidence.patients),
         "days": f"{evidence.days:.1f}",
+        **({"evidence signed by": signed_by} if signed_by else {}),
     }
     return Decision(step, who, reason, figures=_bounded(figures))
 
@@ -245,7 +251,16 @@ def _challenger(decided: Decided, champion: str) -> Challenger:
     elif verdict == "awaits_signature":
         lacking.append("a person: `wardstream models promote`")
     return Challenger(
-        event.version, event.step, decision.at, event.evidence, held_against, verdict, outside, gates, tuple(lacking)
+        event.version,
+        event.step,
+        decision.at,
+        event.evidence,
+        held_against,
+        verdict,
+        outside,
+        gates,
+        tuple(lacking),
+        {name: figures[name] for name in SHOWN if name in figures},
     )
 
 

@@ -46,7 +46,9 @@ class ReferenceRows:
 
     >>> rows = ReferenceRows(width=2)
     >>> rows.add((1.0, 2.0), 0.25, label=True, patient="p", at=0)
+    True
     >>> rows.add((1.0, 2.0), 0.5, label=True, patient="p", at=1)
+    False
     >>> rows.columns().probabilities.tolist()
     [0.25]
     """
@@ -57,10 +59,12 @@ class ReferenceRows:
         self._rows: deque[tuple[bytes, float, bool, str]] = deque(maxlen=rows_max)
         self._thinned = Thinned()
 
-    def add(self, vector: Sequence[float], probability: float, *, label: bool, patient: str, at: Millis) -> None:
-        """Take a row that has matured, where it is wanted."""
-        if self._thinned.take(patient, at):
+    def add(self, vector: Sequence[float], probability: float, *, label: bool, patient: str, at: Millis) -> bool:
+        """Take a row that has matured, where it is wanted; say whether it was."""
+        wanted = self._thinned.take(patient, at)
+        if wanted:
             self._rows.append((np.array(vector, dtype="<f8").tobytes(), probability, label, patient))
+        return wanted
 
     def columns(self) -> Columns:
         """Give the rows kept; patients by number."""

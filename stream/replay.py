@@ -183,6 +183,7 @@ def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:
         "patient_days": round(days, 3),
         "scores": tally.scores,
         "unfoldable": tally.unfoldable,
+        "unexplained": tally.unexplained,
         "alerts": alerts,
         "ward_budget": {"waited": tally.waited, "told_later": tally.told_later},
         "alerts_per_patient_day": round(tally.told / days, 4) if days else None,

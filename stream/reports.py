@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from connectors.acts.audit import ActNote
+from connectors.batches.taking import FileTold
 from connectors.http.ports import Condition
 from connectors.mllp.notice import Notice
 from stream.effects import Effect, Unheeded
@@ -65,6 +67,32 @@ class Reports:
             say("mllp_closed", connection=notice.connection, why=notice.why)
         else:
             self._log.warning(f"mllp_{notice.what}", connection=notice.connection, count=notice.count, code=notice.code)
+
+    def tls(self, why: str) -> None:
+        """Hear that files of MLLP's TLS were changed and cannot be used: those read before stay in use."""
+        self._log.error(
+            "mllp_tls_not_reread", why=why, advice="the certificate of before is shown still: mend the file"
+        )
+
+    def watch_certificate(self, expires: Callable[[], datetime | None]) -> None:
+        """Have the metrics say until when MLLP's certificate counts; 0 where it cannot be read."""
+        gauge = self._metrics.gauge("mllp_certificate_expires_seconds", "When MLLP's certificate ends, in Unix time.")
+
+        def look() -> None:
+            ends = expires()
+            gauge.set(0 if ends is None else ends.timestamp())
+
+        self._metrics.on_scrape(look)
+
+    def file(self, told: FileTold) -> None:
+        """Hear of a file that is done with: each is a line, for nobody else waits for its answer."""
+        self._metrics.batch_files.labels(told.where).inc()
+        say = self._log.info if told.where == "done" else self._log.warning
+        say("batch_file", **msgspec.structs.asdict(told))
+
+    def folder(self, why: str) -> None:
+        """Hear that the watched folder cannot be read."""
+        self._log.error("batch_folder", why=why)
 
     def act(self, one: ActNote) -> None:
         """Hear of an act: each is a line, for it must be known later who was let in and who was not.

@@ -28,7 +28,7 @@ from stream.decision_desk import DecisionDesk
 from stream.effects import Effect
 from stream.engine import SWITCH_INTERVAL_S, Engine
 from stream.feeds import Feeds
-from stream.listening import Listeners
+from stream.listening import Listeners, WaysIn
 from stream.logs import describe
 from stream.metrics import Metrics
 from stream.reports import Reports
@@ -58,6 +58,7 @@ class RunningService:
         log: FilteringBoundLogger,
         token: str | None = None,
         people: PeopleSettings | None = None,
+        ways: WaysIn | None = None,
         now: Callable[[], Millis] | None = None,
         stamp: Callable[[Arrival, Millis], Millis] = lambda _arrival, now: now,
         hear: Callable[[Sequence[Effect]], None] = lambda _effects: None,
@@ -66,6 +67,7 @@ class RunningService:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._service = service
         self.feeds = Feeds()
+        self.feeds.recall(service.newest_messages())
         self.metrics = Metrics(self.feeds, version)
         self.metrics.on_fault(lambda where, fault: log.error("fault", where=where, **describe(fault)))
         memory = ClockMemory(folder)
@@ -96,6 +98,7 @@ class RunningService:
             now=time,
             token=token,
             entrance=Entrance(self._door, self._reports.act),
+            ways=ways,
         )
         self._socket = FolderSocket(folder, DecisionDesk(self.engine, time, log).answer)
         self._watch: asyncio.Task[None] | None = None

@@ -6,12 +6,13 @@ questions, nor anything outside the core.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 from alerts.contract import Evidence
 from alerts.limits import InForce
-from alerts.scored import ScoredContext, evidence_of
+from alerts.scored import NO_WHY, ScoredContext, Why, evidence_of
 from events import Envelope, Millis
 from features import PatientState, Reading
 from features.intake import Intake
@@ -20,6 +21,8 @@ from guardrails.candidate import Candidate
 from guardrails.chain import judge
 from guardrails.floor import Applicability, applicability, floor_verdict
 from guardrails.verdict import Verdict
+from models.explaining.explanation import hours_since, tell
+from models.groups import groups_of_stay
 from models.inputs import LABORATORY, LEARNING_ROW
 from models.news2 import SOURCES, News2, news2_evidence, score_news2
 from models.scorer import Prediction
@@ -85,6 +88,8 @@ def score_patient(
             book.review.told_until or None,
             limits.pregnancy or said_pregnant,
             limits.end_of_life,
+            groups_of_stay(stay, age_years) if control.asks_of_groups else (),
+            control.served,
         )
     )
     if book.review.waiting is not None or verdicts[-1].verdict == "defer":
@@ -106,12 +111,8 @@ def score_patient(
     )
     if limits.thresholds is None and book.is_still(news2, verdicts):
         return score, None
-    if model_open or verdicts[-1].reason != "below_threshold":
-        # A model alert that is open, or may open, says why; of all other scores nobody asks.
-        prediction = _explained(prediction, vector, control)
-    return score, _moment(
-        cause, state, score, prediction, verdicts, applies, control, limits, departed=_departed(state, at)
-    )
+    explain = partial(_why, control, vector, state, at, tally)
+    return score, _moment(cause, state, score, prediction, verdicts, applies, control, limits, explain)
 
 
 def _applies(state: PatientState, age_years: float | None, limits: InForce, *, said_pregnant: bool) -> Applicability:
@@ -133,8 +134,7 @@ def _moment(
     applies: Applicability,
     control: Control,
     limits: InForce,
-    *,
-    departed: bool,
+    explain: Callable[[], Why],
 ) -> ScoredContext:
     """Put together what the alert book needs to know of a score."""
     at, settings = score.received_time, control.guardrails
@@ -156,11 +156,12 @@ def _moment(
         control.silenced,
         applies,
         limits.thresholds,
-        departed,
+        _departed(state, at),
         partial(_cited, state, at, _beside_news2(control)),
         board_only=limits.board_only,
         escalate_from=limits.escalate_from,
         limit_reason=limits.reason,
+        explain=explain,
     )
 
 
@@ -208,7 +209,7 @@ def _departed(state: PatientState, at: Millis) -> bool:
 def _predict(
     patient: str, state: PatientState, at: Millis, news2: News2, control: Control, learner: Learner | None
 ) -> tuple[Prediction, list[float]]:
-    """Give the model's probability, without contributions yet, and the vector it rests on."""
+    """Give the model's probability, without contributions, and the vector it rests on."""
     scorer, spec = control.scorer, control.row_spec
     vector: list[float] = []
     prediction = control.no_prediction
@@ -222,9 +223,17 @@ def _predict(
     return prediction, vector
 
 
-def _explained(prediction: Prediction, vector: list[float], control: Control) -> Prediction:
+def _why(control: Control, vector: list[float], state: PatientState, at: Millis, tally: Tally) -> Why:
+    """Say why the score of a row is what it is; nothing, and counted, where our own code fails."""
     scorer = control.scorer
-    return prediction if scorer is None else scorer.explained(prediction, vector)
+    if scorer is None:
+        return NO_WHY
+    try:
+        contributions = scorer.logits(vector)
+        return Why(scorer.largest(contributions), tell(scorer, contributions, vector, hours_since(state, at), at))
+    except Exception:  # noqa: BLE001 - whatever it is, the alert must not be lost with its reasons
+        tally.unexplained += 1
+        return NO_WHY
 
 
 def readings_now(state: PatientState, at: Millis) -> dict[str, Reading]:

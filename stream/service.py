@@ -6,7 +6,7 @@ Owns the wiring and what is read back from the folder. Must not know a format, a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from stream.digest import RunDigest
 from stream.effects import Effect, effect_id, effect_kind, encode_effect
 from stream.host import EmbeddedHost
 from stream.identity import IdentityMap, Pseudonyms
-from stream.parse import Parsed, Parser, RecentMessages
+from stream.parse import DeadLetter, Parsed, Parser, RecentMessages
 from stream.records import LIVE_RECORDS_MAX
 from stream.release import Release
 from stream.retention import Retention
@@ -36,6 +36,8 @@ __all__ = ["LOCK_FILE", "STATE_FILE", "EmbeddedService", "JournalledMessages", "
 
 ATTEMPTS = 3
 """To open the states: as they are, from the base the log begins with, from the log alone."""
+RECALLED_MAX = 5_000
+"""Messages looked back over at the start for what their numbers say: some tens of milliseconds."""
 DATA_FOLDER_MODE = 0o700
 """The folder holds patient identifiers: nobody but the service's user reads it."""
 
@@ -128,6 +130,23 @@ class EmbeddedService:
             self._warn(f"{decided} is in force, as people decided: how the service is started does not change that")
             release = msgspec.structs.replace(release, version=control.version, enabled=control.enabled)
         self.host.release(release, at)
+        self._declare_keys(release.settings)
+
+    def _declare_keys(self, settings: Settings) -> None:
+        """Let the keys that a start's configuration declares be decided, and say where others stay in force."""
+        for problem in self._deciding.decisions.problems():
+            self._warn(problem)
+        record = self._deciding.keys_of_start(settings, self.host.pipeline.control.clock)
+        if record is not None:
+            self.host.append_records([record])
+            self._deciding.stored(record)
+            self.host.fold()
+            self._warn(f"decisions need a signature from here on: {', '.join(settings.decision_keys)} may sign")
+        elif self._deciding.decisions.keys and not settings.decision_keys:
+            self._warn(
+                "decisions need a signature, though this start's configuration declares no key: those declared before "
+                f"stay in force ({', '.join(self._deciding.decisions.keys)}); a signed `control configure` drops them"
+            )
 
     def _open(self, versions: Mapping[str, ModelVersion], live_records_max: int) -> SqliteStateStore:
         """Open the states and fold what the log has beyond them; those that cannot be used are set aside and remade.
@@ -234,6 +253,19 @@ class EmbeddedService:
         return self._retention.work(self.host, now)
 
     # -- for any thread ---------------------------------------------------------------------------------------------
+
+    def newest_messages(self) -> Iterator[tuple[str, str, str, bytes]]:
+        """Give the newest HL7 messages as (feed, control id, content's name, bytes), in order; the content's name is
+        empty of one that could not be used. For the time before two threads use it.
+        """
+        before = b""
+        for _received, letter, envelope, data in self.journal.newest_messages(RECALLED_MAX):
+            if envelope is None:
+                document = msgspec.json.decode(letter, type=DeadLetter)
+                yield document.feed, document.message_id, "", data
+            elif data != before and data[:3] == b"MSH":  # of a message of two patients, the first record names it
+                yield envelope.feed, envelope.message_id, envelope.envelope_id, data
+            before = data
 
     def lag(self) -> int:
         """Give how many records are stored and not yet folded."""

@@ -17,12 +17,15 @@ from alerts.configuration import AlertSettings
 from alerts.monitoring import MonitoringSettings
 from alerts.ward_settings import WardSettings
 from connectors.acts.people import PeopleSettings
+from connectors.batches.settings import BatchSettings
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.kafka.settings import KafkaSettings
+from connectors.mllp.settings import MllpSettings
 from connectors.redis.settings import RedisSettings
-from guardrails.configuration import GuardrailSettings
+from guardrails.configuration import GuardrailSettings, SubgroupRules
 from models.change_plan import ChangePlan
+from stream.decision_keys import DecisionKeys
 from stream.live_settings import LiveSettings
 from stream.outcomes import OutcomeDefinition
 from stream.service_settings import ServiceSettings
@@ -62,6 +65,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When silence is told, and from how much evidence a change upstream."""
     change_control: ChangePlan = ChangePlan()
     """What a model version must show before it may speak, and whether any may without a person."""
+    decision_keys: DecisionKeys = {}
+    """Whose signature a decision needs that may make the model say more; none: nobody's."""
+
+    def __post_init__(self) -> None:
+        for route in self.hl7.routes:
+            if route.codes and route.codes not in self.codes:
+                raise ValueError(f'hl7.routes."{route.name}".codes: there is no table [codes."{route.codes}"]')
 
 
 def configuration_text(settings: Settings) -> str:
@@ -75,6 +85,9 @@ def configuration_text(settings: Settings) -> str:
     >>> chosen = [Settings(hl7=Hl7Settings(pregnancy_from_visits=on)) for on in (False, True)]
     >>> ["pregnancy_from_visits" in configuration_text(one) for one in chosen]
     [False, True]
+    >>> plans = [ChangePlan(days_min=30.0), ChangePlan(monitor_demotes=False)]
+    >>> ["monitor_demotes" in configuration_text(Settings(change_control=plan)) for plan in plans]
+    [False, True]
     """
     document = msgspec.to_builtins(settings, order="sorted")
     if settings.wards == WardSettings():
@@ -83,20 +96,32 @@ def configuration_text(settings: Settings) -> str:
         del document["monitoring"]
     if settings.change_control == ChangePlan():
         del document["change_control"]
+    elif settings.change_control.monitor_demotes:
+        del document["change_control"]["monitor_demotes"]
+    if not settings.decision_keys:
+        del document["decision_keys"]
     if not settings.hl7.pregnancy_from_visits:
         del document["hl7"]["pregnancy_from_visits"]
+    if not settings.hl7.routes:
+        del document["hl7"]["routes"]
+    if not settings.hl7.ethnicity:
+        del document["hl7"]["ethnicity"]
+    if not settings.fhir.ethnicity:
+        del document["fhir"]["ethnicity"]
+    if settings.guardrails.subgroups == SubgroupRules():
+        del document["guardrails"]["subgroups"]
     document["guardrails"] = _declared(document["guardrails"])
     return msgspec.json.encode(document, order="sorted").decode()
 
 
 def _declared(guardrails: Any) -> Any:
-    """Leave out of the guardrails' table what nobody declared: levels or costs, and versions' own settings."""
+    """Leave out of the guardrails' table what nobody declared: levels or costs, versions' own settings, and groups."""
     if not isinstance(guardrails, dict):
         return guardrails
     return {
         key: _declared(value)
         for key, value in guardrails.items()
-        if value is not None and not (key == "versions" and not value)
+        if value is not None and not (key in {"versions", "groups"} and not value)
     }
 
 
@@ -118,6 +143,8 @@ class SiteFile(msgspec.Struct, frozen=True):
     redis: RedisSettings = RedisSettings()
     live: LiveSettings = LiveSettings()
     people: PeopleSettings = PeopleSettings()
+    mllp: MllpSettings = MllpSettings()
+    batch: BatchSettings = BatchSettings()
     outcome: OutcomeDefinition = OutcomeDefinition()
     """What deterioration means here: for learning and its figures. No alert depends on it."""
 
@@ -128,6 +155,8 @@ MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
     "redis": RedisSettings,
     "live": LiveSettings,
     "people": PeopleSettings,
+    "mllp": MllpSettings,
+    "batch": BatchSettings,
     "outcome": OutcomeDefinition,
 }
 """The tables that say how a machine runs, or what is learned, by name; every other key is of what is decided by."""

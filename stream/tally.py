@@ -35,6 +35,7 @@ class Tally:
         "scores",
         "told",
         "told_later",
+        "unexplained",
         "unfoldable",
         "unmapped",
         "verdicts",
@@ -51,6 +52,8 @@ class Tally:
         self.told_later = 0
         """Of those, told when there was room; the others' alerts ended, worsened or were answered before."""
         self.unfoldable = 0
+        self.unexplained = 0
+        """Model alert events that were said without their reasons in words, for our own code failed to find them."""
         self.patients = 0
         self.patient_millis = 0
         self.intakes: Counter[str] = Counter()

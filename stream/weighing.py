@@ -20,14 +20,11 @@ from models.evidence import Evidence, EvidenceError
 from models.figures.subgroups import age_band
 from models.scorer import Scorer
 from models.version import ModelVersion
-from models.weighing import ROWS_MAX, Levels, Rows, weigh
+from models.weighing import ROWS_MAX, Levels, Rows, weigh_versions
 
 PART_ROWS = 4_096
 DIMENSIONS = ("sex", "ethnicity", "ward_type", "unit_of_origin")
 """Columns that subgroups are made of, beside the age band."""
-NEWS2_LEVEL = 5.0
-"""The total at which a ward is told: the RCP's urgent response."""
-NEWS2_ALONE = "news2"
 
 
 class Weighed(msgspec.Struct, frozen=True):
@@ -75,16 +72,7 @@ def weigh_file(
     if not parts:
         raise RowsError(f"{path.name} has no rows")
     rows = _joined([part.rows for part in parts])
-    evidence = weigh(
-        rows,
-        champion=NEWS2_ALONE if champion is None else champion.version,
-        challenger=challenger.version,
-        levels=levels,
-        champion_levels=Levels(NEWS2_LEVEL, NEWS2_LEVEL) if champion is None else None,
-        source=_source_of(file, path),
-        usual_rate=_usual_rate(challenger if champion is None else champion),
-        usual_auroc=None if champion is None else champion.lineage.evaluation.get("auroc"),
-    )
+    evidence = weigh_versions(rows, champion, challenger, levels, _source_of(file, path))
     return Weighed(evidence, sum(part.learned for part in parts), sum(part.unusable for part in parts))
 
 
@@ -150,10 +138,6 @@ def _joined(parts: Sequence[Rows]) -> Rows:
             name: np.concatenate([np.asarray(part.subgroups[name]) for part in parts]) for name in parts[0].subgroups
         },
     )
-
-
-def _usual_rate(version: ModelVersion) -> float:
-    return version.lineage.positives / version.lineage.rows if version.lineage.rows else 0.0
 
 
 def _source_of(file: parquet.ParquetFile, path: Path) -> str:

@@ -183,9 +183,9 @@ def _predictions(event: AlertEvent) -> list[Json]:
             prediction["whenPeriod"] = {"start": to_iso(event.received_time), "end": to_iso(end)}
         if event.probability_low is not None and event.probability_high is not None:
             low, high = round(event.probability_low * 100, 1), round(event.probability_high * 100, 1)
-            prediction["rationale"] = f"interval {low} to {high} %; {_contributions(event)}".rstrip("; ")
-        elif event.contributions:
-            prediction["rationale"] = _contributions(event)
+            prediction["rationale"] = f"interval {low} to {high} %; {_why(event)}".rstrip("; ")
+        elif why := _why(event):
+            prediction["rationale"] = why
         predictions.append(prediction)
     if event.news2 is not None:
         risk = codes.RISKS[event.news2.band]
@@ -202,7 +202,11 @@ def _predictions(event: AlertEvent) -> list[Json]:
     return predictions or [{"outcome": outcome, "qualitativeRisk": {"text": "indeterminate"}}]
 
 
-def _contributions(event: AlertEvent) -> str:
+def _why(event: AlertEvent) -> str:
+    """Say why in words; of an event that has none, by the names of what moved the score most."""
+    if (told := event.explanation) is not None:
+        head = f"as of {to_iso(told.as_of)}, log-odds {told.log_odds:.2f} from {told.base:.2f}: "
+        return head + "; ".join(told.sentences())
     return ("log-odds: " if event.contributions else "") + ", ".join(
         f"{one.feature} {one.log_odds:+.2f}" for one in event.contributions
     )

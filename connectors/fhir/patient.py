@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from connectors.decoded import Decoded, Identifier, RefusalReason
 from connectors.fhir import wire
+from connectors.fhir.ethnicity import ethnicity_of
 from connectors.fhir.faults import Fault
 from connectors.fhir.message import Piece, patient_message_id
 from connectors.fhir.references import identifiers_of, subject_of
@@ -67,7 +68,12 @@ def _demographics(patient: wire.Patient, at: Millis, piece: Piece, notes: list[s
         # As in HL7 v2 it costs only itself: who this is must not be lost with a placeholder.
         birth_date = None
         notes.append("birth_date_unreadable")
-    stated = [Demographics(at, birth_date=birth_date, sex=patient.gender, deceased=patient.deceasedBoolean)]
+    ethnicity = ethnicity_of(patient.extension, notes) if piece.around.settings.ethnicity else None
+    stated = [
+        Demographics(
+            at, birth_date=birth_date, sex=patient.gender, deceased=patient.deceasedBoolean, ethnicity=ethnicity
+        )
+    ]
     if patient.deceasedDateTime is not None:
         died = read_time(patient.deceasedDateTime, piece.around.settings, ".deceasedDateTime", notes)
         stated.append(Demographics(died, deceased=True))

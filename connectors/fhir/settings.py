@@ -42,6 +42,9 @@ class FhirSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     own. Given: a reference to another base gets that base as authority, and never meets our Patient of the same id."""
     authorities: dict[str, str] = {}
     """Identifier.system to the assigning authority that HL7 v2 feeds use for the same numbers (PID-3.4)."""
+    ethnicity: bool = False
+    """Whether the site records ethnicity for figures by subgroup, from US Core's race and ethnicity and UK Core's
+    ethnic category of a Patient; off, no extension is read (docs/decisions/0039)."""
 
     def __post_init__(self) -> None:
         if not self.server.strip():

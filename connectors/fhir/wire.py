@@ -143,6 +143,8 @@ class Patient(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Patien
     deceasedBoolean: bool | None = None
     deceasedDateTime: str | None = None
     link: list[Link] | None = None
+    extension: Raw | UnsetType = UNSET
+    """Unread until a site asks for ethnicity (`connectors.fhir.ethnicity`)."""
 
 
 class Stay(msgspec.Struct, frozen=True):

@@ -1,8 +1,9 @@
-r"""Acknowledgements: the ACK that answers one message, in HL7's original mode (v2.5.1 chapter 2, section 2.9.2).
+r"""Acknowledgements: what answers one message, in HL7's original and enhanced modes (v2.5.1 chapter 2, section 2.9).
 
 Owns the ACK's layout, what of the sender's header it repeats, and the table from our reasons of refusal to HL7's
 codes. Must not know a socket, a clock or a store: the verdict, the time and the control id are given. AA means stored.
-AE means that the message is at fault, AR that nothing of the kind is taken, or nothing at all just now.
+AE means that the message is at fault, AR that nothing of the kind is taken, or nothing at all just now. What MSH-15 and
+MSH-16 ask for, `connectors.hl7v2.asked` says.
 
 Any bytes are answered. What is repeated of them is bounded and holds no control character, so that no sender can write
 a segment or a frame into our answer.
@@ -11,11 +12,13 @@ a segment or a frame into our answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from connectors.decoded import Refusal, RefusalReason
+from connectors.hl7v2.asked import Asked, Code, Outcome, codes_for
 from connectors.hl7v2.codec import KINDS
 from connectors.hl7v2.delimiters import STANDARD, Delimiters, escape
 from connectors.hl7v2.dialect import dialect_of
@@ -23,7 +26,6 @@ from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.render import render_time
 from events import Millis
 
-Code = Literal["AA", "AE", "AR"]
 Verdict = Refusal | Literal["stored", "stopping", "disk_full", "overloaded", "failed"]
 """What became of a message: durable, refused (and kept as a dead letter), or not stored at all, and why."""
 
@@ -48,7 +50,7 @@ CODES = {
 }
 """HL7 table 0357, as far as we use it. 204, unknown key identifier, is not: a patient we do not know is no error."""
 
-REASONS: dict[RefusalReason, tuple[Code, str]] = {
+REASONS: dict[RefusalReason, tuple[Outcome, str]] = {
     RefusalReason.GARBAGE: ("AR", "100"),
     RefusalReason.TRUNCATED: ("AE", "100"),
     RefusalReason.OVERSIZED: ("AR", "104"),
@@ -71,7 +73,7 @@ REASONS: dict[RefusalReason, tuple[Code, str]] = {
 }
 """MSA-1 and ERR-3 by reason (section 2.9.2.2: AR for MSH-9, MSH-11 and MSH-12, and for what is not the message's
 fault). A message that can never be taken, but for its size, is AE: sending it again would not help."""
-POSITIONS: dict[str, tuple[Code, str]] = {"MSH-11": ("AR", "202"), "MSH-18": ("AE", "103")}
+POSITIONS: dict[str, tuple[Outcome, str]] = {"MSH-11": ("AR", "202"), "MSH-18": ("AR", "103")}
 """Where the place of a fault says more than its reason."""
 
 NOT_STORED = {
@@ -106,14 +108,39 @@ class _Sender(msgspec.Struct, frozen=True):
         return parts[component - 1].strip() if len(parts) >= component else ""
 
     @property
+    def enhanced(self) -> bool:
+        """Whether MSH-15 or MSH-16 says anything."""
+        return Asked(self.component(15, 1), self.component(16, 1)).enhanced
+
+    @property
     def minor(self) -> int:
         """The n of version 2.n; of an unknown version, that of the newest form."""
         match = _VERSION.match(self.component(12, 1))
         return 9 if match is None else int(match[1])
 
 
+def answers(data: bytes, verdict: Verdict, *, now: Millis, control_id: Callable[[], str]) -> list[bytes]:
+    r"""Render what the sender of a message asked for: one ACK, two (accept, then application), or none.
+
+    Where neither MSH-15 nor MSH-16 says anything, the original mode holds, which is `acknowledge`. Never raises.
+
+    >>> message = b"MSH|^~\\&|LAB|MAIN|WARD|HOSP|20260101120000||ORU^R01^ORU_R01|M7|P|2.5.1|||AL|AL\rPID|1||||\r"
+    >>> [code_of(ack) for ack in answers(message, "stored", now=0, control_id=lambda: "A1")]
+    ['CA', 'AA']
+    """
+    sender = _read_sender(data)
+    judged = _judge(verdict, sender)
+    codes = codes_for(judged[0], Asked(sender.component(15, 1), sender.component(16, 1)))
+    return [_render(sender, judged, verdict, code, now, control_id()) for code in codes]
+
+
+def outcome_of(data: bytes, verdict: Verdict) -> Outcome:
+    """Say what the original mode would answer, whoever asked for what: for counts."""
+    return _judge(verdict, _read_sender(data))[0]
+
+
 def acknowledge(data: bytes, verdict: Verdict, *, now: Millis, control_id: str) -> bytes:
-    r"""Render the ACK for a message, without its frame; never raises, whatever the bytes are.
+    r"""Render the ACK for a message in the original mode, without its frame; never raises, whatever the bytes are.
 
     `control_id` is the ACK's own MSH-10. The sender's delimiters, MSH-10, MSH-11 and MSH-12 come back as they were
     sent, MSH-3 and 4 change places with MSH-5 and 6.
@@ -126,9 +153,17 @@ def acknowledge(data: bytes, verdict: Verdict, *, now: Millis, control_id: str) 
     ERR||PID^1^3^1|101^Required field missing^HL70357|E||||the patient has no identifier
     """
     sender = _read_sender(data)
-    code, segment = _judge(verdict, sender)
+    judged = _judge(verdict, sender)
+    (code,) = codes_for(judged[0], Asked())
+    return _render(sender, judged, verdict, code, now, control_id)
+
+
+def _render(
+    sender: _Sender, judged: tuple[Outcome, str | None], verdict: Verdict, code: Code, now: Millis, control_id: str
+) -> bytes:
     mark = sender.marks.field
-    lines = [_header(sender, now, control_id)]
+    segment = None if code in {"AA", "CA"} else judged[1]
+    lines = [_header(sender, now, control_id, quiet=sender.enhanced)]
     told = f"MSA{mark}{code}{mark}{sender.fields[9]}"
     if segment is None:
         lines.append(told)
@@ -170,8 +205,8 @@ def _read_sender(data: bytes) -> _Sender:
     return _Sender(marks, (marks.field, *fields[1 : _FIELDS - 1]), readable=True)
 
 
-def _header(sender: _Sender, now: Millis, control_id: str) -> str:
-    """Render the ACK's MSH."""
+def _header(sender: _Sender, now: Millis, control_id: str, *, quiet: bool) -> str:
+    """Render the ACK's MSH; `quiet` asks for no acknowledgement of it, in so many words."""
     marks, sent = sender.marks, sender.fields
     encoding = f"{marks.component}{marks.repetition}{marks.escape}{marks.subcomponent}{marks.truncation}"
     kind = "ACK"
@@ -192,17 +227,20 @@ def _header(sender: _Sender, now: Millis, control_id: str) -> str:
         sent[10] or "P",
         sent[11] or "2.5.1",
     ]
+    fields += ["", "", "NE", "NE"] if quiet else ["", "", "", ""]
     if sent[17] and not "".join([*fields, sent[9]]).isascii():
-        fields += ["", "", "", "", "", sent[17]]  # what is repeated is in the sender's character set
+        fields += ["", sent[17]]  # what is repeated is in the sender's character set
+    while not fields[-1]:
+        fields.pop()
     return marks.field.join(fields)
 
 
-def _judge(verdict: Verdict, sender: _Sender) -> tuple[Code, str | None]:
-    """Give MSA-1, and the ERR segment where there is one."""
+def _judge(verdict: Verdict, sender: _Sender) -> tuple[Outcome, str | None]:
+    """Give what became of it, and the ERR segment where there is one."""
     if verdict == "stored":
         return "AA", None
     if not isinstance(verdict, Refusal):
-        return "AR", _error(sender, "207", None, 0, _words(verdict))
+        return "not_stored", _error(sender, "207", None, 0, _words(verdict))
     code, number = POSITIONS.get(verdict.position) or REASONS[verdict.reason]
     component = 0
     if verdict.reason is RefusalReason.UNSUPPORTED_TYPE:

@@ -7,11 +7,12 @@ retired side by the sender's identifiers, and the pipeline fills in the key.
 from __future__ import annotations
 
 from connectors.decoded import Identifier, RefusalReason
+from connectors.ethnicity import of_cdc, of_nhs
 from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
 from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
 from connectors.hl7v2.settings import Hl7Settings
-from events import Admission, Cancellation, Demographics, Discharge, Event, Merge, Millis, Transfer, Unmerge
+from events import Admission, Cancellation, Demographics, Discharge, Ethnicity, Event, Merge, Millis, Transfer, Unmerge
 
 TRIGGERS = {
     "A01": "admission",
@@ -50,14 +51,29 @@ class AdtSegments:
         self.mrg = mrg
 
 
-def demographics(patient: Patient, event_time: Millis, pregnant: bool | None = None) -> Demographics:  # noqa: FBT001 - as the event has it
+def demographics(
+    patient: Patient,
+    event_time: Millis,
+    settings: Hl7Settings,
+    pregnant: bool | None = None,  # noqa: FBT001 - as the event has it
+) -> Demographics:
     """Give what a PID says of a person, and an ADT's PV1-15."""
-    return Demographics(event_time, patient.birth_date, patient.sex, patient.deceased, pregnant)
+    ethnicity = ethnicity_of(patient, settings) if settings.ethnicity else None
+    return Demographics(event_time, patient.birth_date, patient.sex, patient.deceased, pregnant, ethnicity)
 
 
-def says_who(patient: Patient) -> bool:
+def ethnicity_of(patient: Patient, settings: Hl7Settings) -> Ethnicity | None:
+    """Give what PID-22 (ethnic group) and PID-10 (race) say by the site's table; None where it records neither."""
+    if settings.ethnicity == "cdc":
+        return of_cdc(patient.races, patient.ethnic_groups)
+    return of_nhs((*patient.ethnic_groups, *patient.races)) if settings.ethnicity == "nhs" else None
+
+
+def says_who(patient: Patient, settings: Hl7Settings) -> bool:
     """Whether a PID holds anything for `Demographics`."""
-    return patient.birth_date is not None or patient.sex is not None or patient.deceased is not None
+    if patient.birth_date is not None or patient.sex is not None or patient.deceased is not None:
+        return True
+    return ethnicity_of(patient, settings) is not None
 
 
 def location_event(
@@ -90,8 +106,8 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
         return [Unmerge(event_time, "")], event_time, notes
     events: list[Event] = []
     pregnant = visit.pregnant if settings.pregnancy_from_visits else None
-    if meaning == "demographics" or says_who(patient) or pregnant is not None:
-        events.append(demographics(patient, event_time, pregnant))
+    if meaning == "demographics" or says_who(patient, settings) or pregnant is not None:
+        events.append(demographics(patient, event_time, settings, pregnant))
     if meaning == "admission":
         events.append(Admission(event_time, visit.location, visit.patient_class))
     elif meaning in {"transfer", "swap"}:
@@ -119,8 +135,7 @@ def retired_identifiers(header: Header, mrg: str, settings: Hl7Settings) -> tupl
     if not mrg:
         raise Fault(RefusalReason.MISSING_SEGMENT, "MRG", "a merge, and a visit that is moved, need an MRG segment")
     field = header.dialect.split(mrg, 2)[1]
-    assumed = settings.authorities.get(header.feed, "")
-    retired = header.dialect.identifiers(field, assumed, header.facility or header.feed)
+    retired = header.dialect.identifiers(field, header.authority(settings), header.facility or header.feed)
     if not retired:
         raise Fault(RefusalReason.MISSING_IDENTIFIER, "MRG-1", "the prior identifier is missing")
     return retired

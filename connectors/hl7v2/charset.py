@@ -23,14 +23,14 @@ CODECS = {
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def to_text(data: bytes) -> tuple[str, str]:
+def to_text(data: bytes, default: str = "") -> tuple[str, str]:
     r"""Decode a message and say what was odd about it.
 
     All-ASCII bytes need no declaration. Otherwise MSH-18 decides (its first repetition; a switch inside a field,
-    `\C..\`, is left as it is). Where it says nothing, or ASCII and is wrong, UTF-8 is tried and ISO 8859-1 taken
-    else, noted as `charset_guessed`: what we read (codes, numbers, units such as µmol/L and °C) is the same in all of
-    the 8859 and Windows family that hospitals use. Bytes that are not what MSH-18 names are refused, as are sets that
-    we do not know.
+    `\C..\`, is left as it is). Where it says nothing, or ASCII and is wrong, `default` holds, the set of the sender's
+    route; without one UTF-8 is tried and ISO 8859-1 taken else, noted as `charset_guessed`: what we read (codes,
+    numbers, units such as µmol/L and °C) is the same in all of the 8859 and Windows family that hospitals use. Bytes
+    that are not what MSH-18 names, or the route, are refused, as are sets that we do not know.
 
     >>> to_text("MSH|^~\\&|LAB\r\xb5mol/L".encode())[1]
     'charset_guessed'
@@ -39,12 +39,13 @@ def to_text(data: bytes) -> tuple[str, str]:
         return data.decode("ascii"), ""
     if data[:2] in _UTF_16_MARKS or b"\x00" in data[:8]:
         raise Fault(RefusalReason.WRONG_ENCODING, "byte 1", "UTF-16 or UTF-32; HL7 v2 is sent in an ASCII-based set")
-    codec = CODECS[declared(data.split(b"\r", 1)[0].decode("latin-1"))]
+    named = CODECS[declared(data.split(b"\r", 1)[0].decode("latin-1"))]
+    codec = named or CODECS[default.upper()]
     if codec:
         try:
             return data.decode(codec), ""
         except UnicodeDecodeError as error:
-            detail = f"bytes are not {codec}, which MSH-18 names"
+            detail = f"bytes are not {codec}, which {'MSH-18' if named else 'the route'} names"
             raise Fault(RefusalReason.WRONG_ENCODING, f"byte {error.start + 1}", detail) from None
     try:
         return data.decode("utf-8"), "charset_guessed"
@@ -53,12 +54,16 @@ def to_text(data: bytes) -> tuple[str, str]:
 
 
 def declared(header: str) -> str:
-    """Give the name in MSH-18 of an MSH segment, upper case; raises `Fault` where we do not know the set."""
+    """Give the name in MSH-18 of an MSH segment, upper case; raises `Fault` where we do not know the set.
+
+    Its further repetitions name sets that the message may switch to (section 2.14.9.18): each must be one that we know,
+    for a switch to another would be read as something it is not.
+    """
     fields = header.split(header[3:4] or "|", 18)
     if len(fields) < 18:
         return ""
-    name = fields[17].split(fields[1][1:2] or "~", 1)[0].strip().upper()
-    name = "" if name == '""' else name
-    if name not in CODECS:
+    names = [name.strip().upper() for name in fields[17].split(fields[1][1:2] or "~")]
+    names = ["" if name == '""' else name for name in names]
+    if not all(name in CODECS for name in names):
         raise Fault(RefusalReason.WRONG_ENCODING, "MSH-18", "a character set that is not supported")
-    return name
+    return names[0]

@@ -23,7 +23,9 @@ from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.framing import Framed
 from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, check_header, open_header
 from connectors.hl7v2.oru import Results
+from connectors.hl7v2.routes import route_of
 from connectors.hl7v2.settings import Hl7Settings
+from connectors.hl7v2.strictness import check_strictly
 from events import Event, Millis
 
 KINDS = frozenset({"ORU^R01", *(f"ADT^{trigger}" for trigger in adt.TRIGGERS)})
@@ -39,11 +41,11 @@ _HEADER_MARKS_MIN = 10
 """An only segment with fewer delimiters than up to MSH-11 is the beginning of a message, not a message."""
 
 
-def decode(data: bytes, settings: Hl7Settings) -> Decoded | Refusal:
+def decode(data: bytes, settings: Hl7Settings, port: int = 0) -> Decoded | Refusal:
     r"""Decode one ER7 message, segments ended by CR, LF or CRLF.
 
     Times are milliseconds; a time without an offset is read in the feed's zone, else by the offset of MSH-7, else in
-    the settings' zone.
+    the settings' zone. `port` is the MLLP port that it came to, where a route goes by it.
 
     >>> message = b"MSH|^~\\&|LAB|MAIN|||20260101120000||ORU^R01|7|P|2.5\rPID|1||42^^^HOSP^MR\r"
     >>> message += b"OBR|1||F1\rOBX|1|NM|8867-4^Heart rate^LN||72|/min|||||F|||20260101115900"
@@ -56,17 +58,22 @@ def decode(data: bytes, settings: Hl7Settings) -> Decoded | Refusal:
     header: Header | None = None
     try:
         body = _trimmed(data, settings)
-        text, note = to_text(body)
+        route = route_of(body, settings.routes, port)
+        text, note = to_text(body, route.charset)
         lines = text.split("\r")
-        header = open_header(lines[0])
+        header = open_header(lines[0], route)
         _check(header, lines, settings)
         if note:
             header.notes += (note,)
         if header.kind == "ORU^R01":
-            return _results(header, lines, body, settings)
-        if adt.TRIGGERS[header.kind[4:]] == "swap":
-            return _swap(header, lines, body, settings)
-        return _administration(header, lines, body, settings)
+            decoded = _results(header, lines, body, settings)
+        elif adt.TRIGGERS[header.kind[4:]] == "swap":
+            decoded = _swap(header, lines, body, settings)
+        else:
+            decoded = _administration(header, lines, body, settings)
+        if route.strict:
+            check_strictly(decoded)
+        return decoded  # noqa: TRY300 - the faults of all of it are caught below
     except Fault as fault:
         if header is None:
             return Refusal(fault.reason, fault.position, fault.detail)
@@ -81,7 +88,7 @@ def decode(data: bytes, settings: Hl7Settings) -> Decoded | Refusal:
         )
 
 
-def decode_piece(piece: Framed, settings: Hl7Settings) -> Decoded | Refusal:
+def decode_piece(piece: Framed, settings: Hl7Settings, port: int = 0) -> Decoded | Refusal:
     r"""Decode a piece of a source; one that was cut off is refused (`truncated`): its last value may be half of one.
 
     Cut off is a message whose frame was opened and not closed, and one without a frame that ends, without a line end,
@@ -93,7 +100,7 @@ def decode_piece(piece: Framed, settings: Hl7Settings) -> Decoded | Refusal:
     >>> decode_piece(piece, Hl7Settings()).reason.value
     'truncated'
     """
-    result = decode(piece.data, settings)
+    result = decode(piece.data, settings, port)
     if piece.kind == "truncated":
         detail = "the MLLP frame is not closed"
     elif piece.open_ended and type(result) is Decoded and result.kind == "ORU^R01" and _ends_within_obx(piece.data):
@@ -194,8 +201,8 @@ def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Setting
 def _about(patient: Patient, visit: Visit, when: Millis, settings: Hl7Settings) -> list[Event]:
     """Tell what a result's PID and PV1 say of the patient, for feeds whose ADT we never see."""
     about: list[Event] = []
-    if adt.says_who(patient):
-        about.append(adt.demographics(patient, when))
+    if adt.says_who(patient, settings):
+        about.append(adt.demographics(patient, when, settings))
     move = adt.location_event(visit, when, settings, incidental=True)
     if move is not None:
         about.append(move)
@@ -275,8 +282,7 @@ def _patient(pid: str, header: Header, segment: str = "PID") -> Patient:
 def _subject(patient: Patient, header: Header, settings: Hl7Settings) -> tuple[Identifier, ...]:
     if patient.complete:
         return patient.identifiers
-    assumed = settings.authorities.get(header.feed, "")
-    return header.dialect.identifiers(patient.field, assumed, header.facility or header.feed)
+    return header.dialect.identifiers(patient.field, header.authority(settings), header.facility or header.feed)
 
 
 def _decoded(

@@ -29,6 +29,19 @@ class Delimiters(msgspec.Struct, frozen=True):
 STANDARD = Delimiters()
 
 
+def fit_marks(marks: str) -> bool:
+    r"""Say whether MSH-1 followed by MSH-2 can be delimiters: five or six different marks that stand in no value.
+
+    >>> fit_marks("|^~\\&"), fit_marks("|^~\\"), fit_marks("|^^^^"), fit_marks("|^~.&")
+    (True, False, False, False)
+    """
+    return 5 <= len(marks) <= 6 and len(set(marks)) == len(marks) and not any(_unfit(mark) for mark in marks)
+
+
+def _unfit(mark: str) -> bool:
+    return mark.isalnum() or mark.isspace() or not mark.isascii() or not mark.isprintable() or mark in '".+-:'
+
+
 def escape(text: str, delimiters: Delimiters = STANDARD) -> str:
     r"""Escape text for a field; control characters become hexadecimal, the literal `""` too (unescaped it means null).
 

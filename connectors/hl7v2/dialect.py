@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from connectors.decoded import Identifier, RefusalReason
-from connectors.hl7v2.delimiters import Delimiters, unescape
+from connectors.hl7v2.delimiters import Delimiters, fit_marks, unescape
 from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.memo import Memo
 from connectors.hl7v2.times import birth_date
@@ -25,8 +25,8 @@ SEGMENTS_MAX = 4_096
 """PID and PV1 lines remembered, each: the inpatients of a large hospital; at ~400 bytes a line some 2 MB."""
 NAMES_MAX = 4_096
 """Short recurring fields remembered: units, versions, feeds."""
-DIALECTS_MAX = 16
-"""Sets of delimiters remembered: a hospital has one, an exotic one two."""
+DIALECTS_MAX = 64
+"""Sets of delimiters remembered, with the code table of a route: a hospital has one, and one for each such sender."""
 
 SYSTEMS = {
     "LN": "loinc",
@@ -83,6 +83,10 @@ class Patient(msgspec.Struct, frozen=True, gc=False):
     """Whether every identifier names its authority in CX.4; else the feed's settings decide."""
     field: str
     """PID-3, else PID-2 (2.3), as sent."""
+    races: tuple[str, ...] = ()
+    """The codes of PID-10's repetitions; the events have them only where a site records ethnicity."""
+    ethnic_groups: tuple[str, ...] = ()
+    """Those of PID-22."""
 
 
 class Visit(msgspec.Struct, frozen=True, gc=False):
@@ -115,8 +119,9 @@ class Dialect:
     'A'
     """
 
-    def __init__(self, delimiters: Delimiters) -> None:
+    def __init__(self, delimiters: Delimiters, local: str = "") -> None:
         self.delimiters = delimiters
+        self._local = local
         self.codes: Memo[Code] = Memo(self._code, limit=CODES_MAX)
         self.patients: Memo[Patient] = Memo(self._patient, limit=SEGMENTS_MAX)
         self.visits: Memo[Visit] = Memo(self._visit, limit=SEGMENTS_MAX)
@@ -143,7 +148,7 @@ class Dialect:
         parts += [""] * (12 - len(parts))
         codings: list[Coding] = []
         for code, label, system in ((0, 1, 2), (3, 4, 5), (9, 10, 11)):
-            name = SYSTEMS.get(parts[system].upper(), parts[system])
+            name = SYSTEMS.get(parts[system].upper()) or self._local or parts[system]
             if parts[code]:
                 codings.append((name, parts[code]))
             if name == "mdc" and _REFERENCE_ID.fullmatch(parts[label]):
@@ -200,7 +205,14 @@ class Dialect:
         death = self.first(fields[30]).upper()
         deceased = True if death == "Y" or (not death and self.first(fields[29])) else False if death == "N" else None
         complete = all(identifier.authority != _UNNAMED for identifier in identifiers)
-        return Patient(identifiers, born, sex, deceased, tuple(notes), complete, field)
+        backgrounds = self._codes_of(fields[10]), self._codes_of(fields[22])
+        return Patient(identifiers, born, sex, deceased, tuple(notes), complete, field, *backgrounds)
+
+    def _codes_of(self, field: str) -> tuple[str, ...]:
+        """Give the first component of each repetition, where it says anything."""
+        marks = self.delimiters
+        firsts = [self.leaf(part.split(marks.component, 1)[0]).upper() for part in field.split(marks.repetition)]
+        return tuple(filter(None, firsts))
 
     def _visit(self, line: str) -> Visit:
         fields = self.split(line, 46)
@@ -226,24 +238,24 @@ class Dialect:
         return True if PREGNANT in codes else False if field.strip() == '""' else None
 
 
-def _make_dialect(marks: str) -> Dialect:
+def _make_dialect(key: str) -> Dialect:
     """Check MSH-1 and MSH-2 and make their dialect; raises `Fault`."""
+    marks, _, local = key.partition("\n")
     if (
         len(marks) == 6 and marks[3] == marks[4]
     ):  # `^~\\\\&`: an escape character that was escaped; no other reading fits
         marks = marks[:4] + marks[5:]
-    if not 5 <= len(marks) <= 6 or len(set(marks)) != len(marks) or any(_unfit(mark) for mark in marks):
+    if not fit_marks(marks):
         raise Fault(RefusalReason.INVALID_VALUE, "MSH-2", "needs four or five different delimiters")
-    return Dialect(Delimiters(*marks))
-
-
-def _unfit(mark: str) -> bool:
-    return mark.isalnum() or mark.isspace() or not mark.isascii() or not mark.isprintable() or mark in '".+-:'
+    return Dialect(Delimiters(*marks), local)
 
 
 _dialects: Memo[Dialect] = Memo(_make_dialect, limit=DIALECTS_MAX)
 
 
-def dialect_of(marks: str) -> Dialect:
-    r"""Give the dialect of MSH-1 followed by MSH-2, such as `|^~\&`; raises `Fault` where they cannot be delimiters."""
-    return _dialects[marks]
+def dialect_of(marks: str, local: str = "") -> Dialect:
+    r"""Give the dialect of MSH-1 followed by MSH-2, such as `|^~\&`; raises `Fault` where they cannot be delimiters.
+
+    `local` is the name by which codings of no standard system are read; empty: by their own.
+    """
+    return _dialects[f"{marks}\n{local}" if local else marks]

@@ -60,6 +60,8 @@ class Framed(msgspec.Struct, frozen=True):
     """Whether its last line has no end: it may have been cut off there, and `codec.decode_piece` looks closer."""
     notes: tuple[str, ...] = ()
     """`batch_count_mismatch` at the last message of a batch whose BTS-1 counts other than what was there."""
+    superseded: bool = False
+    """Of a truncated one: another frame began inside it, so that its sender waits for the answer to that one alone."""
 
 
 def frame(message: bytes) -> bytes:
@@ -205,18 +207,33 @@ class _Splitter:
 class MllpReader:
     r"""Takes bytes from a connection as they come, and gives the pieces that they complete.
 
-    A frame ends at 0x1C, so that a sender who forgets the CR is answered too. A piece is a `message`; or `oversized`
-    (one byte more than the limit is kept, given when its frame ends); or `truncated` (a new frame began inside it, or
-    the connection ended); or `garbage`, which stood outside of every frame.
+    A frame ends at 0x1C, so that a sender who forgets the CR is answered too: what follows says whether the 0x1C stood
+    within the message. Where nothing has followed yet the frame is `ending`; who has waited long enough for more calls
+    `settle`. A piece is a `message`; or `oversized` (one byte more than the limit is kept, given when its frame ends);
+    or `truncated` (a new frame began inside it, or the connection ended); or `garbage`, which stood outside of every
+    frame.
 
     >>> reader = MllpReader()
     >>> reader.feed(b"\x0bMSH|1"), reader.feed(b"\x1c\r\x0bMSH|2\x1c\r")
     ([], [b'MSH|1', b'MSH|2'])
-    >>> [(piece.data, piece.kind) for piece in reader.read(b"\x0bMSH|3\x0bMSH|4\x1c")]
+    >>> reader.read(b"\x0bMSH|3\x1c"), reader.ending, [piece.data for piece in reader.settle()]
+    ([], True, [b'MSH|3'])
+    >>> [(piece.data, piece.kind) for piece in reader.read(b"\x0bMSH|3\x0bMSH|4\x1c\r")]
     [(b'MSH|3', 'truncated'), (b'MSH|4', 'message')]
     """
 
-    __slots__ = ("_buffer", "_carry", "_limit", "_number", "_open", "_outside", "_size", "outside_bytes", "strays")
+    __slots__ = (
+        "_buffer",
+        "_carry",
+        "_limit",
+        "_number",
+        "_open",
+        "_outside",
+        "_size",
+        "ending",
+        "outside_bytes",
+        "strays",
+    )
 
     def __init__(self, message_bytes_max: int = MESSAGE_BYTES_MAX) -> None:
         self._limit = message_bytes_max
@@ -226,6 +243,8 @@ class MllpReader:
         self._size = 0
         self._number = 0
         self._outside = bytearray()
+        self.ending = False
+        """Whether the last byte so far was a 0x1C within a frame: its end, or a strange byte of the message."""
         self.outside_bytes = 0
         """Bytes since the last frame, blanks aside: a peer that sends many speaks no MLLP."""
         self.strays = 0
@@ -248,13 +267,26 @@ class MllpReader:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes; give the frames that they end, for who waits for answers and judges them itself."""
-        return [piece.data for piece in self.read(data) if piece.kind in {"message", "oversized"}]
+        return [piece.data for piece in self.read(data) + self.settle() if piece.kind in {"message", "oversized"}]
+
+    def settle(self) -> list[Framed]:
+        """Take a 0x1C that nothing followed for the end of its frame: give the piece, if there is one.
+
+        It is `open_ended` where no line end stood before it either, as behind the last segment there should.
+        """
+        if not self.ending:
+            return []
+        self.ending = False
+        return self._close("message", open_ended=bytes(self._buffer[-1:]) not in _LINE_ENDS)
 
     def read(self, data: bytes) -> list[Framed]:
         """Take the next bytes; give the pieces that they complete, in order."""
         if self._carry:
             data, self._carry = self._carry + data, b""
         pieces: list[Framed] = []
+        if self.ending and data:
+            self.ending = False
+            pieces += self._close("message" if data[0] in _AFTER_FRAME else "truncated")
         at = 0
         end = 0
         while at < len(data):
@@ -275,7 +307,7 @@ class MllpReader:
                 opening = _OPENING.search(data, at, stop)
             if opening is not None:
                 self._take(data[at : opening.start()])
-                pieces += self._close("truncated")
+                pieces += self._close("truncated", superseded=True)
                 self._open = True
                 at = opening.start() + 1
                 continue
@@ -288,12 +320,17 @@ class MllpReader:
                 break
             self._take(data[at:end])
             at = end + 1
+            if at == len(data):
+                self.ending = True
+                break
             # A 0x1C that something else follows than surrounds a frame stood within the message: it is cut there.
-            pieces += self._close("truncated" if data[at : at + 1] and data[at] not in _AFTER_FRAME else "message")
+            pieces += self._close("message" if data[at] in _AFTER_FRAME else "truncated")
         return pieces
 
     def end(self) -> list[Framed]:
         """Give what is not complete, at the end of the connection: nothing, or one piece."""
+        if self.ending:
+            return self.settle()
         if self._open:
             self._take(self._carry)
             self._carry = b""
@@ -306,7 +343,9 @@ class MllpReader:
         if room > 0:
             self._buffer += data[:room]
 
-    def _close(self, kind: Literal["message", "truncated"]) -> list[Framed]:
+    def _close(
+        self, kind: Literal["message", "truncated"], *, superseded: bool = False, open_ended: bool = False
+    ) -> list[Framed]:
         data = bytes(self._buffer)
         over = self._size > self._limit
         self._buffer.clear()
@@ -315,7 +354,8 @@ class MllpReader:
         if kind == "truncated" and not data.strip(_BLANK):
             return []  # 0x0B twice, or a frame of nothing: no message was cut off
         self._number += 1
-        return [Framed(self._number, data, "oversized" if over else kind)]
+        told: Kind = "oversized" if over else kind
+        return [Framed(self._number, data, told, open_ended=open_ended, superseded=superseded)]
 
     def _skip(self, data: bytes) -> None:
         said = len(data) - sum(data.count(blank) for blank in _SILENT_BYTES) if data.strip(_SILENT) else 0

@@ -10,6 +10,7 @@ import msgspec
 from connectors.decoded import RefusalReason
 from connectors.hl7v2.dialect import Dialect, dialect_of
 from connectors.hl7v2.faults import Fault
+from connectors.hl7v2.routes import NO_ROUTE, Route
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.hl7v2.times import UTC_CLOCK, Clock, Instant, clock_of
 
@@ -34,9 +35,14 @@ class Header(msgspec.Struct):
     clock: Clock = UTC_CLOCK
     sent: Instant | None = None
     notes: tuple[str, ...] = ()
+    route: Route = NO_ROUTE
+
+    def authority(self, settings: Hl7Settings) -> str:
+        """Give whose the identifiers are that name no authority, as it is configured; empty where it is not."""
+        return self.route.authority or settings.authorities.get(self.feed, "")
 
 
-def open_header(line: str) -> Header:
+def open_header(line: str, route: Route = NO_ROUTE) -> Header:
     r"""Read the delimiters, the feed and MSH-10; raises `Fault` where the delimiters cannot be such.
 
     >>> open_header("MSH|^~\\&|LAB|MAIN|||20260101||ORU^R01|77|P|2.5").control_id
@@ -46,11 +52,12 @@ def open_header(line: str) -> Header:
         raise Fault(RefusalReason.TRUNCATED, f"byte {len(line)}", "ends within the delimiters of MSH")
     separator = line[3:4]
     fields = line.split(separator)
-    dialect = dialect_of(separator + fields[1])
+    dialect = dialect_of(separator + (route.delimiters or fields[1]), route.codes)
     fields += [""] * (FIELDS - len(fields))
     # MSH-1 is the separator itself, so that fields[n] holds MSH-(n+1).
     facility = dialect.firsts[fields[3]]
-    return Header(dialect, fields, f"{dialect.firsts[fields[2]]}|{facility}", dialect.leaf(fields[9]), facility)
+    feed = f"{dialect.firsts[fields[2]]}|{facility}"
+    return Header(dialect, fields, feed, dialect.leaf(fields[9]), facility, route=route)
 
 
 def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -> None:
@@ -64,11 +71,11 @@ def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -
     version = dialect.firsts[fields[11]]
     if not version:
         header.notes = ("version_absent",)
-    elif version not in settings.accepted_versions:
+    elif version not in (header.route.accepted_versions or settings.accepted_versions):
         raise Fault(RefusalReason.UNSUPPORTED_VERSION, "MSH-12", "a version that is not read")
     if not header.control_id:
         raise Fault(RefusalReason.MISSING_FIELD, "MSH-10", "needs a control id")
-    feed_zone = settings.zones.get(header.feed)
+    feed_zone = header.route.zone or settings.zones.get(header.feed)
     header.clock = clock_of(feed_zone or settings.zone, settings.ambiguous_hour)
     if fields[6]:
         header.sent = read_instant(header.clock, fields[6], "MSH-7", dialect)

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from connectors.decoded import EVENTS_PER_MESSAGE_MAX, MESSAGE_BYTES_MAX
+from connectors.hl7v2.routes import Route, check_routes
 from connectors.zones import check_zone
 
 VERSIONS = frozenset({"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"})
@@ -54,8 +55,21 @@ class Hl7Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pregnancy_from_visits: bool = False
     """Whether B6 in PV1-15 of an ADT message says that NEWS2 is not for her. A site's own choice, for whom it silences
     by mistake deteriorates untold: only where B6 means a pregnancy and is taken back (docs/decisions/0026)."""
+    ethnicity: Literal["", "cdc", "nhs"] = ""
+    """The code table of PID-10 and PID-22, where the site records ethnicity for figures by subgroup; empty: neither is
+    read. `cdc`: HL7 tables 0005 and 0189 (United States). `nhs`: the NHS Data Dictionary's ethnic category. One letter
+    means other groups in each, so no table is guessed (docs/decisions/0039)."""
+
+    routes: tuple[Route, ...] = ()
+    """Senders that are read by rules of their own; the first that takes a message holds."""
+
+    @property
+    def route_ports(self) -> tuple[int, ...]:
+        """The MLLP ports that routes go by."""
+        return tuple(sorted({route.port for route in self.routes if route.port}))
 
     def __post_init__(self) -> None:
+        check_routes(self.routes)
         check_zone("zone", self.zone)
         for feed, name in self.zones.items():
             check_zone(f'zones."{feed}"', name)

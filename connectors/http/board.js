@@ -1,5 +1,4 @@
 
-"use strict";
 const REFRESH_MS = 2000;           // a nurse looks for seconds; the answer is some 100 KB
 const ANSWER_MS_MAX = 8000;        // an answer that takes longer is given up, and asked for anew
 const STALE_AFTER_MS = 10000;      // without an answer for so long, nothing on the page is to be relied on
@@ -102,7 +101,7 @@ function newRow() {
   return row;
 }
 function newAlert(row, at) {
-  const block = make("div"), said = make("div"), form = make("div", "answer"), why = make("select");
+  const block = make("div"), said = make("div"), form = make("div", "answer"), why = make("select"), reasons = newWhy();
   const [acknowledge, disagree, dismiss] = ["Acknowledge", "Disagree", "Dismiss"].map((words) => make("button", "", words));
   why.append(new Option("why?", ""), ...Object.entries(REASONS).map(([code, words]) => new Option(words, code)));
   why.setAttribute("aria-label", "Why the alert is dismissed or disagreed with");
@@ -115,12 +114,13 @@ function newAlert(row, at) {
   disagree.addEventListener("click", () => say("disagree", why.value));
   dismiss.addEventListener("click", () => say("dismiss", why.value));
   form.append(acknowledge, disagree, why, dismiss);
-  block.append(said, form);
-  return { block, said, form, why, dismiss };
+  block.append(said, reasons.block, form);
+  return { block, said, reasons, form, why, dismiss };
 }
 function showOpen(one, alert) {
   one.block.hidden = !alert;
   fill(one.said, alert ? sayAlert(alert) : []);
+  showWhy(one.reasons, alert);
   one.form.hidden = !(alert && ANSWERABLE.includes(alert.state) && FOR_PEOPLE.includes(alert.disposition || "told"));
   if (one.about === (alert && alert.alert_id)) return;
   one.about = alert && alert.alert_id;  // A reason that was chosen for one alert is none for another.
@@ -226,7 +226,7 @@ function show(row, patient) {
   }
   fill(row.cells.unknown, unknown);
   const risk = patient.probability;
-  fill(row.cells.risk, risk === null || risk === undefined ? [] : [["", (risk * 100).toFixed(risk < 0.1 ? 1 : 0) + " %"]]);
+  fill(row.cells.risk, risk === null || risk === undefined ? [] : [["", percent(risk)]]);
   const open = [patient.alert, ...(patient.also || [])].filter(Boolean), review = patient.review || null;
   const alerts = TRIGGERS.map((trigger) => open.find((one) => one.trigger === trigger) || null);
   const retracted = sayRetracted(patient), held = showHeld(patient);

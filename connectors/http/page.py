@@ -1,6 +1,6 @@
 """The ward board for a browser: one page that holds its style and its script, and names nothing outside itself.
 
-Owns the joining of the three files and the policy that lets a browser run just this script. Must not know a patient:
+Owns the joining of its files and the policy that lets a browser run just this script. Must not know a patient:
 the page has no data in it, it asks for them.
 """
 
@@ -16,6 +16,8 @@ from connectors.acts.reasons import REASONS
 
 STYLE_MARK = "/* board.css */"
 SCRIPT_MARK = "/* board.js */"
+FILES = ("board.html", "board.css", "board_why.js", "board.js")
+"""The scripts last, in the order in which they are one."""
 REASONS_MARK = "{/* reasons */}"
 
 
@@ -33,10 +35,8 @@ def load_page() -> Page:
     b'<!doctype html>'
     """
     folder = files("connectors.http")
-    text, style, script = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("board.html", "board.css", "board.js")
-    )
-    script = script.replace(REASONS_MARK, msgspec.json.encode(REASONS).decode())
+    text, style, *scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in FILES)
+    script = "".join(scripts).replace(REASONS_MARK, msgspec.json.encode(REASONS).decode())
     body = text.replace(STYLE_MARK, style).replace(SCRIPT_MARK, script)
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; connect-src 'self'; "

@@ -18,6 +18,8 @@ class Condition(msgspec.Struct, frozen=True):
 
     well: bool
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What an operator should know of, though the process is well."""
 
 
 class NumberedAlert(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.http.access import Access
 from connectors.http.acting import ACTS_PATH, Acting, Entrance
 from connectors.http.asking import Asking
+from connectors.http.checking import CHECK_PATH, Checking
 from connectors.http.connection import ConnectionPool, Runner
 from connectors.http.faults import ISSUE_TYPES, HttpFault, incident, not_stored
 from connectors.http.limits import (
@@ -93,6 +94,7 @@ class HttpServer:
         self._limits = limits
         self._report = report
         self._taking = Taking(intake, hl7, fhir, limits, clock)
+        self._checking = Checking(hl7, fhir, limits, self._taking.room)
         self._acting = Acting(intake, reading, entrance, limits, clock)
         self._open = token is None
         self._access = Access(token, self._acting.who)
@@ -175,6 +177,7 @@ class HttpServer:
             ("POST", "/fhir/{kind}", self._taking.fhir),
             ("PUT", "/fhir/{kind}/{id}", self._taking.fhir),
             ("POST", "/hl7", self._taking.hl7),
+            ("POST", CHECK_PATH, self._checking.check),
             ("POST", ACTS_PATH, self._acting.act),
             ("GET", "/alerts/stream", self._live.serve),
             ("HEAD", "/alerts/stream", self._live.serve),

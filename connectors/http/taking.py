@@ -5,7 +5,8 @@ not know how anything is stored or decided.
 
 What is answered, for FHIR: 200 where something could be used (with an error issue for each entry that could not),
 422 where nothing could, 400 and 413 where the body as a whole is no FHIR; refused entries are kept as dead letters in
-each case. For HL7: the ACKs, 200 where all are AA, else 422; 503 and 507 where nothing was stored, with AR.
+each case. For HL7: the ACKs, 200 where all are AA, else 422; 503 and 507 where nothing was stored, with AR. A batch is
+answered by a batch, and by 422 too where its counts are not what is there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from connectors.decoded import Decoded, RefusalReason
 from connectors.fhir.operation_outcome import Issue, issue_of
 from connectors.fhir.resource_types import RESOURCE_TYPES
 from connectors.fhir.settings import FhirSettings
-from connectors.hl7v2.acknowledgement import Verdict, acknowledge
+from connectors.hl7v2.acknowledgement import Verdict, answers
+from connectors.hl7v2.batch import BatchAccount, account, wrap_answers
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.http.arrivals import fhir_arrivals, hl7_arrivals, in_portions
 from connectors.http.body import Room, body_of
@@ -90,7 +92,7 @@ class Taking:
         self._check_type(request, HL7_TYPES)
         name = f"http/{next(self._requests)}"
         async with body_of(request, self.room, self._limits) as body:
-            arrivals = await self._decoded(body, lambda: hl7_arrivals(body, self._hl7, name))
+            arrivals, batch = await self._decoded(body, lambda: (hl7_arrivals(body, self._hl7, name), account(body)))
             if arrivals is None:
                 raise HttpFault(413, f"more than {HL7_MESSAGES_MAX} messages in one body", code="too-costly")
             if not arrivals:
@@ -102,13 +104,14 @@ class Taking:
                     raise
                 verdicts: list[Verdict] = [error.reason] * len(arrivals)
                 headers = {"Retry-After": str(RETRY_AFTER_S)}
-                return self._acknowledged(arrivals, verdicts, NOT_STORED[error.reason][0], headers)
-        refused = any(receipt.refusal is not None for receipt in receipts)
+                return self._acknowledged(arrivals, verdicts, batch, NOT_STORED[error.reason][0], headers)
+        refused = bool(batch.problems) or any(receipt.refusal is not None for receipt in receipts)
         if _wants_outcome(request):
             issues = [_stored_issue(arrivals, receipts, "messages"), *_refusals(arrivals, receipts, "")]
+            issues += [Issue("error", "invariant", problem) for problem in batch.problems]
             return outcome(422 if refused else 200, [issue for issue in issues if issue is not None])
         told: list[Verdict] = ["stored" if receipt.refusal is None else receipt.refusal for receipt in receipts]
-        return self._acknowledged(arrivals, told, 422 if refused else 200)
+        return self._acknowledged(arrivals, told, batch, 422 if refused else 200)
 
     def _check_type(self, request: web.Request, taken: frozenset[str]) -> None:
         if self.stopping:
@@ -132,19 +135,24 @@ class Taking:
         assert len(receipts) == len(arrivals), "the intake gives one receipt an arrival"
         return receipts
 
+    def _control_id(self) -> str:
+        return f"H{self._run}{next(self._answers)}"
+
     def _acknowledged(
         self,
         arrivals: Sequence[Arrival],
         verdicts: Sequence[Verdict],
+        batch: BatchAccount,
         status: int,
         headers: dict[str, str] | None = None,
     ) -> web.Response:
-        body = b"".join(
-            acknowledge(
-                arrival.data or b"", verdict, now=self._clock(), control_id=f"H{self._run}{next(self._answers)}"
-            )
+        now = self._clock()
+        told = [
+            answer
             for arrival, verdict in zip(arrivals, verdicts, strict=True)
-        )
+            for answer in answers(arrival.data or b"", verdict, now=now, control_id=self._control_id)
+        ]
+        body = wrap_answers(told, batch, now=now, control_id=self._control_id()) if batch.wrapped else b"".join(told)
         return web.Response(status=status, body=body, content_type=HL7_ANSWER, headers=headers)
 
 

@@ -71,6 +71,7 @@ SUPPRESSED: Final = "suppressed.v1"
 DEAD_LETTERS: Final = "deadletters.v1"
 SIGNALS: Final = "signals.v1"
 EXAMPLES: Final = "examples.v1"
+FINDINGS: Final = "findings.v1"
 IDENTITIES: Final = "identities.v1"
 MODELS: Final = "models.v1"
 CONTROL: Final = "control.v1"
@@ -118,6 +119,10 @@ _TABLE = (
     Topic(
         EXAMPLES, "scores to be learned from, in the learner's one order", "patient key",
         "events", "examples.v1.json", single=True,
+    ),
+    Topic(
+        FINDINGS, "what the monitors of the version in force find; a tombstone: it has passed", "monitor|level|subject",
+        "forever", "findings.v1.json", cleanup="compact", single=True,
     ),
     Topic(
         MODELS, "signed model versions", "content hash",

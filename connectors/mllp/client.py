@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple, cast
 
 import msgspec
@@ -133,13 +135,19 @@ class MllpClient:
         window: int = 1,
         ack_timeout_s: float = ACK_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        tls: ssl.SSLContext | None = None,
+        dial: Callable[[], Awaitable[socket.socket]] | None = None,
     ) -> None:
-        """Name the receiver; `window` messages may be in flight. Nothing is opened yet."""
+        """Name the receiver; `window` messages may be in flight. Nothing is opened yet.
+
+        `dial` gives a socket that is connected already, in place of the receiver's address.
+        """
         if not 1 <= window <= WINDOW_MAX:
             raise ValueError(f"a window is 1 to {WINDOW_MAX} messages")
         self._host, self._port = host, port
         self._window = window
         self._ack_timeout_s, self._connect_timeout_s = ack_timeout_s, connect_timeout_s
+        self._tls, self._dial = tls, dial
         self._wire: _Wire | None = None
 
     @property
@@ -153,9 +161,11 @@ class MllpClient:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, wire = await loop.create_connection(
-                    lambda: _Wire(loop, self._window, self._ack_timeout_s), self._host, self._port
-                )
+                wire = _Wire(loop, self._window, self._ack_timeout_s)
+                if self._dial is not None:
+                    await loop.create_connection(lambda: wire, sock=await self._dial())
+                else:
+                    await loop.create_connection(lambda: wire, self._host, self._port, ssl=self._tls)
         except TimeoutError:
             raise ConnectionBrokenError(f"no connection within {self._connect_timeout_s:g} s") from None
         except OSError as error:

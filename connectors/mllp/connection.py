@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from connectors.decoded import Decoded, Refusal, RefusalReason
-from connectors.hl7v2.acknowledgement import Verdict, acknowledge, code_of
+from connectors.hl7v2.acknowledgement import Verdict, answers, code_of, outcome_of
 from connectors.hl7v2.codec import decode_piece
 from connectors.hl7v2.framing import Framed, MllpReader, frame
 from connectors.hl7v2.settings import Hl7Settings
@@ -74,8 +74,12 @@ class Connection:
         writer: asyncio.StreamWriter,
         service: Service,
         on_activity: Callable[[Connection], None],
+        *,
+        port: int = 0,
     ) -> None:
+        """`port` is the one it came to, as it is configured: a route may go by it."""
         self.number = number
+        self._port = port if port in service.settings.route_ports else 0
         self.has_spoken = False
         self._reader = reader
         self._writer = writer
@@ -106,7 +110,7 @@ class Connection:
                 self._changed.set()
             await self._part()
         except Exception:
-            self._end("fault")
+            self.end("fault")
             raise
         finally:
             self._hold_begun(0)
@@ -124,10 +128,18 @@ class Connection:
 
     def cut(self, why: Why) -> None:
         """Break the connection off; what was read is still stored, and not answered."""
-        self._end(why)
+        self.end(why)
         self._writer.transport.abort()
 
-    def _end(self, why: Why) -> None:
+    def refuse(self, kind: str) -> None:
+        """Break off a connection whose TLS handshake did not come to its end; nothing was read of it."""
+        if self._why is None:
+            self.end("handshake")
+            self._service.report(Notice("handshake", self.number, code=kind))
+        self._writer.transport.abort()
+        self._service.report(Notice("closed", self.number, why=self._why))
+
+    def end(self, why: Why) -> None:
         """Note why the connection ends: the first reason holds."""
         self._why = self._why or why
 
@@ -137,22 +149,22 @@ class Connection:
         while self._why is None:
             data = await self._next()
             if self._stopping:
-                self._end("stopping")
+                self.end("stopping")
                 return  # a half-sent message is not answered, so it is sent again
-            if not data:
+            if data == b"":
                 break
-            pieces = self._framing.read(data)
+            pieces = self._framing.settle() if data is None else self._framing.read(data)
             self.has_spoken = self.has_spoken or any(b"MSH" in piece.data[:HEADER_WITHIN_BYTES] for piece in pieces)
             self._on_activity(self)
             self._tell_outside()
             if pieces:
                 await self._offer(pieces)
             if self._framing.overrun_bytes > limits.overrun_bytes_max:
-                self._end("endless_frame")
+                self.end("endless_frame")
             elif self._framing.outside_bytes > limits.outside_bytes_max:
-                self._end("no_frame")
+                self.end("no_frame")
             elif not self._hold_begun(self._framing.pending_bytes):
-                self._end("overloaded")
+                self.end("overloaded")
         rest = self._framing.end()
         if self._why == "overloaded":
             await self._take(len(rest), 0)
@@ -160,23 +172,27 @@ class Connection:
         elif rest:
             await self._offer(rest, last=True)
 
-    async def _next(self) -> bytes:
-        """Wait for the next bytes; empty at the end, the reason for which is noted."""
-        patience_s = (
-            self._service.limits.frame_idle_s if self._framing.in_frame or self._framing.outside_bytes else None
-        )
+    async def _next(self) -> bytes | None:
+        """Wait for the next bytes; empty at the end, the reason for which is noted, None where a frame may end so."""
+        framing, limits = self._framing, self._service.limits
+        patience_s: float | None = None
+        if framing.ending:
+            patience_s = limits.end_block_s
+        elif framing.in_frame or framing.outside_bytes:
+            patience_s = limits.frame_idle_s
         self._in_read = True
         try:
             if self._stopping:
                 return b""
-            async with asyncio.timeout(patience_s):
-                data = await self._reader.read(READ_BYTES)
+            data = await self._read_within(patience_s)
             if not data:
-                self._end("peer")
+                self.end("peer")
         except TimeoutError:
-            self._end("half_sent" if self._framing.in_frame else "no_frame")
+            if framing.ending:
+                return None
+            self.end("half_sent" if framing.in_frame else "no_frame")
         except OSError:
-            self._end("lost")
+            self.end("lost")
         except asyncio.CancelledError:
             if not self._stopping or self._task is None:
                 raise
@@ -186,6 +202,15 @@ class Connection:
         finally:
             self._in_read = False
         return b""
+
+    async def _read_within(self, patience_s: float | None) -> bytes:
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._reader.read(READ_BYTES)
+        except TimeoutError:
+            # What came in the same turn of the loop lies there: it must not be taken for silence.
+            async with asyncio.timeout(0):
+                return await self._reader.read(READ_BYTES)
 
     def _hold_begun(self, size: int) -> bool:
         """Count what is not complete among that of all connections; False where that is too much."""
@@ -217,7 +242,10 @@ class Connection:
                     arrivals = await asyncio.to_thread(self._arrivals, group)
             # Bytes between two frames are kept. Answering them would answer once more than was asked, and a sender
             # that counts answers would take the next one for another message's.
-            messages = [piece.data if last or piece.kind != "garbage" else None for piece in group]
+            # So would answering a frame that its sender broke off to begin another: he waits for that one's answer.
+            messages = [
+                None if piece.superseded or (piece.kind == "garbage" and not last) else piece.data for piece in group
+            ]
             try:
                 receipts = await service.intake.offer(arrivals)
             except NotStoredError as error:
@@ -263,8 +291,8 @@ class Connection:
         if piece.kind == "garbage":
             decoded = Refusal(RefusalReason.GARBAGE, "byte 1", "outside of any MLLP frame")
         else:
-            decoded = decode_piece(piece, self._service.settings)
-        return Arrival(f"mllp/{self.number}#{piece.number}", None, piece.data, "hl7v2", decoded)
+            decoded = decode_piece(piece, self._service.settings, self._port)
+        return Arrival(f"mllp/{self.number}#{piece.number}", None, piece.data, "hl7v2", decoded, port=self._port)
 
     async def _answer(self) -> None:
         """Write the answers in order, those that are ready together in one write, until there are no more to come."""
@@ -291,8 +319,12 @@ class Connection:
         service = self._service
         now = service.now()
         for data, verdict in zip(batch.messages, self._verdicts(batch), strict=True):
-            if data is not None:
-                yield acknowledge(data, verdict, now=now, control_id=next(service.control_ids))
+            if data is None:
+                continue
+            told = answers(data, verdict, now=now, control_id=service.control_ids.__next__)
+            yield from told
+            if verdict != "stored" and not told:
+                service.report(Notice("untold", self.number, code=outcome_of(data, verdict)))
 
     def _verdicts(self, batch: _Batch) -> list[Verdict]:
         failed: NotStoredReason = "failed"
@@ -325,7 +357,7 @@ class Connection:
             except TimeoutError:
                 self.cut("slow_peer")
             except OSError:
-                self._end("lost")
+                self.end("lost")
         if not written:
             self._service.report(Notice("unanswered", self.number, count=len(answers)))
             return
@@ -338,18 +370,19 @@ class Connection:
         transport = self._writer.transport
         try:
             if not transport.is_closing():
-                self._writer.write_eof()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(limits.linger_s):
-                        while await self._reader.read(READ_BYTES):
-                            pass
+                if self._writer.can_write_eof():  # TLS cannot; its own good-bye waits for the peer's
+                    self._writer.write_eof()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(limits.linger_s):
+                            while await self._reader.read(READ_BYTES):
+                                pass
                 self._writer.close()
             async with asyncio.timeout(limits.write_s):
                 await self._writer.wait_closed()
         except TimeoutError:
             self.cut("slow_peer")
         except OSError:
-            self._end("lost")
+            self.end("lost")
 
 
 def _not_stored(reason: NotStoredReason) -> asyncio.Future[list[Receipt]]:

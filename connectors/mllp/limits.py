@@ -22,6 +22,9 @@ OVERRUN_BYTES_MAX = 1024 * 1024
 endless."""
 OUTSIDE_BYTES_MAX = 64
 """Outside of any frame, since the last one: MLLP has none; an HTTP request, a TLS hello and a bare MSH have more."""
+END_BLOCK_S = 0.05
+"""After a 0x1C that is the last byte so far: who sends 0x1C CR sends them together, and the rest of a message that has
+a 0x1C within it is on its way. A sender who forgets the CR is answered so much later."""
 FRAME_IDLE_S = 60.0
 """A sender that stops within a frame for so long is not going to end it."""
 WRITE_S = 30.0
@@ -46,6 +49,7 @@ class MllpLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes_begun_total_max: int = BYTES_BEGUN_TOTAL_MAX
     overrun_bytes_max: int = OVERRUN_BYTES_MAX
     outside_bytes_max: int = OUTSIDE_BYTES_MAX
+    end_block_s: float = END_BLOCK_S
     frame_idle_s: float = FRAME_IDLE_S
     write_s: float = WRITE_S
     linger_s: float = LINGER_S

@@ -45,6 +45,8 @@ class Arrival(msgspec.Struct, frozen=True):
     decoded: Decoded | Refusal
     whole: bytes | None = None
     """What it was posted in, where that is more than `data`: a Bundle, whose entries lean on one another."""
+    port: int = 0
+    """The MLLP port that it came to, where a route of `[hl7]` goes by it; it is read by that again from the log."""
 
     def __repr__(self) -> str:
         """Say what came and how much of it: its bytes and its file's name may name a patient.

@@ -204,6 +204,32 @@ class SqliteJournal:
         """Give every (dead letter, original bytes), in order."""
         yield from self._db.execute("SELECT letter, bytes FROM dead_letters ORDER BY number")
 
+    def newest_messages(self, limit: int) -> list[tuple[Millis, str, Envelope | None, bytes]]:
+        """Give the newest accepted messages and dead letters with their bytes, at most `limit` of each, in order: when
+        it was received, the letter's JSON or nothing, the envelope or None, the message.
+        """
+        accepted = self._db.execute(
+            "SELECT events.received_time, '', events.envelope, messages.bytes FROM messages JOIN events USING (offset)"
+            " ORDER BY offset DESC LIMIT ?",
+            (limit,),
+        )
+        letters = self._db.execute(
+            "SELECT received_time, letter, NULL, bytes FROM dead_letters WHERE bytes IS NOT NULL"
+            " ORDER BY number DESC LIMIT ?",
+            (limit,),
+        )
+        rows = [*accepted.fetchall()[::-1], *letters.fetchall()[::-1]]
+        found = [
+            (
+                received,
+                bytes(letter).decode() if letter else "",
+                decode_envelope(data) if data else None,
+                bytes(message),
+            )
+            for received, letter, data, message in rows
+        ]
+        return sorted(found, key=lambda row: row[0])
+
     def counts(self) -> dict[str, int]:
         """Give the message counts as of the last commit."""
         return dict(self._db.execute("SELECT name, value FROM counts ORDER BY name").fetchall())

@@ -30,6 +30,7 @@ import numpy as np
 
 from models.drift.sequential import PROBABILITY_MIN, Detector, DetectorState, Floats, mean_bets
 from models.drift.summary import Reference, placements
+from models.figures.recalibration import logistic_recalibration
 
 Level = Literal["notice", "serious"]
 LEVELS: tuple[Level, ...] = ("notice", "serious")
@@ -46,7 +47,7 @@ NEGATIVES_MIN = 100
 DISCRIMINATION_LIMIT_MIN = 200.0
 """Positives between two false findings at the least, however seldom the outcome is."""
 POSITIVES_MIN = 10
-"""With fewer no interval of the AUROC is given."""
+"""With fewer outcomes, or rows without one, neither an AUROC nor a slope is given."""
 Z_95 = 1.959964
 
 
@@ -92,6 +93,9 @@ class LabelFigures(msgspec.Struct, frozen=True):
     auroc: float | None
     auroc_interval: tuple[float, float] | None
     """95 %, DeLong, DeLong and Clarke-Pearson 1988; rows are thinned, so nearly one a patient."""
+    slope: float | None = None
+    """Of the outcome's log-odds on those that were said: 1 is right, below it promises are too extreme."""
+    slope_interval: tuple[float, float] | None = None
 
 
 class LabelState(msgspec.Struct, frozen=True):
@@ -196,8 +200,16 @@ class LabelMonitor:
             interval = observed_by_expected(observed, expected) if expected > 0.0 else None
             risk.append(RiskFigures(group, int(inside.sum()), expected, observed, ratio, interval))
         banded = auroc_with_band(probabilities[labels], probabilities[~labels])
+        enough = min(int(labels.sum()), int((~labels).sum())) >= POSITIVES_MIN
+        line = logistic_recalibration(labels, probabilities) if enough else None
         return LabelFigures(
-            len(labels), int(labels.sum()), tuple(risk), banded[0] if banded else None, banded[1:] if banded else None
+            len(labels),
+            int(labels.sum()),
+            tuple(risk),
+            banded[0] if banded else None,
+            banded[1:] if banded else None,
+            None if line is None else line.slope,
+            None if line is None else line.slope_interval,
         )
 
     def state(self) -> LabelState:

@@ -21,20 +21,18 @@ import msgspec
 from events import MILLIS_PER_DAY, Millis
 from models.drift.labels import Level, observed_by_expected
 from models.figures.proportions import Interval, Measured, normal_quantile, wilson_interval
+from models.groups import NOT_RECORDED, Group
 
 DAYS_MAX = 28
 """Days that count: four weeks, for an outcome is seldom."""
 GROUPS_MAX = 128
 """Groups that are told apart; a hospital has some dozens of wards. What is beyond counts as `OTHER`."""
 OTHER = "other"
-NOT_RECORDED = "not recorded"
 
 GAP_LEVEL = 0.999
 """Of a gap's interval; figures that are shown have one of 95 %."""
 
 Measure = Literal["sensitivity", "ppv", "calibration", "alert_rate"]
-Group = tuple[str, str]
-"""Attribute and name: `("sex", "female")`."""
 
 
 class GapLimits(msgspec.Struct, frozen=True):
@@ -118,7 +116,8 @@ class SubgroupTally:
     [('female', 'sensitivity', 'serious')]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, days_max: int = DAYS_MAX) -> None:
+        self._days_max = days_max
         self._days: dict[int, dict[Group, Counts]] = {}
         self._known: dict[Group, None] = {}
 
@@ -141,9 +140,9 @@ class SubgroupTally:
         day = at // MILLIS_PER_DAY
         if day not in self._days:
             newest = max((day, *self._days))
-            if day <= newest - DAYS_MAX:
+            if day <= newest - self._days_max:
                 return
-            self._days = {each: counted for each, counted in self._days.items() if each > newest - DAYS_MAX}
+            self._days = {each: counted for each, counted in self._days.items() if each > newest - self._days_max}
             self._days[day] = {}
         counted = self._days[day]
         for group in map(self._named, groups):
@@ -171,9 +170,9 @@ class SubgroupTally:
         return tuple((day, *group, counts) for day, counted in self._days.items() for group, counts in counted.items())
 
     @classmethod
-    def restored(cls, state: Iterable[tuple[int, str, str, Counts]]) -> SubgroupTally:
+    def restored(cls, state: Iterable[tuple[int, str, str, Counts]], days_max: int = DAYS_MAX) -> SubgroupTally:
         """Go on from a state, alike."""
-        made = cls()
+        made = cls(days_max)
         for day, attribute, name, counts in state:
             made._known[attribute, name] = None
             made._days.setdefault(day, {})[attribute, name] = counts
@@ -259,13 +258,3 @@ def _rate_gap(ratio: float, count: int, rest_count: int, limit: float) -> tuple[
         return "serious", (low, high)
     beyond = (ratio > limit and low > 1.0) or (ratio < 1.0 / limit and high < 1.0)
     return ("notice" if beyond else None), (low, high)
-
-
-def worst_gap(gaps: Iterable[Gap], groups: Iterable[Group]) -> Gap | None:
-    """Give the gap that concerns a patient of these groups, a serious one first: for a guardrail that annotates.
-
-    Only what is missed or not to be trusted concerns a patient: sensitivity, PPV and calibration.
-    """
-    of_patient = set(groups)
-    concerned = [gap for gap in gaps if (gap.attribute, gap.group) in of_patient and gap.measure != "alert_rate"]
-    return min(concerned, key=lambda gap: gap.level != "serious", default=None)

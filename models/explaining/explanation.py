@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from events import MILLIS_PER_HOUR, Millis
 from features.state import PatientState
-from models.explaining.words import MISSING, Term, ago, feature_of, quantity, statistic, term_of
+from models.explaining.told import NOTABLE, ToldExplanation, ToldReason, add_up, direction
+from models.explaining.words import MISSING, Term, ago, feature_of, old, quantity, statistic, term_of
 from models.scorer import Scorer
 
 SENTENCES = 5
 """Reasons told at a glance; what is left is told as one."""
-
-NOTABLE = 0.005
-"""A contribution that two decimals show as 0 is no reason."""
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -65,30 +64,59 @@ class Explanation(msgspec.Struct, frozen=True):
         return tuple(told)
 
 
-def direction(log_odds: float) -> str:
-    """Say what a contribution does.
-
-    >>> direction(0.412), direction(-0.1)
-    ('raises risk (+0.41)', 'lowers risk (-0.10)')
-    """
-    return f"{'raises' if log_odds > 0.0 else 'lowers'} risk ({log_odds:+.2f})"
-
-
 def explain(scorer: Scorer, vector: Sequence[float], measured: Mapping[str, float] | None = None) -> Explanation:
     """Explain the score of a row of the version's inputs, which must be one that is scored.
 
     `measured` has hours since each feature was last measured, however long ago (`hours_since`): with it "unknown"
     becomes "never measured" or "too old to count". Raises `UnusableRowError` where a number of the row is refused.
     """
-    contributions = scorer.logits(vector)
-    grouped: dict[str, list[tuple[str, float]]] = {}
+    logit, groups = _grouped(scorer, scorer.logits(vector))
+    row = _named(scorer, vector)
+    reasons = tuple(_reason(feature, log_odds, parts, row, measured) for feature, log_odds, parts in groups)
+    return Explanation(scorer.base, logit, reasons)
+
+
+def tell(
+    scorer: Scorer,
+    contributions: Sequence[float],
+    vector: Sequence[float],
+    measured: Mapping[str, float],
+    at: Millis,
+    limit: int = SENTENCES,
+) -> ToldExplanation:
+    """Explain a score that was made at `at` as a ward is told it: the words of `explain` for its largest reasons only.
+
+    `contributions` are the scorer's `logits` of the row, `measured` is `hours_since` of the patient's state at `at`.
+    """
+    logit, groups = _grouped(scorer, contributions)
+    row = _named(scorer, vector)
+    told = [group for group in groups[:limit] if abs(group[1]) >= NOTABLE]
+    base, log_odds, parts, others = add_up(scorer.base, logit, [group[1] for group in told])
+    reasons = []
+    for (feature, _, inputs), part in zip(told, parts, strict=True):
+        reason = _reason(feature, part, inputs, row, measured)
+        age_ms = None if reason.age_h is None else round(reason.age_h * MILLIS_PER_HOUR)
+        direction: Literal["raises", "lowers"] = "raises" if part > 0.0 else "lowers"
+        reasons.append(ToldReason(feature, reason.text, direction, part, reason.value, reason.unit, age_ms))
+    return ToldExplanation(at, base, log_odds, tuple(reasons), len(groups) - len(told), others)
+
+
+_Parts = list[tuple[str, float]]
+
+
+def _grouped(scorer: Scorer, contributions: Sequence[float]) -> tuple[float, list[tuple[str, float, _Parts]]]:
+    """Give the log-odds and what each feature and each of its inputs adds, largest first."""
+    grouped: dict[str, _Parts] = {}
     for name, part in zip(scorer.names, contributions, strict=True):
         grouped.setdefault(feature_of(name), []).append((name, part))
-    row = dict(zip(scorer.model.inputs.names, map(float, vector), strict=True))
-    reasons = [_reason(feature, parts, row, measured) for feature, parts in grouped.items()]
+    groups = [(feature, math.fsum(part for _, part in parts), parts) for feature, parts in grouped.items()]
     # Equal ones keep the order of the inputs.
-    reasons.sort(key=lambda reason: -abs(reason.log_odds))
-    return Explanation(scorer.base, math.fsum((scorer.base, *contributions)), tuple(reasons))
+    groups.sort(key=lambda group: -abs(group[1]))
+    return math.fsum((scorer.base, *contributions)), groups
+
+
+def _named(scorer: Scorer, vector: Sequence[float]) -> dict[str, float]:
+    return dict(zip(scorer.model.inputs.names, map(float, vector), strict=True))
 
 
 def hours_since(state: PatientState, at: Millis) -> dict[str, float]:
@@ -102,17 +130,15 @@ def hours_since(state: PatientState, at: Millis) -> dict[str, float]:
 
 
 def _reason(
-    feature: str, parts: Sequence[tuple[str, float]], row: Mapping[str, float], measured: Mapping[str, float] | None
+    feature: str, log_odds: float, parts: _Parts, row: Mapping[str, float], measured: Mapping[str, float] | None
 ) -> Reason:
     ordered = sorted(parts, key=lambda part: -abs(part[1]))
     named = _last_value(feature, row)
     term = term_of(named.partition(".")[0] if named and "." in named and named != "news2.total" else feature)
     known = row.get(named, math.nan) if named else math.nan
     value = known if known == known else None  # noqa: PLR0124 - NaN
-    age = row.get(f"{named.partition('.')[0]}.age_h", math.nan) if named else math.nan
-    age_h = age if age == age and value is not None else None  # noqa: PLR0124 - NaN
+    age_h = _age_h(named, row, measured)
     text = _head(named, term, value, age_h, measured)
-    log_odds = math.fsum(part for _, part in parts)
     # Of those that pull the way the whole goes: a statistic that pulls against it does not carry it.
     driver = next((name for name, part in ordered if part * log_odds > 0.0), ordered[0][0])
     if not driver.startswith(MISSING):
@@ -134,14 +160,24 @@ def _last_value(feature: str, row: Mapping[str, float]) -> str:
     return next((name for name in there if row[name] == row[name]), there[0] if there else "")
 
 
+def _age_h(named: str, row: Mapping[str, float], measured: Mapping[str, float] | None) -> float | None:
+    """Give the age of the last reading: by the state, else by the row, which has it where the reading counts."""
+    feature, _, kind = named.partition(".")
+    if kind != "last":
+        return None
+    if measured is not None:
+        return measured.get(feature)
+    age = row.get(f"{feature}.age_h", math.nan)
+    return age if age == age else None  # noqa: PLR0124 - NaN
+
+
 def _head(
     named: str, term: Term, value: float | None, age_h: float | None, measured: Mapping[str, float] | None
 ) -> str:
     if not named:
         return term.label
     if value is not None:
-        return f"{term.label} {quantity(value, term)}" + (f", {ago(age_h)}" if age_h is not None else "")
+        return f"{term.label} {quantity(value, term)}" + ("" if age_h is None else f", {old(age_h)}")
     if measured is None or not named.endswith(".last"):
         return f"{term.label} not known"
-    hours = measured.get(named.partition(".")[0])
-    return f"{term.label} " + ("never measured" if hours is None else f"last measured {ago(hours)}, too old to count")
+    return f"{term.label} " + ("never measured" if age_h is None else f"last measured {ago(age_h)}, too old to count")

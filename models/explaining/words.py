@@ -149,6 +149,15 @@ def ago(hours: float) -> str:
     return f"{round(hours)} h ago" if hours < 48.0 else f"{round(hours / 24.0)} days ago"
 
 
+def old(hours: float) -> str:
+    """Say how old a value is, as of the score that it went into.
+
+    >>> old(0.2), old(0.0), old(7.4)
+    ('12 min old', 'just measured', '7 h old')
+    """
+    return "just measured" if round(hours * 60.0) < 1 else f"{ago(hours).removesuffix(' ago')} old"
+
+
 _WINDOWED: Mapping[str, tuple[str, int]] = {"mean": ("mean of", 1), "min": ("lowest in", 0), "max": ("highest in", 0)}
 """Words of a window's statistics, and digits beyond the charted."""
 
@@ -170,7 +179,7 @@ def statistic(name: str, value: float) -> str:
     what, _, width = kind.rpartition("_")
     hours = width.removesuffix("h")
     if value != value:  # noqa: PLR0124 - NaN
-        words = f"no {kind.replace('_', ' ')}"
+        words = _unknown(what, kind, hours)
     elif what in _WINDOWED:
         words = f"{_WINDOWED[what][0]} {hours} h {quantity(value, term, _WINDOWED[what][1])}"
     elif what == "slope":
@@ -188,6 +197,24 @@ def statistic(name: str, value: float) -> str:
     else:
         words = f"{kind.replace('_', ' ')} {number(value, term.decimals + 1)}"
     return words
+
+
+def _unknown(what: str, kind: str, hours: str) -> str:
+    """Say that a statistic has no value.
+
+    >>> _unknown("mean", "mean_6h", "6"), _unknown("", "change", ""), _unknown("slope", "slope_24h", "24")
+    ('none in 6 h', 'no reading before', 'no trend of 24 h')
+    """
+    if what in _WINDOWED or what == "count":
+        return f"none in {hours} h"
+    if what == "slope":
+        return f"no trend of {hours} h"
+    return {
+        "change": "no reading before",
+        "previous_age_h": "no reading before",
+        "delta_baseline": "no mean of the day",
+        "age_h": "of no known age",
+    }.get(kind, f"no {kind.replace('_', ' ')}")
 
 
 def _signed(value: float, term: Term, more_decimals: int = 1) -> str:

@@ -1,7 +1,7 @@
 """Whether a model serves each group of patients alike: the same figures group by group, and when there are too few.
 
-Owns the figures of subgroups, the counts below which none is given, and the age bands. Must not know why groups differ,
-nor what follows from it: gates and guardrails read the intervals.
+Owns the figures of subgroups and the counts below which none is given. Must not know why groups differ, nor what
+follows from it: gates and guardrails read the intervals.
 
 A figure over a handful of stays is chance, and may tell who they were. So below a minimum it is not given at all, and
 that is said in words; a reader must not take silence for equality.
@@ -21,18 +21,7 @@ from models.figures.calibration import CALIBRATION_BINS, expected_calibration_er
 from models.figures.proportions import LEVEL, Measured, clustered_interval, clustered_rate_interval
 from models.figures.recalibration import logistic_recalibration
 from models.figures.scored_rows import Bools, Floats, Groups, Ints, Labels, Scores, Times, beside, checked_probabilities
-
-NOT_RECORDED = "not recorded"
-"""The group of those of whom the feed does not say; it is shown like any other."""
-
-AGE_BANDS: tuple[tuple[float, str], ...] = (
-    (18.0, "under 18"),
-    (45.0, "18-44"),
-    (65.0, "45-64"),
-    (80.0, "65-79"),
-    (float("inf"), "80 and over"),
-)
-"""Each band by the age (years) below which it ends."""
+from models.groups import AGE_BANDS, NOT_RECORDED
 
 
 class Minimums(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ _COMMANDS = {
     "gateway": "stream.cli.gateway",
     "simulate": "stream.cli.simulate",
     "replay": "stream.cli.replay",
+    "conformance": "stream.cli.conformance",
     "scenarios": "stream.cli.scenarios",
     "evaluate": "stream.cli.evaluate",
     "rows": "stream.cli.rows",

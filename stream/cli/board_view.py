@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from alerts.contract import AlertEvent
 from events import MILLIS_PER_MINUTE, Millis, to_iso
 from stream.board import LIVE_STATES, Board, Row
 from stream.feeds import FeedCounts
@@ -70,7 +71,6 @@ def render_feeds(feeds: Mapping[str, FeedCounts], now: Millis) -> RenderableType
 def _cells(row: Row, now: Millis) -> tuple[RenderableType, ...]:
     news2 = row.score.news2
     risk = row.score.probability
-    alert = row.alert
     return (
         f"{row.location.ward}, {row.location.bed}",
         row.patient[:PATIENT_SHOWN],
@@ -79,10 +79,21 @@ def _cells(row: Row, now: Millis) -> tuple[RenderableType, ...]:
         _why(row),
         "" if risk is None else f"{risk:.0%}",
         _age(now - row.score.event_time),
-        ""
-        if alert is None
-        else f"{alert.trigger.replace('news2_floor', 'NEWS2')} {alert.state}{_mark(alert.disposition)}",
+        "" if row.alert is None else _alerts(row.alert, row.also),
     )
+
+
+def _alerts(alert: AlertEvent, also: Sequence[AlertEvent]) -> Text:
+    """Render the gravest alert, and why the model speaks, be it in this one or beside it."""
+    said = Text(f"{alert.trigger.replace('news2_floor', 'NEWS2')} {alert.state}{_mark(alert.disposition)}")
+    why = next(filter(None, map(main_reason, (alert, *also))), "")
+    return said.append(f"\n{'' if alert.trigger == 'model' else 'model: '}{why}", style="dim") if why else said
+
+
+def main_reason(alert: AlertEvent) -> str:
+    """Say what most raises the risk that a model's alert tells of; nothing where the alert does not explain itself."""
+    main = None if alert.explanation is None else alert.explanation.main
+    return "" if main is None else main.brief
 
 
 def _mark(disposition: str) -> str:
@@ -114,7 +125,7 @@ def _told(board: Board) -> RenderableType:
             event.state,
             event.reason,
             f"{event.ward}, {event.bed}",
-            "late" if event.late else "",
+            main_reason(event) or ("late" if event.late else ""),
         )
     return table
 

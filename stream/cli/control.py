@@ -13,22 +13,28 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from connectors.kafka.topics import CONTROL
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.deciding import (
+    Decider,
     Place,
     decide,
     folder_option,
+    key_option,
     place_options,
     read_decisions,
     reason_option,
     who_option,
 )
+from stream.cli.key_file import read_key
 from stream.cli.options import read_site
 from stream.clock import wall_ms
+from stream.settings import ConfigurationError
 
 if TYPE_CHECKING:
+    from stream.control import StoredControl
     from stream.decisions import Decided, Decisions
-    from stream.settings import SiteFile
+    from stream.settings import Settings, SiteFile
 
 HELP = """Decide over a service while it runs: silence the model, change the configuration, see what is in force.
 
@@ -96,8 +102,11 @@ def command() -> None:
 @click.argument("position", type=click.Choice(["engage", "release"]))
 @click.option("--reason", required=True, help="Why, in words; kept with the decision. No patient in it.")
 @who_option
+@key_option
 @place_options
-def kill_switch(position: Literal["engage", "release"], reason: str, who: str, place: Place) -> int:
+def kill_switch(
+    position: Literal["engage", "release"], reason: str, who: str, key_path: Path | None, place: Place
+) -> int:
     """Move the kill switch."""
     from events import KillSwitch
     from stream.decisions import Decision
@@ -105,7 +114,7 @@ def kill_switch(position: Literal["engage", "release"], reason: str, who: str, p
     engaged = position == "engage"
     said = "The model's voice is cut" if engaged else "The model has its voice back"
     click.echo(f"{said}; NEWS2's alerts are not touched by this.")
-    decide(place, Decision(KillSwitch(wall_ms(), engaged, reason), who, reason))
+    decide(place, Decision(KillSwitch(wall_ms(), engaged, reason), who, reason), key_path=key_path)
     return EXIT_DONE
 
 
@@ -118,9 +127,20 @@ def kill_switch(position: Literal["engage", "release"], reason: str, who: str, p
     help="Where the live service is, if FILE does not say.",
 )
 @folder_option
+@click.option("--drop-keys", is_flag=True, help="FILE declares no [decision_keys], and from here on nobody need sign.")
 @who_option
 @reason_option
-def configure(file: Path, config_path: Path | None, folder: Path | None, who: str, reason: str) -> int:
+@key_option
+def configure(
+    file: Path,
+    config_path: Path | None,
+    folder: Path | None,
+    who: str,
+    reason: str,
+    key_path: Path | None,
+    *,
+    drop_keys: bool,
+) -> int:
     """Put a configuration in force."""
     from events import Configuration
     from stream.catalogues import catalogue_for
@@ -132,10 +152,38 @@ def configure(file: Path, config_path: Path | None, folder: Path | None, who: st
     place = Place(None, folder) if folder is not None else Place(config_path or file, None)
     settings = read_site(file).settings
     catalogue_for(settings)
+    _check_keys(read_decisions(place), settings, Decider(who, reason, key_path), drop_keys=drop_keys)
     name = configuration_hash(settings)
     click.echo(f"Putting configuration {name} in force, for every patient.")
-    decide(place, Decision(Configuration(wall_ms(), name, configuration_text(settings)), who, reason))
+    decide(
+        place, Decision(Configuration(wall_ms(), name, configuration_text(settings)), who, reason), key_path=key_path
+    )
     return EXIT_DONE
+
+
+def _check_keys(decisions: Decisions, settings: Settings, by: Decider, *, drop_keys: bool) -> None:
+    """Refuse what would drop the keys unsaid, or declare keys that nobody has shown to hold."""
+    from stream.trust import sign_content, signer_of
+
+    declared = settings.decision_keys
+    if decisions.keys and not declared and not drop_keys:
+        raise ConfigurationError(
+            f"FILE declares no [decision_keys], and {', '.join(decisions.keys)} are in force: copy them into it, or "
+            "say --drop-keys where from here on nobody need sign"
+        )
+    if not declared or decisions.keys:
+        return
+    if by.key_path is None:
+        raise ConfigurationError(
+            "FILE declares the first [decision_keys]: give --key FILE, the private key of one of them. What nobody can "
+            "sign for could never be taken back"
+        )
+    _, fault = signer_of(declared, by.who, b"", sign_content(read_key(by.key_path), b""))
+    if fault is not None:
+        raise ConfigurationError(
+            f"the key of --key cannot decide as {by.who} under the [decision_keys] of FILE: name one of them, and a "
+            "role that it has (--as)"
+        )
 
 
 @command.command("status", help=STATUS_HELP)
@@ -168,8 +216,8 @@ def _folder_status(place: Place, folder: Path) -> int:
             now.code_version,
         )
         console.print(table)
-        if now.sequence < decisions.newest:
-            problems.append(f"decision {decisions.newest} is not applied yet")
+        if now.sequence < decisions.newest_in_force:
+            problems.append(f"decision {decisions.newest_in_force} is not applied yet")
     for problem in problems:
         click.echo(f"Wrong: {problem}", err=True)
     return EXIT_FAILED if problems else EXIT_DONE
@@ -188,16 +236,21 @@ def _live_status(place: Place) -> int:
     console.print(_decided_table(decisions))
     problems, behind = list(decisions.problems()), 0
     try:
-        partitions, behind, applied = _partition_table(site, decisions)
+        partitions, behind, applied, otherwise = _partition_table(site, decisions)
     except (RedisConnectionError, LayoutError, StoreFault, ForeignStateError) as fault:
         problems.append(f"how far it is applied cannot be seen: {fault}")
     else:
         console.print(partitions)
         problems = list(decisions.problems(applied))
+        if otherwise:
+            problems.append(
+                f"partitions {', '.join(map(str, otherwise))} go by other than what {CONTROL} says: somebody wrote "
+                "decisions into events.v1, or an older release applied what does not count"
+            )
     for problem in problems:
         click.echo(f"Wrong: {problem}", err=True)
     if behind:
-        click.echo(f"{behind} partitions have not applied decision {decisions.newest} yet.", err=True)
+        click.echo(f"{behind} partitions have not applied decision {decisions.newest_in_force} yet.", err=True)
     return EXIT_FAILED if behind or problems else EXIT_DONE
 
 
@@ -207,13 +260,17 @@ def _decided_table(decisions: Decisions) -> Table:
     from stream.decisions import kind_of
 
     newest: dict[tuple[str, str], Decided] = {kind_of(each.decision.event): each for each in decisions.kept()}
-    table = Table(title=f"Decided (newest: {decisions.newest})")
+    keys = ", ".join(f"{name} ({', '.join(key.roles)})" for name, key in decisions.keys.items())
+    demanded = f"; what makes the model say more is to be signed by {keys}" if keys else ""
+    table = Table(title=f"Decided (newest: {decisions.newest}){demanded}")
     for column in ("number", "when", "what", "by", "reason"):
         table.add_column(column)
     for decided in sorted(newest.values(), key=lambda each: each.sequence):
         decision = decided.decision
         when = to_iso(decision.at)[:19] + "Z"
-        table.add_row(str(decided.sequence), when, in_words(decided), decision.who, decision.reason)
+        signed_by = decisions.book.signer_of(decided.sequence)
+        by = f"{decision.who}, signed by {signed_by}" if signed_by else decision.who
+        table.add_row(str(decided.sequence), when, in_words(decided), by, decision.reason)
     if not newest:
         table.add_row("0", "", "nothing: NEWS2 alone, the default configuration", "", "")
     return table
@@ -237,14 +294,17 @@ def in_words(decided: Decided) -> str:
     return said + shadow + (f" (rollback of {decided.decision.undoes})" if decided.decision.undoes else "")
 
 
-def _partition_table(site: SiteFile, decisions: Decisions) -> tuple[Table, int, int]:
-    """Give how far each partition is, from the states in Redis, how many are behind, and the newest one applied."""
+def _partition_table(site: SiteFile, decisions: Decisions) -> tuple[Table, int, int, list[int]]:
+    """Give how far each partition is, from the states in Redis, how many are behind, and the newest one applied.
+
+    Last come the partitions that are as far as the decisions, and go by something else.
+    """
     from alerts.gate import GatePositions
     from connectors.redis.connection import connect
     from connectors.redis.layout import read_layout
     from connectors.redis.partition_store import RedisPartitionStore
     from connectors.redis.settings import PASSWORD_VARIABLE
-    from stream.control import read_control
+    from stream.control import goes_by, read_control
     from stream.fold import CONTROL_KEY
     from stream.live.ward_stage import GATE_KEY
 
@@ -253,18 +313,21 @@ def _partition_table(site: SiteFile, decisions: Decisions) -> tuple[Table, int, 
         table.add_column(column)
     client = connect(site.redis, os.environ.get(PASSWORD_VARIABLE, ""))
     behind = applied = 0
+    wanted, otherwise = goes_by(_reached(decisions)), []
     prefix = site.redis.prefix
     for number in range(read_layout(client, prefix).partitions):
         gates = RedisPartitionStore(client, prefix, "ward", number).load([GATE_KEY]).get(GATE_KEY)
         gate = "closed" if GatePositions.decode(number, gates).closed else "open"
         data = RedisPartitionStore(client, prefix, "patient", number).load([CONTROL_KEY]).get(CONTROL_KEY)
         if data is None:
-            behind += decisions.newest > 0
+            behind += decisions.newest_in_force > 0
             table.add_row(str(number), "none", "", "", "", gate, "")
             continue
         stored = read_control(data)
-        behind += stored.sequence < decisions.newest
+        behind += stored.sequence < decisions.newest_in_force
         applied = max(applied, stored.sequence)
+        if stored.sequence >= decisions.newest_in_force and goes_by(stored) != wanted:
+            otherwise.append(number)
         loaded = not stored.awaits or not stored.version or stored.version in stored.available
         version = stored.version or "NEWS2 alone"
         if (stands := dict(stored.standings).get(stored.version)) is not None:
@@ -278,7 +341,18 @@ def _partition_table(site: SiteFile, decisions: Decisions) -> tuple[Table, int, 
             gate,
             stored.code_version,
         )
-    return table, behind, applied
+    return table, behind, applied, otherwise
+
+
+def _reached(decisions: Decisions) -> StoredControl:
+    """Give what a partition comes to that has applied all that counts."""
+    from stream.control import Control, read_control
+
+    control = Control({})
+    for envelope in decisions.lacking(0, wall_ms()):
+        for event in envelope.events:
+            control.apply(event)
+    return read_control(control.encode())
 
 
 def _hash_of(configuration: str) -> str:

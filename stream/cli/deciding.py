@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,8 +18,9 @@ import click
 
 from connectors.kafka.settings import PASSWORD_VARIABLE
 from connectors.kafka.topics import CONTROL, MODELS
+from stream.cli.key_file import read_key
 from stream.cli.options import read_site
-from stream.settings import SiteFile
+from stream.settings import ConfigurationError, SiteFile
 
 if TYPE_CHECKING:
     from connectors.kafka.record import Record
@@ -67,6 +68,14 @@ class Place(NamedTuple):
         return read_site(self.config_path)
 
 
+class Decider(NamedTuple):
+    """Who decides, why, and with which key."""
+
+    who: str
+    reason: str
+    key_path: Path | None
+
+
 def place_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command both options; it gets `place`. Exactly one must be named."""
 
@@ -82,7 +91,7 @@ def place_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _check_who(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    from stream.decisions import WHO_PATTERN
+    from stream.decision_keys import WHO_PATTERN
 
     if not re.match(WHO_PATTERN, text):
         raise click.BadParameter("a role or an account, such as duty-manager: no blanks, and never a person's name")
@@ -97,6 +106,12 @@ who_option = click.option(
     callback=_check_who,
     metavar="ROLE",
     help="Who decides: a role or an account, kept with the decision for good. Never a person's name.",
+)
+key_option = click.option(
+    "--key",
+    "key_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your private key (of `models keygen`): signs the decision, as [decision_keys] in force may demand.",
 )
 reason_option = click.option("--reason", default="", help="Why, in words; kept with the decision. No patient in it.")
 
@@ -161,44 +176,103 @@ def send(site: SiteFile, record: Record) -> int:
     return asyncio.run(write())
 
 
-def _tips(place: Place, within_s: float | None) -> tuple[str, ...]:
-    """Give what the next record names; none where the topic cannot be read, or not in time.
+def decide(place: Place, decision: Decision, versions_folder: Path | None = None, key_path: Path | None = None) -> None:
+    """Write a decision, say that it stands and how to see that it took effect.
 
-    A kill switch neither fails nor waits for its place in the chain: whatever is wrong with reading, it is written.
+    Raises `ConfigurationError` before anything is written where it would not count: not signed as the keys in force
+    demand, or overtaken.
     """
-    from connectors.kafka.faults import BrokerError
-
-    try:
-        return read_decisions(place, within_s).chain.tips
-    except Exception as fault:
-        if within_s is None and not isinstance(fault, BrokerError):
-            raise
-        why = "not read in time" if isinstance(fault, TimeoutError) else str(fault) or type(fault).__name__
-        click.echo(f"Warning: {why}. The decision names none before it: `audit verify` will say so.", err=True)
-        return ()
-
-
-def decide(place: Place, decision: Decision, versions_folder: Path | None = None) -> None:
-    """Write a decision, say that it stands and how to see that it took effect."""
+    key = _key_for(decision, key_path)
     if place.folder is not None:
-        from stream.cli.folder import decide_on_folder
-
-        answer = decide_on_folder(place.folder, decision, versions_folder)
-        where = f"in the log of {place.folder}"
-        took_effect = answer.in_force is not None and answer.in_force.sequence >= answer.sequence
-        click.echo(f"Decision {answer.sequence} stands {where}" + (", and is in force." if took_effect else "."))
+        took_effect = _decide_on_folder(place, place.folder, decision, versions_folder, key)
     else:
-        import msgspec
-
-        from connectors.kafka.record import Record
-        from events import KillSwitch
-        from stream.decisions import decision_key, encode_decision
-
-        site = place.site()
-        urgent = isinstance(decision.event, KillSwitch)
-        decision = msgspec.structs.replace(decision, previous=_tips(place, TIPS_WITHIN_S if urgent else None))
-        sequence = send(site, Record(CONTROL, decision_key(decision), encode_decision(decision))) + 1
-        click.echo(f"Decision {sequence or 'of unknown number'} stands on {site.kafka.prefix}{CONTROL}.")
+        _decide_live(place, decision, key)
         took_effect = False
     if not took_effect:
         click.echo(f"See it take effect: wardstream control status {place.option}")
+
+
+def check_ready(decisions: Decisions, wanted: Sequence[Decision], key_path: Path | None) -> None:
+    """Raise `ConfigurationError` where one of several decisions would not count, before the first is written."""
+    key = None if key_path is None else read_key(key_path)
+    for decision in wanted:
+        _ready(decisions, decision, key)
+
+
+def _key_for(decision: Decision, key_path: Path | None) -> bytes | None:
+    """Read the key; what makes the model say less is decided without one that cannot be used."""
+    from stream.loudness import is_louder
+
+    try:
+        return None if key_path is None else read_key(key_path)
+    except ConfigurationError as fault:
+        if is_louder(decision.event, None):
+            raise
+        click.echo(f"Warning: {fault}. It is decided unsigned.", err=True)
+        return None
+
+
+def _decide_on_folder(
+    place: Place, folder: Path, decision: Decision, versions_folder: Path | None, key: bytes | None
+) -> bool:
+    from stream.cli.folder import decide_on_folder
+
+    if key is not None:
+        decision = _ready(read_decisions(place), decision, key)
+    answer = decide_on_folder(folder, decision, versions_folder)
+    took_effect = answer.in_force is not None and answer.in_force.sequence >= answer.sequence
+    click.echo(
+        f"Decision {answer.sequence} stands in the log of {folder}" + (", and is in force." if took_effect else ".")
+    )
+    return took_effect
+
+
+def _decide_live(place: Place, decision: Decision, key: bytes | None) -> None:
+    from connectors.kafka.record import Record
+    from stream.decisions import decision_key, encode_decision
+    from stream.trust import WORDS
+
+    site = place.site()
+    decision, demanded = _ready_to_send(place, decision, key)
+    sequence = send(site, Record(CONTROL, decision_key(decision), encode_decision(decision))) + 1
+    if demanded and sequence:
+        refused = {one.decided.sequence: one.fault for one in read_decisions(place).book.refused}
+        if (fault := refused.get(sequence)) is not None:
+            raise ConfigurationError(f"decision {sequence} stands and does not count, for {WORDS[fault]}")
+    click.echo(f"Decision {sequence or 'of unknown number'} stands on {site.kafka.prefix}{CONTROL}.")
+
+
+def _ready_to_send(place: Place, decision: Decision, key: bytes | None) -> tuple[Decision, bool]:
+    """Give a decision with its place in the chain, signed where there is a key, and whether it had to be.
+
+    What makes the model say less is written whatever is wrong with reading the topic; a kill switch does not even wait.
+    """
+    from connectors.kafka.faults import BrokerError
+    from events import KillSwitch
+    from stream.loudness import is_louder
+
+    urgent = isinstance(decision.event, KillSwitch) and decision.event.engaged
+    try:
+        decisions = read_decisions(place, TIPS_WITHIN_S if urgent else None)
+    except Exception as fault:
+        if is_louder(decision.event, None) or not (urgent or isinstance(fault, BrokerError)):
+            raise
+        why = "not read in time" if isinstance(fault, TimeoutError) else str(fault) or type(fault).__name__
+        click.echo(f"Warning: {why}. The decision names none before it: `audit verify` will say so.", err=True)
+        return decision, False
+    return _ready(decisions, decision, key), decisions.demands(decision)
+
+
+def _ready(decisions: Decisions, decision: Decision, key: bytes | None) -> Decision:
+    """Give a decision as it is to be written; raises `ConfigurationError` where it would not count."""
+    import msgspec
+
+    from stream.decisions import signer
+    from stream.trust import refusal_words
+
+    decision = msgspec.structs.replace(decision, previous=decisions.chain.tips)
+    decision = decision if key is None else signer(key)(decision)
+    fault = decisions.fault_of(decision)
+    if fault is not None:
+        raise ConfigurationError(refusal_words(fault, decisions.keys))
+    return decision

@@ -13,6 +13,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from connectors.kafka.settings import PASSWORD_VARIABLE as KAFKA_PASSWORD
+from connectors.mllp.tls import problems
 from connectors.redis.settings import PASSWORD_VARIABLE as REDIS_PASSWORD
 from connectors.sqlite.journal import JournalError, SqliteJournal
 from connectors.sqlite.state_store import SqliteStateStore
@@ -67,6 +69,7 @@ def command(config_path: Path | None, data_dir: Path | None) -> int:
         *_configuration(config_path),
         *_pseudonyms(),
         *_people(config_path),
+        *_mllp(config_path),
         *_versions(),
         *(_data_folder(data_dir) if data_dir else ()),
         *_live(config_path),
@@ -145,6 +148,20 @@ def _people(path: Path | None) -> Iterator[Finding]:
         f"people: {len(people.actors)} may act",
         "require_signed_acts is off: whoever may write ack.ingest.v1 acknowledges alerts in any name; turn it on",
     )
+
+
+def _mllp(path: Path | None) -> Iterator[Finding]:
+    """Look at the files of MLLP's TLS, and how long the certificate counts."""
+    try:
+        mllp = read_site(path).mllp
+    except ConfigurationError:
+        return  # told already
+    if not mllp.encrypted:
+        yield True, "MLLP: without TLS, and nobody is asked who sends; let only the engine reach it", ""
+        return
+    mutual = "senders show a certificate" if mllp.tls_client_ca else "senders are not asked for a certificate"
+    found = problems(mllp, datetime.now(UTC))
+    yield not found, f"MLLP: TLS; {mutual}", "; ".join(found)
 
 
 def _versions() -> Iterator[Finding]:

@@ -1,6 +1,6 @@
-"""A new private key in a file of its own, for whoever signs: versions, acts, a gateway.
+"""A private key in a file of its own, for whoever signs: versions, decisions, evidence, acts, a gateway.
 
-Owns the file's making. Must not know what is signed with it.
+Owns the file's making and reading. Must not know what is signed with it.
 """
 
 from __future__ import annotations
@@ -25,3 +25,17 @@ def make_key(file: Path) -> str:
     with os.fdopen(descriptor, "wb") as out:
         out.write(pair.private_pem)
     return pair.public
+
+
+def read_key(path: Path) -> bytes:
+    """Give a private key (PEM); raises `ConfigurationError` where it cannot be used, and quotes nothing of the file."""
+    from connectors.signing import SigningKeyError, public_key
+
+    try:
+        pem = path.read_bytes()
+        public_key(pem)
+    except SigningKeyError as error:
+        raise ConfigurationError(f"{path.name}: {error}") from None
+    except OSError as fault:
+        raise ConfigurationError(f"{path.name}: cannot be read ({fault.strerror})") from None
+    return pem

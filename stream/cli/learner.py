@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -22,6 +23,10 @@ from stream.live.cadence import SNAPSHOT_RECORDS, SNAPSHOT_S, Cadence
 from stream.logs import set_up_logs
 from stream.settings import ConfigurationError, SiteFile, configuration_hash
 
+if TYPE_CHECKING:
+    from stream.live.company import Company
+    from stream.outcomes import OutcomeDefinition
+
 SECONDS_PER_HOUR = 3_600.0
 SECONDS_PER_MINUTE = 60.0
 LEARNERS = ("crossed-boosted", "boosting", "crossed-logistic", "river-logistic")
@@ -33,6 +38,10 @@ It predicts each score before it learns from it, with the outcome's real delay, 
 scores anybody: with --version-every-h it writes a candidate version to [live] state_folder for review; with --key too,
 it signs and publishes it (models.v1), where it scores nothing until a person promotes it.
 
+Beside learning it watches the version in force (docs/drift.md): what it finds stands in its health, on /findings and on
+findings.v1. Where a limit is broken it takes the version out of force by a decision of its own, wardstream:monitor,
+unless [change_control] monitor_demotes = false. --no-monitors does none of that, and asks for fewer rights.
+
 With [live] state_folder it writes snapshots to learner/ there, and goes on from the newest one that is whole and of
 the same release, learner and outcome definition; without one it reads the topic from its beginning. It knows the same
 either way. Kill it at will.
@@ -43,7 +52,7 @@ Examples:
   wardstream learner --config wardstream.toml --version-every-h 24 --key learner-key.pem
 
 \b
-Environment: WARDSTREAM_KAFKA_PASSWORD. Health: /health/live, /health/ready and /metrics on [live] health_port.
+Environment: WARDSTREAM_KAFKA_PASSWORD. On [live] health_port: /health/live, /health/ready, /findings and /metrics.
 """
 
 
@@ -83,7 +92,21 @@ Environment: WARDSTREAM_KAFKA_PASSWORD. Health: /health/live, /health/ready and 
     "--key",
     "key_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The learner's own private key (`models keygen`): candidates are signed and published.",
+    help="The learner's own private key (`models keygen`): candidates are signed and published, its decisions signed.",
+)
+@click.option(
+    "--monitors/--no-monitors",
+    default=True,
+    show_default=True,
+    help="Watch the version in force, and weigh challengers beside it.",
+)
+@click.option(
+    "--judge-every-h",
+    "judge_h",
+    default=24.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Weigh the challengers in shadow so often.",
 )
 @click.option("--health-port", type=click.IntRange(0, 65_535), help="Health and metrics; 0 takes a free one.")
 def command(
@@ -96,9 +119,13 @@ def command(
     snapshot_records: int,
     snapshot_min: float,
     key_path: Path | None,
+    judge_h: float,
     health_port: int | None,
+    *,
+    monitors: bool,
 ) -> int:
     """Run until told to stop."""
+    from stream.libraries import libraries_digest
     from stream.live.example_fold import Origin
     from stream.live.learner import LearnerProcess
     from stream.live.learner_snapshots import Snapshots, head_of
@@ -110,12 +137,15 @@ def command(
     log = set_up_logs(live.log_level)
     candidates = Candidates(site, key_path, password, log) if every_h else None
     release = code_version()
-    origin = Origin(release, os.environ.get(BUILD_VARIABLE, ""), configuration_hash(site.settings))
+    origin = Origin(release, os.environ.get(BUILD_VARIABLE, ""), configuration_hash(site.settings), libraries_digest())
     snapshots = None
     if live.state_folder:
         snapshots = Snapshots(Path(live.state_folder) / "learner", head_of(release, learner, definition))
 
+    key = None if key_path is None else key_path.read_bytes()
+
     def make() -> LearnerProcess:
+        company = company_of(site, definition, key, password, log, judge_h * SECONDS_PER_HOUR) if monitors else None
         return LearnerProcess(
             site.kafka,
             live,
@@ -127,9 +157,34 @@ def command(
             snapshots=snapshots,
             publish=None if candidates is None else candidates.keep,
             cadence=Cadence(snapshot_records, snapshot_min * SECONDS_PER_MINUTE, every_h * SECONDS_PER_HOUR),
+            company=company,
         )
 
     return asyncio.run(serve(make, log, advice="start again: it goes on from its last snapshot and knows the same"))
+
+
+def company_of(
+    site: SiteFile,
+    definition: OutcomeDefinition,
+    key: bytes | None,
+    password: str,
+    log: FilteringBoundLogger,
+    judge_s: float,
+) -> Company:
+    """Give what works beside the learner: the monitors of the version in force, and the contest of challengers."""
+    from stream.decisions import signer
+    from stream.live.company import Company, Following
+    from stream.live.contesting import ContestCompanion
+    from stream.live.monitoring import Monitors
+
+    sign = None if key is None else signer(key)
+    following = Following(site.kafka, password, site.live.version_keys, sign=sign)
+    monitors = Monitors(following, definition, site.settings, log)
+    evidence = Path(site.live.state_folder) / "evidence" if site.live.state_folder else None
+    contest = ContestCompanion(
+        following, definition, site.settings, evidence_folder=evidence, judge_s=judge_s, findings=monitors.holding
+    )
+    return Company(following, (monitors, contest))
 
 
 class Candidates:
@@ -144,14 +199,16 @@ class Candidates:
         self._password = password
         self._log = log
 
-    async def keep(self, version: ModelVersion) -> None:
-        """Write a candidate, and publish it where there is a key."""
+    async def keep(self, version: ModelVersion) -> bool:
+        """Write a candidate, and publish it where there is a key; say whether there is."""
         from models.version import dump
 
         await asyncio.to_thread(self._write, version.version, dump(version))
         self._log.info("candidate", version=version.version, signed=self._key is not None)
-        if self._key is not None:
-            await self._publish(version, self._key)
+        if self._key is None:
+            return False
+        await self._publish(version, self._key)
+        return True
 
     def _write(self, name: str, content: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

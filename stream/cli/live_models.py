@@ -12,10 +12,12 @@ import click
 import msgspec
 from rich.table import Table
 
+from guardrails.configuration import VERSION_ID
 from stream.cli import EXIT_DONE
 from stream.cli.deciding import (
     Place,
     decide,
+    key_option,
     place_options,
     read_decisions,
     read_versions,
@@ -24,7 +26,7 @@ from stream.cli.deciding import (
     site_option,
     who_option,
 )
-from stream.cli.key_file import make_key
+from stream.cli.key_file import make_key, read_key
 from stream.cli.options import models_folder_option, read_site
 from stream.clock import wall_ms
 from stream.settings import ConfigurationError
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
     from connectors.signing import Signature
     from stream.live.versions import LiveVersions
 
-KEYGEN_HELP = """Make a key pair for signing model versions (Ed25519).
+KEYGEN_HELP = """Make a key pair for signing model versions, decisions or evidence (Ed25519).
 
-The private key is written to FILE, readable by you alone: keep it on the machine where versions are reviewed, never on
-a worker. The public key is printed; workers load what it signed once it is among [live] version_keys.
+The private key is written to FILE, readable by you alone: keep it on the machine where versions are reviewed, or with
+who decides; never on a worker. The public key is printed; workers load versions that it signed once it is among [live]
+version_keys; decisions that it signed count once it is among the decided [decision_keys]. Make one for each.
 
 \b
 Example:
@@ -65,7 +68,8 @@ PROMOTE_HELP = """Put a model version in force for every patient within seconds,
 
 VERSION is an id or the beginning of one, shipped or published (of an embedded service: shipped or in its --models-dir);
 `none` is NEWS2 alone. It stays in force when the service starts again. With --shadow it scores and is
-recorded, and nobody is told. NEWS2's own alerts are never touched. To go back: `wardstream models rollback`.
+recorded, and nobody is told. NEWS2's own alerts are never touched. To go back: `wardstream models rollback`. Where
+[decision_keys] are in force a version that speaks needs --key; in shadow, or `none`, needs none.
 
 \b
 Examples:
@@ -77,6 +81,7 @@ ROLLBACK_HELP = """Go back to the promotion before the one in force; with none b
 
 Takes effect within seconds, without a restart. Once more goes back one further: a promotion that was rolled back is not
 come back to by itself. To silence the model at once, whatever is in force: `wardstream control kill-switch engage`.
+Where [decision_keys] are in force, going back to a version that speaks needs --key; `models promote none` needs none.
 
 \b
 Example:
@@ -96,7 +101,9 @@ def keygen(file: Path) -> int:
 
     public = make_key(file)
     click.echo(f"{file}: private key, id {key_id(public)}. Keep it; who has it can sign for you.")
-    click.echo("For every worker's wardstream.toml:\n")
+    click.echo("To sign decisions, for the configuration that is decided (`wardstream control configure`):\n")
+    click.echo(f'[decision_keys.{file.stem}]\npublic_key = "{public}"\nroles = ["safety-officer"]\n')
+    click.echo("To sign versions, for every worker's wardstream.toml:\n")
     click.echo(f'[live]\nversion_keys = ["{public}"]')
     return EXIT_DONE
 
@@ -109,7 +116,7 @@ def sign_version(file: Path, key_path: Path) -> int:
     from connectors.signing import sign
 
     name, content = _read_version(file)
-    signature = sign(_read_key(key_path), content)
+    signature = sign(read_key(key_path), content)
     target = file.with_name(file.name + SIGNATURE_SUFFIX)
     stored = StoredSignature(name, signature.key_id, signature.hex)
     target.write_bytes(msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
@@ -130,7 +137,7 @@ def publish(file: Path, config_path: Path, key_path: Path | None) -> int:
 
     site = read_site(config_path)
     name, content = _read_version(file)
-    signature = _read_signature(file, name) if key_path is None else sign(_read_key(key_path), content)
+    signature = _read_signature(file, name) if key_path is None else sign(read_key(key_path), content)
     try:
         verify(site.live.version_keys, content, signature)
     except SignatureError as error:
@@ -148,8 +155,18 @@ def publish(file: Path, config_path: Path, key_path: Path | None) -> int:
 @models_folder_option
 @who_option
 @reason_option
+@key_option
 @place_options
-def promote(version: str, models_dir: Path | None, who: str, reason: str, place: Place, *, shadow: bool) -> int:
+def promote(
+    version: str,
+    models_dir: Path | None,
+    who: str,
+    reason: str,
+    key_path: Path | None,
+    place: Place,
+    *,
+    shadow: bool,
+) -> int:
     """Put a version in force."""
     from events import Promotion
     from stream.decisions import Decision
@@ -158,15 +175,29 @@ def promote(version: str, models_dir: Path | None, who: str, reason: str, place:
     chosen = "" if version == "none" else version
     if place.folder is None:
         chosen = _chosen(version, read_versions(place.site()))
+    elif key_path is not None and chosen and not VERSION_ID.fullmatch(chosen):
+        chosen = _whole(chosen, models_dir)
     speaks = bool(chosen) and not shadow
     figures = grounds(read_decisions(place), chosen) if speaks else {}
     decision = Decision(Promotion(wall_ms(), chosen, speaks), who, reason, figures=figures)
     voice = "in shadow: recorded, and told to nobody" if shadow else "in force: wards are told what it says"
     click.echo(f"Promoting {chosen}, {voice}." if chosen else "Promoting NEWS2 alone.")
-    decide(place, decision, models_dir)
+    decide(place, decision, models_dir, key_path)
     if chosen:
         click.echo(f"To go back: wardstream models rollback {place.option}")
     return EXIT_DONE
+
+
+def _whole(name: str, models_dir: Path | None) -> str:
+    """Give the whole id of a version: what is signed names it so, and the service that knows it does not sign."""
+    from stream.versions import NoSuchVersionError, choose_version, load_versions
+
+    try:
+        return choose_version(name, load_versions(models_dir)[0])
+    except NoSuchVersionError as fault:
+        raise ConfigurationError(
+            f"{fault}: name it by its whole id, 12 digits, or its folder by --models-dir"
+        ) from None
 
 
 def _chosen(name: str, versions: LiveVersions) -> str:
@@ -181,10 +212,12 @@ def _chosen(name: str, versions: LiveVersions) -> str:
 
 
 @click.command("rollback", help=ROLLBACK_HELP)
+@models_folder_option
 @who_option
 @reason_option
+@key_option
 @place_options
-def rollback(who: str, reason: str, place: Place) -> int:
+def rollback(models_dir: Path | None, who: str, reason: str, key_path: Path | None, place: Place) -> int:
     """Go back to the promotion before."""
     from events import Promotion
     from stream.decisions import Decision
@@ -197,7 +230,8 @@ def rollback(who: str, reason: str, place: Place) -> int:
     present_one = standing[-1].decision.event
     assert isinstance(present_one, Promotion), "standing promotions are promotions"
     click.echo(f"Rolling back from {_named(present_one.version, present_one.enabled)} to {_named(version, enabled)}.")
-    decide(place, Decision(Promotion(wall_ms(), version, enabled), who, reason, standing[-1].sequence))
+    decision = Decision(Promotion(wall_ms(), version, enabled), who, reason, standing[-1].sequence)
+    decide(place, decision, models_dir, key_path)
     return EXIT_DONE
 
 
@@ -239,17 +273,6 @@ def _read_version(file: Path) -> tuple[str, bytes]:
     except VersionError as error:
         raise ConfigurationError(f"{file.name}: {error}") from None
     return version.version, dump(version)
-
-
-def _read_key(path: Path) -> bytes:
-    from connectors.signing import SigningKeyError, public_key
-
-    pem = path.read_bytes()
-    try:
-        public_key(pem)
-    except SigningKeyError as error:
-        raise ConfigurationError(f"{path.name}: {error}") from None
-    return pem
 
 
 def _read_signature(file: Path, name: str) -> Signature:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stream.cli import EXIT_DONE, live_models, promotion, standing
+from stream.cli import EXIT_DONE, challenge, live_models, promotion, review, standing, usual
 from stream.cli.options import code_version, config_option
 from stream.versions import NoSuchVersionError, choose_version, load_versions
 
@@ -57,11 +57,13 @@ for _live in (
     live_models.rollback,
     promotion.weigh_command,
     promotion.propose,
-    promotion.review_command,
+    review.review_command,
     promotion.respond,
+    challenge.challenge,
     standing.hold,
     standing.demote,
     standing.restore,
+    usual.usual,
 ):
     command.add_command(_live)
 

@@ -1,11 +1,12 @@
-"""`wardstream models weigh / propose / review / respond`: a challenger on its way, and what monitors find of a version.
+"""`wardstream models weigh / propose / respond`: a challenger on its way, and what monitors find of a version.
 
-Owns the four commands, for the live service and for an embedded one. Must not know how a gate judges, nor what a
+Owns the three commands, for the live service and for an embedded one. Must not know how a gate judges, nor what a
 promotion comes to. The plan is the one in force: `[change_control]` of the configuration that was decided last.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +19,18 @@ from rich.table import Table
 from stream.cli import EXIT_DONE, EXIT_FAILED
 from stream.cli.deciding import (
     Place,
+    check_ready,
     decide,
+    key_option,
+    password,
     place_options,
     read_decisions,
     read_versions,
     reason_option,
     who_option,
 )
+from stream.cli.evidence_file import check_usual, read_evidence, signer_of_evidence, write_evidence
+from stream.cli.key_file import read_key
 from stream.cli.options import config_option, models_folder_option, read_settings
 from stream.clock import wall_ms
 from stream.settings import ConfigurationError, Settings, parse_json
@@ -35,7 +41,6 @@ if TYPE_CHECKING:
     from models.evidence import Evidence
     from models.version import ModelVersion
     from stream.decisions import Decisions
-    from stream.promotion import Review
 
 PROPOSE_HELP = """Propose a version for promotion, with the evidence on it, and let the declared gates judge.
 
@@ -43,6 +48,8 @@ VERSION is an id or the beginning of one, signed and at hand. The evidence is a 
 evaluation.json that holds it. Both steps, the proposal and what each gate said, are kept for good in the chain of
 decisions. A version that passes every gate awaits a person (`wardstream models promote`); only where
 [change_control] automatic = true, and nothing but the weights differs from the champion, it is promoted at once.
+Where [decision_keys] are in force, the evidence must be signed (`models weigh --key`), and --key signs the steps: its
+key needs your role and `wardstream:change-control`, in whose name the gates judge.
 Exit 1 where it is stopped or something is lacking.
 
 \b
@@ -53,24 +60,19 @@ Examples:
 WEIGH_HELP = """Weigh a version beside the champion, on rows that it had not learned: writes the evidence.
 
 Rows are those of `wardstream rows`. Rows whose label was known while the version learned are left out: where nothing is
-left, there is no evidence. Without --champion it is weighed beside NEWS2's totals.
+left, there is no evidence. Without --champion it is weighed beside NEWS2's totals. --key signs it (a key with the role
+`evidence`).
 
 \b
 Example:
   wardstream models weigh 4f1c --champion a60d --rows rows.parquet --models-dir versions/ --out evidence.json
 """
-REVIEW_HELP = """Show the champion, the challengers, what each gate said of them, and what is lacking.
-
-\b
-Examples:
-  wardstream models review --config wardstream.toml
-  wardstream models review --data-dir ward/ --json
-"""
 RESPOND_HELP = """Do what monitors found to be necessary: a version whose limit is broken is taken out of force.
 
 FILE is a JSON list of findings: monitor, version, response, at (ms), figures. One whose response is `demote` leaves
 NEWS2 alone at once, and then the last champion in good standing comes back, where one is at hand. Both are kept with
-the monitor's figures. The rest decides nothing here (`hold_promotion`: see `models propose --findings`). A person lifts
+the monitor's figures; where [decision_keys] are in force the second needs --key (role `wardstream:monitor`). The rest
+decides nothing here (`hold_promotion`: see `models propose --findings`). A person lifts
 a demotion: `wardstream models restore`.
 
 \b
@@ -93,19 +95,32 @@ VERDICT_WORDS = {
     "--rows", "rows_path", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Parquet."
 )
 @click.option("--out", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option(
+    "--key",
+    "key_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Sign the evidence with this private key (of `models keygen`): writes FILE.sig beside it.",
+)
 @models_folder_option
 @config_option
 def weigh_command(
-    version: str, champion_name: str, rows_path: Path, path: Path, models_dir: Path | None, config_path: Path | None
+    version: str,
+    champion_name: str,
+    rows_path: Path,
+    path: Path,
+    key_path: Path | None,
+    models_dir: Path | None,
+    config_path: Path | None,
 ) -> int:
     """Weigh a version."""
     from rich.progress import Progress
 
-    from models.evidence import EvidenceError, dump_evidence
+    from models.evidence import EvidenceError
     from models.weighing import Levels
     from stream.versions import choose_version, load_versions
     from stream.weighing import RowsError, weigh_file
 
+    key = None if key_path is None else read_key(key_path)
     versions, wrong = load_versions(models_dir)
     for line in wrong:
         click.echo(f"Warning: left out {line}", err=True)
@@ -125,7 +140,7 @@ def weigh_command(
             )
         except (EvidenceError, RowsError) as error:
             raise ConfigurationError(str(error)) from None
-    path.write_bytes(msgspec.json.format(dump_evidence(found.evidence), indent=2) + b"\n")
+    write_evidence(path, found.evidence, key)
     click.echo(
         f"{path}: {found.evidence.rows:,} rows of {found.evidence.patients:,} patients; left out {found.learned:,} "
         f"that it may have learned and {found.unusable:,} that one of the two does not score."
@@ -146,11 +161,12 @@ def weigh_command(
     "--findings",
     "findings_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What monitors have in alarm now: a JSON list (monitor, version, response, at, figures).",
+    help="More of what is in alarm now: a JSON list (monitor, version, response, at, figures).",
 )
 @models_folder_option
 @who_option
 @reason_option
+@key_option
 @place_options
 def propose(
     version: str,
@@ -159,19 +175,15 @@ def propose(
     models_dir: Path | None,
     who: str,
     reason: str,
+    key_path: Path | None,
     place: Place,
 ) -> int:
     """Propose a version."""
     from models.change_control import judge
-    from models.evidence import EvidenceError, load_evidence
     from stream.promotion import alarms, champion_of, judged, pedigree_of, promotion, proposed
     from stream.versions import choose_version
 
-    try:
-        evidence = load_evidence(evidence_path.read_bytes())
-    except EvidenceError as error:
-        raise ConfigurationError(f"{evidence_path.name}: {error}") from None
-    findings = _read_findings(findings_path)
+    evidence, findings = read_evidence(evidence_path), (*_read_findings(findings_path), *standing_findings(place))
     versions, decisions = _versions(place, models_dir), read_decisions(place)
     chosen = choose_version(version, versions)
     if not chosen:
@@ -181,20 +193,25 @@ def propose(
     champion = champion_of(decisions)
     if champion and champion not in versions:
         raise ConfigurationError(f"the champion {champion} is not at hand here: name its folder by --models-dir")
+    signed_by = signer_of_evidence(evidence_path, evidence, decisions)
+    in_force = versions[champion] if champion else None
+    check_usual(evidence, in_force, versions[chosen])
     _check_levels(evidence, settings_of(place, decisions), chosen)
     plan, at = plan_of(place, decisions), wall_ms()
-    decide(place, proposed(evidence, at, who, reason), models_dir)
     judgement = judge(
         plan,
         evidence,
-        pedigree_of(versions[champion]) if champion else None,
+        pedigree_of(in_force) if in_force is not None else None,
         pedigree_of(versions[chosen]),
         (*findings, *alarms(decisions, plan, chosen, at)),
     )
-    decide(place, judged(judgement, at), models_dir)
+    steps = [proposed(evidence, at, who, reason, signed_by), judged(judgement, at)]
+    check_ready(decisions, steps, key_path)
+    for step in steps:
+        decide(place, step, models_dir, key_path)
     _show_judgement(judgement)
     if judgement.verdict == "automatic":
-        decide(place, promotion(judgement, read_decisions(place), at), models_dir)
+        decide(place, promotion(judgement, read_decisions(place), at), models_dir, key_path)
     elif judgement.verdict == "awaits_signature":
         click.echo(f"To put it in force: wardstream models promote {chosen} {place.option} --as ROLE --reason WHY")
     return EXIT_DONE if judgement.passed else EXIT_FAILED
@@ -203,8 +220,9 @@ def propose(
 @click.command("respond", help=RESPOND_HELP)
 @click.argument("findings_path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @models_folder_option
+@key_option
 @place_options
-def respond(findings_path: Path, models_dir: Path | None, place: Place) -> int:
+def respond(findings_path: Path, models_dir: Path | None, key_path: Path | None, place: Place) -> int:
     """Take out of force what a monitor found wanting."""
     from stream.control import usable
     from stream.promotion import champion_of, demotion
@@ -212,29 +230,16 @@ def respond(findings_path: Path, models_dir: Path | None, place: Place) -> int:
     versions, changed = _versions(place, models_dir), 0
     for finding in _read_findings(findings_path):
         for decision in demotion(read_decisions(place), finding, lambda name: usable(versions, name) is not None):
+            if key_path is None and read_decisions(place).demands(decision):
+                click.echo("No former champion comes back: that needs --key. NEWS2 is alone.", err=True)
+                break
             click.echo(f"{decision.reason}: {decision.figures}")
-            decide(place, decision, models_dir)
+            decide(place, decision, models_dir, key_path)
             changed += 1
     if changed:
         click.echo(f"In force: {champion_of(read_decisions(place)) or 'NEWS2 alone'}.")
     else:
         click.echo("Nothing to do: no version in force broke a limit, or it is out of force already.")
-    return EXIT_DONE
-
-
-@click.command("review", help=REVIEW_HELP)
-@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-@place_options
-def review_command(place: Place, *, as_json: bool) -> int:
-    """Show how things stand."""
-    from stream.promotion import review
-
-    decisions = read_decisions(place)
-    found = review(decisions, plan_of(place, decisions))
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    else:
-        _show_review(found)
     return EXIT_DONE
 
 
@@ -302,41 +307,23 @@ def _read_findings(path: Path | None) -> tuple[MonitorFinding, ...]:
         raise ConfigurationError(f"{path.name}: {error}") from None
 
 
+def standing_findings(place: Place) -> tuple[MonitorFinding, ...]:
+    """Give what the live service's monitors have in alarm; raises `BrokerError`. An embedded service has none."""
+    from stream.live.findings import read_findings
+
+    return () if place.folder is not None else asyncio.run(read_findings(place.site().kafka, password()))
+
+
 def _show_judgement(judgement: Judgement) -> None:
-    Console().print(_gate_table(judgement.gates))
+    Console().print(gate_table(judgement.gates))
     for words in judgement.outside:
         click.echo(f"Outside the envelope: {words}.")
     click.echo(VERDICT_WORDS[judgement.verdict])
 
 
-def _gate_table(gates: tuple[Gate, ...]) -> Table:
+def gate_table(gates: tuple[Gate, ...]) -> Table:
+    """Show what the gates said."""
     table = Table("gate", "result", "numbers and bounds")
     for gate in gates:
         table.add_row(gate.name, SIGNS[gate.state], gate.words)
     return table
-
-
-def _show_review(found: Review) -> None:
-    from events import to_iso
-
-    if found.champion:
-        when = to_iso(found.promoted_at)[:19] + "Z" if found.promoted_at is not None else ""
-        click.echo(
-            f"Champion: {found.champion} ({found.standing}), since {when} by {found.promoted_by}: {found.reason}"
-        )
-    else:
-        click.echo("Champion: none; NEWS2 alone.")
-    if found.shadow:
-        click.echo(f"In shadow: {found.shadow} ({found.standing}); nobody is told what it says.")
-    allowed = "within the envelope" if found.automatic else "never; each awaits a person"
-    click.echo(f"Promotion without a person: {allowed}.")
-    for one in found.challengers:
-        click.echo(f"\nChallenger {one.version}: {one.step}, {to_iso(one.at)[:19]}Z, beside {one.champion}")
-        if one.gates:
-            Console().print(_gate_table(one.gates))
-        for words in one.outside:
-            click.echo(f"Outside the envelope: {words}.")
-        for words in one.lacking:
-            click.echo(f"Lacking: {words}")
-    if not found.challengers:
-        click.echo("No challenger was proposed.")

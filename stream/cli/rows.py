@@ -24,7 +24,7 @@ from stream.cli.replay import merge_sources, open_sources, replay_journal
 
 if TYPE_CHECKING:
     from stream.release import Release
-    from stream.rows import RowRecorder
+    from stream.row_recorder import RowRecorder
 
 JOURNAL = "journal:"
 
@@ -65,7 +65,8 @@ def command(
 ) -> int:
     """Write the rows; exit 1 where there were none."""
     from stream.release import Release
-    from stream.rows import RowFile, RowRecorder, record_rows
+    from stream.row_recorder import RowRecorder
+    from stream.rows import RowFile, record_rows
 
     site = read_site(config_path)
     definition = chosen_definition(site, outcomes, wards, horizon_h)

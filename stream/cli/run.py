@@ -23,6 +23,7 @@ from stream.cli.options import (
     read_pseudonyms,
     read_site,
 )
+from stream.listening import WaysIn
 from stream.logs import set_up_logs
 from stream.people_file import PeopleFile
 from stream.run import RunningService
@@ -108,6 +109,7 @@ def command(
             log=log,
             token=token,
             people=site.people,
+            ways=WaysIn(site.mllp, site.batch),
             trust_clock=trust_clock,
         )
         people.begin(running.use_people)

@@ -273,7 +273,10 @@ def happened_over_promised(labels: Labels, scores: Scores) -> float | None:
 def measure_subgroups(
     ground: Ground, model: Model, raise_at: float, clear_at: float
 ) -> dict[str, tuple[SubgroupFigures, ...]]:
-    """Measure a model by group at a threshold: age band, sex, ward, and the ward a stay began in where that differs."""
+    """Measure a model by group at a threshold: age band, sex, ward, and the ward a stay began in where that differs.
+
+    Ethnicity only where the site records it.
+    """
     run, rows = ground.run, ground.rows
     if not len(rows):
         return {}
@@ -282,6 +285,7 @@ def measure_subgroups(
         "sex": run.facts["sex"][rows],
         "ward": run.facts["ward"][rows],
         "unit of origin": run.facts["origin"][rows],
+        "ethnicity": run.facts["ethnicity"][rows],
     }
     if (run.facts["ward"] == run.facts["origin"]).all():
         del named["unit of origin"]

@@ -38,7 +38,7 @@ class ScoredSet(msgspec.Struct, frozen=True):
     stay: Ints
     age_years: Floats
     facts: dict[str, NDArray[Any]]
-    """Strings by row, for subgroups: sex, ward, origin; empty where unknown."""
+    """Strings by row, for subgroups: sex, ward, origin, ethnicity; empty where unknown."""
     champion: Floats
     """What the version that ran said."""
     totals: dict[str, Floats]
@@ -50,7 +50,7 @@ class ScoredSet(msgspec.Struct, frozen=True):
 
 def read_scored(parts: Parts, heard: Heard) -> ScoredSet:
     """Read a run that is kept."""
-    of_row = ("at", "patient", "stay", "sex", "ward", "origin", "champion", "age_years")
+    of_row = ("at", "patient", "stay", "sex", "ward", "origin", "ethnicity", "champion", "age_years")
     known = set(read_names(parts))
     of_rules = [name for name in RULE_INPUTS if name in known]
     columns = read_columns(parts, (*of_row, *of_rules))
@@ -59,7 +59,7 @@ def read_scored(parts: Parts, heard: Heard) -> ScoredSet:
         patient=columns["patient"].astype(np.int64),
         stay=columns["stay"].astype(np.int64),
         age_years=columns["age_years"],
-        facts={name: columns[name].astype(str) for name in ("sex", "ward", "origin")},
+        facts={name: columns[name].astype(str) for name in ("sex", "ward", "origin", "ethnicity")},
         champion=columns["champion"].astype(np.float64),
         totals=rule_totals({name: columns[name] for name in of_rules}),
         news2_is_partial=bool(len(columns["at"])) and bool(np.isnan(columns["news2.consciousness"]).all()),

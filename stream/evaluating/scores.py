@@ -32,7 +32,7 @@ BATCH = 8_192
 """Rows written and read at once: a few MB."""
 NAMES_BY_WIDTH = {len(inputs.names): inputs.names for inputs in (CLINICAL_INPUTS, LEARNING_INPUTS)}
 """What the pipeline tells a learner of a score, by how much it tells."""
-OF_ROW = ("row", "at", "patient", "stay", "sex", "ward", "origin", "champion")
+OF_ROW = ("row", "at", "patient", "stay", "sex", "ward", "origin", "ethnicity", "champion")
 """The columns beside the inputs; `champion` is what the version that ran said."""
 
 
@@ -59,6 +59,7 @@ class RowWriter:
                 *((name, pa.float64()) for name in names),
                 ("row", pa.int64()), ("at", pa.int64()), ("patient", pa.int32()), ("stay", pa.int32()),
                 ("sex", pa.string()), ("ward", pa.string()), ("origin", pa.string()),
+                ("ethnicity", pa.string()),
                 ("champion", pa.float64()),
             ]
         )  # fmt: skip
@@ -69,7 +70,8 @@ class RowWriter:
     def add(self, row: int, vector: Sequence[float], at: Millis, stay: Stay, champion: float | None) -> None:
         """Write the row of that number."""
         self._vectors.append(vector)
-        self._of_row.append((row, at, stay.patient, stay.number, stay.sex, stay.ward, stay.origin, champion))
+        told = (stay.sex, stay.ward, stay.origin, stay.ethnicity)
+        self._of_row.append((row, at, stay.patient, stay.number, *told, champion))
         if len(self._vectors) == BATCH:
             self._flush()
 

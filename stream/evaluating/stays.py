@@ -1,6 +1,6 @@
 """Stays as an evaluation sees them: when each began and ended, when its outcome was, and who was in it.
 
-Owns the fold from a patient's events to stays, and a stay's facts for subgroups. Must not know scores' inputs, labels,
+Owns the fold from a patient's events to stays. Must not know scores' inputs, labels,
 learners, or what counts as an outcome. A patient's facts are what had been said by then; nothing of a later message is
 told of an earlier score.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from events import Admission, Demographics, Discharge, Event, Millis, Transfer
+from events import Admission, Discharge, Event, Millis
+from stream.facts import Facts
 
 
 class Stay(msgspec.Struct):
@@ -29,6 +30,8 @@ class Stay(msgspec.Struct):
     ward: str = ""
     origin: str = ""
     """The ward the stay began in."""
+    ethnicity: str = ""
+    """Empty wherever the site does not record it. These four are as of the last score."""
 
 
 class Stays:
@@ -43,6 +46,7 @@ class Stays:
     def __init__(self) -> None:
         self.known: list[Stay] = []
         self._open: dict[str, Stay] = {}
+        self._facts = Facts()
         self._patients: dict[str, int] = {}
 
     @property
@@ -52,16 +56,12 @@ class Stays:
 
     def hear(self, patient: str, event: Event) -> None:
         """Take in what happened to a patient."""
+        self._facts.happened(patient, event, 0)
         stay = self._open.setdefault(patient, Stay())
         if type(event) is Admission:
             if stay.ended is not None and event.event_time >= stay.ended:
-                stay = self._open[patient] = Stay(sex=stay.sex)
+                stay = self._open[patient] = Stay()
             stay.began = event.event_time if stay.began is None else min(stay.began, event.event_time)
-            self._place(stay, event.location.ward)
-        elif type(event) is Transfer and not event.incidental:
-            self._place(stay, event.location.ward)
-        elif type(event) is Demographics:
-            stay.sex = event.sex or stay.sex
         elif type(event) is Discharge:
             stay.ended = event.event_time if stay.ended is None else min(stay.ended, event.event_time)
 
@@ -69,10 +69,6 @@ class Stays:
         """Take in an outcome that counts: the first of a stay is its onset. None takes it back."""
         stay = self._open.setdefault(patient, Stay())
         stay.onset = at if at is None or stay.onset is None else min(stay.onset, at)
-
-    def _place(self, stay: Stay, ward: str) -> None:
-        stay.ward = ward or stay.ward
-        stay.origin = stay.origin or stay.ward
 
     def scored(self, patient: str, at: Millis) -> Stay:
         """Give the stay that a score at `at` is of."""
@@ -82,4 +78,7 @@ class Stays:
             stay.patient = self._patients.setdefault(patient, len(self._patients))
             stay.began = at if stay.began is None else stay.began
             self.known.append(stay)
+        facts = self._facts.of(patient)
+        stay.sex, stay.ward, stay.origin = facts.sex, facts.ward_type, facts.unit_of_origin
+        stay.ethnicity = facts.ethnicity
         return stay

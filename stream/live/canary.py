@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -85,6 +86,7 @@ class Canary:
         self._fault = ""
         self._lost = False
         self._task: asyncio.Task[None] | None = None
+        self._dial: Callable[[], Awaitable[socket.socket]] | None = None
         self._age = metrics.gauge("canary_silent_seconds", "How long the canary's score has not come through.")
         self._seconds = metrics.gauge("canary_seconds", "How long the canary's newest score took, from being sent.")
         self._rounds = metrics.counter("canary_rounds", "Rounds of the canary.", "outcome")
@@ -102,9 +104,10 @@ class Canary:
         why = f" ({self._fault})" if self._fault else ""
         return (f"the canary has not come through for {self.silent_s:.0f} s{why}: no score may reach anybody",)
 
-    def start(self, host: str, port: int) -> None:
-        """Begin; his messages go to where MLLP listens."""
+    def start(self, host: str, port: int, dial: Callable[[], Awaitable[socket.socket]] | None = None) -> None:
+        """Begin; his messages go to where MLLP listens, or by `dial`: he has no certificate to show."""
         self._heard_at = time.monotonic()
+        self._dial = dial
         self._task = asyncio.create_task(self._fly(host, port), name="canary")
 
     async def stop(self) -> None:
@@ -143,7 +146,7 @@ class Canary:
         """Send one round; what goes wrong is told by `problems` in time, for the next round may do."""
         at = self._now()
         messages = [*([] if self._admitted else [self._admission(at)]), self._chart(at)]
-        client = MllpClient(host, port, ack_timeout_s=ANSWER_S)
+        client = MllpClient(host, port, ack_timeout_s=ANSWER_S, dial=self._dial)
         self._sent[f"canary-{at}"] = time.monotonic()
         while len(self._sent) > REMEMBERED_MAX:
             self._sent.popitem(last=False)

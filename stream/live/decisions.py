@@ -42,7 +42,13 @@ class DecisionTail:
 
     def _take_record(self, record: KafkaRecord) -> None:
         decided = self.decisions.take(record.offset, record.value, record.record_time)
-        if decided is None:
+        refused = self.decisions.book.refused
+        if decided is None and refused and refused[-1].decided.sequence == record.offset + 1:
+            kind, who = type(refused[-1].decided.decision.event).__name__, refused[-1].decided.decision.who
+            structlog.get_logger().error(
+                "decision_refused", sequence=record.offset + 1, kind=kind, who=who, reason=refused[-1].fault
+            )
+        elif decided is None:
             structlog.get_logger().error("decision_unreadable", sequence=record.offset + 1)
         else:
             kind = type(decided.decision.event).__name__

@@ -19,7 +19,15 @@ from models.rows import Inputs
 from models.version import Lineage, ModelVersion
 from stream.candidates import frozen
 from stream.learning import FoldState, LearnerFold
-from stream.live.examples import OtherSchemaError, Scored, UndecodableExampleError, decode_example, learning_row
+from stream.live.beside import Besides, MakeBeside
+from stream.live.examples import (
+    Happened,
+    OtherSchemaError,
+    Scored,
+    UndecodableExampleError,
+    decode_example,
+    learning_row,
+)
 from stream.outcomes import OutcomeDefinition
 from stream.repeats import RecentRecords
 
@@ -38,6 +46,8 @@ class Origin(msgspec.Struct, frozen=True):
     code_version: str = ""
     code_commit: str = ""
     configuration_hash: str = ""
+    lock_digest: str = ""
+    """Of the libraries (stream/libraries.py)."""
 
 
 class ExampleFoldState(msgspec.Struct, frozen=True):
@@ -52,6 +62,9 @@ class ExampleFoldState(msgspec.Struct, frozen=True):
     recent: dict[str, bytes]
     """The ids that came before, by the keys of `stream.repeats`."""
     learning: FoldState
+    beside: dict[str, bytes] = {}
+    """The state of each fold beside the learner, by name."""
+    beside_faults: dict[str, int] = {}
 
 
 class ExampleFold:
@@ -69,8 +82,12 @@ class ExampleFold:
         *,
         make: Callable[[Inputs], Classifier] | None = None,
         grow: Grow = lambda learner: learner.grow(),
+        beside: Mapping[str, MakeBeside] | None = None,
     ) -> None:
-        """`learner` names one of `LEARNERS`; `make` makes it with other settings than the shipped ones."""
+        """`learner` names one of `LEARNERS`; `make` makes it with other settings than the shipped ones.
+
+        `beside` makes the folds that hear the same, by name.
+        """
         inputs = INPUTS_OF[learner]
         made = (make or LEARNERS[learner])(inputs)
         self.learning = LearnerFold(definition, learner=made, rows_max=FIGURE_ROWS_MAX, grow=grow)
@@ -84,6 +101,8 @@ class ExampleFold:
         """Rows whose inputs mean what this release does not know: of another release."""
         self.failed = 0
         """Records that our own code failed on."""
+        self.beside = Besides(beside)
+        """What hears the same beside the learner."""
         self._recent = RecentRecords()
         self._recent_kept: dict[str, bytes] = {}
 
@@ -99,14 +118,29 @@ class ExampleFold:
         if not self._recent.add(example.example_id):
             self.repeats += 1
             return
+        if isinstance(example, Scored):
+            self._take_score(example)
+        elif isinstance(example, Happened):
+            self._guarded(lambda: self.learning.happened(example.envelope))
+            self.beside.happened(example.envelope)
+        else:
+            self.beside.told(example.to, bytes(example.content))
+
+    def _take_score(self, example: Scored) -> None:
         try:
-            if isinstance(example, Scored):
-                row = learning_row(example)
-                self.learning.scored(example.patient, example.at, row, example.probability, example.version)
-            else:
-                self.learning.happened(example.envelope)
+            row = learning_row(example)
         except OtherSchemaError:
             self.other_schema += 1
+            return
+        patient, at, probability, version = example.patient, example.at, example.probability, example.version
+        self._guarded(lambda: self.learning.scored(patient, at, row, probability, version))
+        if example.values:
+            self.beside.measured(patient, at, example.feed, example.values)
+        self.beside.scored(patient, at, row, probability, version)
+
+    def _guarded(self, learn: Callable[[], None]) -> None:
+        try:
+            learn()
         except Exception:  # noqa: BLE001 - a bug of ours in one example must not end learning
             self.failed += 1
 
@@ -127,7 +161,10 @@ class ExampleFold:
         if not isinstance(fold.prequential.learner, RiverLogistic):
             # Versions of formats 1 and 2 have no place for these.
             lineage = msgspec.structs.replace(
-                lineage, code_commit=origin.code_commit, configuration_hash=origin.configuration_hash
+                lineage,
+                code_commit=origin.code_commit,
+                configuration_hash=origin.configuration_hash,
+                lock_digest=origin.lock_digest,
             )
         return frozen(fold, lineage)
 
@@ -147,14 +184,25 @@ class ExampleFold:
             self.failed,
             dict(sorted(self._recent_kept.items())),
             self.learning.state(),
+            self.beside.state(),
+            dict(sorted(self.beside.faults.items())),
         )
 
     @classmethod
     def restored(
-        cls, definition: OutcomeDefinition, state: ExampleFoldState, *, grow: Grow = lambda learner: learner.grow()
+        cls,
+        definition: OutcomeDefinition,
+        state: ExampleFoldState,
+        *,
+        grow: Grow = lambda learner: learner.grow(),
+        beside: Mapping[str, MakeBeside] | None = None,
     ) -> ExampleFold:
-        """Go on from a state of a fold of the same definition, alike bit for bit. Raises `ValueError`."""
-        fold = cls(definition, "river-logistic")
+        """Go on from a state of a fold of the same definition, alike bit for bit. Raises `ValueError`.
+
+        A fold beside the learner that has no state here begins anew: `Besides.begun_anew` names it.
+        """
+        fold = cls(definition, "river-logistic", beside=beside)
+        fold.beside.restore(state.beside, state.beside_faults)
         fold.learning = LearnerFold.restored(definition, state.learning, rows_max=FIGURE_ROWS_MAX, grow=grow)
         fold.begin, fold.next_offset = state.begin, state.next_offset
         fold.repeats, fold.undecodable = state.repeats, state.undecodable

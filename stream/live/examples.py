@@ -6,7 +6,7 @@ not know who learns from them. A score's inputs and what happened later come apa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import nan
 
 import msgspec
@@ -16,7 +16,9 @@ from connectors.kafka.record import Record
 from connectors.kafka.topics import EXAMPLES, TOPICS
 from events import Correction, Demographics, Envelope, Event, Millis, Observation, content_id
 from events.encoding import misfit
+from features.catalogue import Catalogue
 from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS, schema_hash_of
+from stream.feed_values import values_of
 from stream.live.canary import FEED as CANARY
 
 EXAMPLE_BYTES_MAX = 1024 * 1024
@@ -51,23 +53,46 @@ class Scored(msgspec.Struct, frozen=True, tag="scored", gc=False):
     """What the version in force said; None where none was, or it said nothing."""
     version: str = ""
     """The version in force."""
+    feed: str = ""
+    """From where the message came that the score followed."""
+    values: tuple[tuple[str, float], ...] = ()
+    """The numbers in that message: feature, and value in the feature's own unit."""
 
 
 class Happened(msgspec.Struct, frozen=True, tag="happened", gc=False):
-    """What a message said of a patient beside observations."""
+    """What a message said of a patient beside observations; of who somebody is, what outcomes and subgroups ask for."""
 
     example_id: str
     envelope: Envelope
 
 
-ExampleRecord = Scored | Happened
+class Told(msgspec.Struct, frozen=True, tag="told", gc=False):
+    """What a fold beside the learner has to know from outside of the scores, written down where it was heard.
+
+    So each such fold is a function of this topic alone, though signals, versions and limits come by others.
+    """
+
+    example_id: str
+    to: str
+    """The fold's name."""
+    content: msgspec.Raw
+    """JSON of the fold's own form."""
+
+
+ExampleRecord = Scored | Happened | Told
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: msgspec.json.Decoder[ExampleRecord] = msgspec.json.Decoder(ExampleRecord)
 
 
 def scored(
-    patient: str, at: Millis, vector: Sequence[float], probability: float | None = None, version: str = ""
+    patient: str,
+    at: Millis,
+    vector: Sequence[float],
+    probability: float | None = None,
+    version: str = "",
+    feed: str = "",
+    values: tuple[tuple[str, float], ...] = (),
 ) -> Scored:
     """Make the record of a score's inputs; its id follows from them, so work done twice gives it twice.
 
@@ -77,7 +102,16 @@ def scored(
     """
     known = tuple(None if value != value else value for value in vector)  # noqa: PLR0124 - NaN is no JSON
     example_id = content_id("scored", patient, str(at), _encoder.encode(known))
-    return Scored(example_id, patient, at, known, ROW_SCHEMA, probability, version)
+    return Scored(example_id, patient, at, known, ROW_SCHEMA, probability, version, feed, values)
+
+
+def told(to: str, content: bytes, place: int) -> Told:
+    """Make the record of a word to a fold; `place` is the record before which it was missed, and part of the id.
+
+    >>> encode_example(told("monitors", b'{"a":1}', 7))[:18]
+    b'{"content":{"a":1}'
+    """
+    return Told(content_id("told", to, str(place), content), to, msgspec.Raw(content))
 
 
 def learning_row(example: Scored) -> list[float]:
@@ -114,18 +148,23 @@ def happened(envelope: Envelope) -> Happened | None:
     >>> happened(Envelope("0", "p", 0, 0, (Demographics(0, birth_date="1950-01-01"),))) is None
     True
     """
-    events = tuple(event for event in envelope.events if _is_heard(event))
+    # A message with results says who somebody is each time: that was heard of the one which brought them.
+    charted = any(type(event) is Observation for event in envelope.events)
+    events = tuple(heard for event in envelope.events if (heard := _heard(event, charted=charted)) is not None)
     if not events:
         return None
     kept = msgspec.structs.replace(envelope, events=events, position="")
     return Happened(content_id("happened", envelope.envelope_id), kept)
 
 
-def _is_heard(event: Event) -> bool:
-    """Values are in the vectors; of who somebody is, only a death is an outcome, and that it is taken back."""
+def _heard(event: Event, *, charted: bool) -> Event | None:
+    """Values are in the vectors; of who somebody is, a death is an outcome (or taken back), and subgroups are told."""
     if type(event) is Demographics:
-        return event.deceased is not None
-    return type(event) is not Observation and type(event) is not Correction
+        sex, ethnicity = (None, None) if charted else (event.sex, event.ethnicity)
+        if event.deceased is None and sex is None and ethnicity is None:
+            return None
+        return Demographics(event.event_time, sex=sex, deceased=event.deceased, ethnicity=ethnicity)
+    return None if type(event) is Observation or type(event) is Correction else event
 
 
 def encode_example(example: ExampleRecord) -> bytes:
@@ -160,8 +199,11 @@ class ExampleRecorder:
     ([b'p'], [])
     """
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, source: str, catalogue: Callable[[], Catalogue] | None = None) -> None:
+        """`catalogue` gives the one in force, by which values are named; without it none are kept."""
+        self._source, self._catalogue = source, catalogue
+        self._newest: Envelope | None = None
+        """The newest message: the score that follows it is of its values."""
         self._records: list[Record] = []
         self._nobody: set[str] = set()
         """The canaries: nothing is to be learned of them. One a gateway; each message of theirs says who they are."""
@@ -172,13 +214,18 @@ class ExampleRecorder:
         """Hear of a score's inputs, and of what was said."""
         if patient in self._nobody:
             return
-        self._keep(scored(patient, at, vector, probability, version), patient, at)
+        feed, newest = "", self._newest
+        values: tuple[tuple[str, float], ...] = ()
+        if newest is not None and newest.patient == patient and self._catalogue is not None:
+            feed, values, self._newest = newest.feed, values_of(newest, self._catalogue()), None
+        self._keep(scored(patient, at, vector, probability, version, feed, values), patient, at)
 
     def happened(self, envelope: Envelope) -> None:
         """Hear of what happened to a patient; of a message this is heard before its score."""
         if envelope.feed == CANARY:
             self._nobody.add(envelope.patient)
             return
+        self._newest = envelope
         example = happened(envelope)
         if example is not None:
             self._keep(example, envelope.patient, envelope.received_time)

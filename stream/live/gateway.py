@@ -26,7 +26,7 @@ from events import Millis
 from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.feeds import Feeds
 from stream.identity import Pseudonyms
-from stream.listening import Listeners, address
+from stream.listening import Listeners, WaysIn, address
 from stream.live.act_signing import act_signer
 from stream.live.canary import INTERVAL_S, Canary
 from stream.live.health import HealthServer
@@ -111,6 +111,7 @@ class Gateway:
             now=clock.now,
             token=token,
             entrance=Entrance(self._door, self._reports.act),
+            ways=WaysIn(site.mllp, site.batch),
         )
         self._health = HealthServer(self.reading.live, self.reading.ready, metrics.expose)
         self._watch: asyncio.Task[None] | None = None
@@ -159,7 +160,7 @@ class Gateway:
             raise
         if self.canary is not None:
             host = self._site.service.mllp_host
-            self.canary.start(ANY_HOST.get(host, host), ports[0])
+            self.canary.start(ANY_HOST.get(host, host), ports[0], self._listening.dial)
         self._watch = asyncio.create_task(self._watch_forever())
         return ports
 

@@ -25,7 +25,7 @@ import msgspec
 from connectors.decoded import Decoded, Refusal
 from connectors.intake import NotStoredError, NotStoredReason, Receipt
 from connectors.kafka.faults import NotSentError
-from connectors.kafka.headers import cloud_headers
+from connectors.kafka.headers import PORT, cloud_headers
 from connectors.kafka.record import Headers, Record
 from connectors.kafka.topics import TOPICS
 from connectors.sources.arrival import Arrival
@@ -269,6 +269,8 @@ class KafkaIntake:
         headers = cloud_headers(
             name, topic.event_type, self._source, now, content_type=topic.content_type, received=now
         )
+        if arrival.port:
+            headers += ((f"ce_{PORT}", b"%d" % arrival.port),)
         if arrival.format == "act":
             headers += self._sign(arrival)
         return Record(topic.name, feed_key(arrival.decoded.feed, arrival.position.partition("/")[0]), data, headers)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -27,6 +27,7 @@ from structlog.typing import FilteringBoundLogger
 from connectors.http.ports import Condition
 from connectors.kafka.faults import BrokerError
 from connectors.kafka.reading import KafkaRecord, log_range
+from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import EXAMPLES
 from models.evaluation import Figures
@@ -36,11 +37,13 @@ from models.rows import Inputs
 from models.training import TooFewExamplesError
 from models.version import ModelVersion
 from stream.live.cadence import Cadence
+from stream.live.company import Company
 from stream.live.example_fold import ExampleFold, Origin
 from stream.live.health import HealthServer
 from stream.live.learner_metrics import LearnerMetrics
 from stream.live.learner_snapshots import Snapshots
 from stream.live.tails import Tail
+from stream.live.telling import Telling
 from stream.live_settings import LiveSettings
 from stream.logs import describe
 from stream.outcomes import OutcomeDefinition
@@ -50,6 +53,8 @@ LAG_S = 2.0
 LAG_RECORDS_MAX = 50_000
 """Further behind, it is not well: two hours of the examples of a national service's largest hospital, and what is
 folded in two minutes."""
+CURRENT_RECORDS_MAX = 500
+"""So many records behind, what is known is still of now: some seconds of a large hospital."""
 FIGURES_S = 300.0
 """How often the figures are computed and logged: they are over all rows kept."""
 BATCH_RECORDS = 64
@@ -57,7 +62,8 @@ BATCH_RECORDS = 64
 SNAPSHOT_LOOK_S = 1.0
 """How often it is looked at whether one is due by time."""
 
-Publish = Callable[[ModelVersion], Awaitable[None]]
+Publish = Callable[[ModelVersion], Awaitable[bool]]
+"""Keeps a candidate; says whether it was signed and published."""
 Done = TypeVar("Done")
 
 
@@ -78,13 +84,17 @@ class LearnerProcess:
         snapshots: Snapshots | None = None,
         publish: Publish | None = None,
         cadence: Cadence | None = None,
+        company: Company | None = None,
     ) -> None:
-        """`publish` takes a candidate version as often as `cadence` says, of a learner that is not behind.
+        """`company` has folds that hear what the learner hears, and what works beside them.
+
+        `publish` takes a candidate version as often as `cadence` says, of a learner that is not behind.
 
         `learner` names one, and `make` makes it with other settings than the shipped ones.
         """
         self.failed = asyncio.Event()
-        self.fold = ExampleFold(definition, learner, make=make, grow=self._grow)
+        self._company = company or Company()
+        self.fold = ExampleFold(definition, learner, make=make, grow=self._grow, beside=self._company.makers)
         self.figures: Figures | None = None
         self.in_force: dict[str, Figures] = {}
         self._definition = definition
@@ -93,6 +103,7 @@ class LearnerProcess:
         self._snapshots, self._publish = snapshots, publish
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fold")
         self._tail = Tail(kafka, password, EXAMPLES, self._take)
+        self._telling = Telling(kafka, password)
         self._unfolded: list[KafkaRecord] = []
         self._begin = self._end = 0
         self._caught_up = False
@@ -102,18 +113,21 @@ class LearnerProcess:
         self._tried_offset = 0
         self._keep_failures = self._refused = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._metrics = LearnerMetrics()
-        self._health = HealthServer(self.live, self.ready, self.metrics)
+        self._metrics = LearnerMetrics(self._company.companions)
+        self._health = HealthServer(self.live, self.ready, self.metrics, self._company.answers)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
     async def listen(self) -> dict[str, str]:
         """Begin to learn and to answer for it; raises `OSError` where the port cannot be had, `BrokerError`."""
         await self._look()
-        await self._in_thread(self._load)
+        await self._company.start()
+        await self.in_thread(self._load)
         port = await self._health.start(self._live.health_host, self._live.health_port)
         for work in (self._follow, self._watch, self._report, self._publish_forever, self._keep_forever):
             self._tasks.append(asyncio.create_task(self._guarded(work)))
+        for one in self._company.companions:
+            self._tasks.append(asyncio.create_task(self._company.run(one, self)))
         return {"health": f"http://{self._live.health_host}:{port}/health/ready"}
 
     async def stop(self) -> None:
@@ -122,8 +136,10 @@ class LearnerProcess:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tail.stop()
+        await self._company.stop()
+        await self._telling.stop()
         if self.lives():
-            await self._in_thread(self._keep_if_changed)
+            await self.in_thread(self._keep_if_changed)
         self._thread.shutdown(wait=False)
         await self._health.stop()
 
@@ -134,8 +150,17 @@ class LearnerProcess:
             self._log.error("died", **describe(fault))
             self.failed.set()
 
-    async def _in_thread(self, work: Callable[[], Done]) -> Done:
+    async def in_thread(self, work: Callable[[], Done]) -> Done:
+        """Do something in the fold's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def tell(self, name: str, content: bytes) -> None:
+        """Write a word to a fold down, and wait until it has heard it. Raises `BrokerError`."""
+        await self._telling.tell(name, content, lambda: self.fold.next_offset)
+
+    async def send(self, records: Sequence[Record]) -> list[int]:
+        """Write records and give where each lies. Raises `BrokerError`."""
+        return await self._telling.send(records)
 
     # -- reading and folding ----------------------------------------------------------------------------------------
 
@@ -153,7 +178,7 @@ class LearnerProcess:
 
     async def _fold_waiting(self) -> None:
         batch, self._unfolded = self._unfolded, []
-        await self._in_thread(lambda: self._fold(batch))
+        await self.in_thread(lambda: self._fold(batch))
 
     def _fold(self, batch: list[KafkaRecord]) -> None:
         for record in batch:
@@ -184,7 +209,7 @@ class LearnerProcess:
         self._kept_offset = self._tried_offset = self._begin
         if self._snapshots is None:
             return
-        found = self._snapshots.load(self._definition, self._begin, self._end, self._grow)
+        found = self._snapshots.load(self._definition, self._begin, self._end, self._grow, self._company.makers)
         self._refused = len(found.refused)
         for one in found.refused:
             self._log.error("snapshot_refused", snapshot=one.name, why=one.why)
@@ -192,6 +217,8 @@ class LearnerProcess:
             self.fold = found.fold
             self._kept_offset = self._tried_offset = found.fold.next_offset
             self._log.info("restored", snapshot=found.name, record=self.fold.next_offset)
+            for name in found.fold.beside.begun_anew:
+                self._log.warning("begins_anew", fold=name, record=self.fold.next_offset)
         elif found.refused:
             self._log.warning("begins_anew", record=self._begin)
 
@@ -199,7 +226,7 @@ class LearnerProcess:
         while self._snapshots is not None:
             await asyncio.sleep(min(SNAPSHOT_LOOK_S, self._cadence.snapshot_s))
             if time.monotonic() - self._kept_at >= self._cadence.snapshot_s:
-                await self._in_thread(self._keep_if_changed)
+                await self.in_thread(self._keep_if_changed)
 
     def _keep_if_changed(self) -> None:
         if self.fold.next_offset > max(self._kept_offset, self._begin):
@@ -222,7 +249,7 @@ class LearnerProcess:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(FIGURES_S)
-            await self._in_thread(self.report)
+            await self.in_thread(self.report)
 
     def report(self) -> None:
         """Compute the figures so far and log them: of the learner, of NEWS2 and of the version in force."""
@@ -255,10 +282,11 @@ class LearnerProcess:
                 continue
             with suppress(TooFewExamplesError):  # not enough is known: the next time
                 try:
-                    reached, version = await self._in_thread(
+                    reached, version = await self.in_thread(
                         lambda: (self.fold.next_offset, self.fold.candidate(self._origin))
                     )
-                    await self._publish(version)
+                    if await self._publish(version):
+                        await self._company.made(version)
                     published = reached
                 except (BrokerError, OSError) as fault:
                     self._log.warning("not_published", **describe(fault))
@@ -269,6 +297,11 @@ class LearnerProcess:
     def lag(self) -> int:
         """How many records the topic has beyond what is learned."""
         return max(self._end - max(self.fold.next_offset, self._begin), 0)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether what is known is of now: the topic is caught up with and followed, and next to nothing waits."""
+        return self._caught_up and not self._fault and self.lag <= CURRENT_RECORDS_MAX
 
     def lives(self) -> bool:
         """Say whether it works at all."""
@@ -291,9 +324,10 @@ class LearnerProcess:
             problems.append(f"{EXAMPLES}: {self.lag} records behind")
         if self.fold.failed:
             problems.append(f"{self.fold.failed} examples could not be learned: a fault of ours")
+        problems += (*self.fold.beside.problems(), *self._company.problems())
         if self._keep_failures:
             problems.append(f"{self._keep_failures} snapshots could not be written: see the log")
-        return Condition(well=not problems, problems=tuple(problems))
+        return Condition(well=not problems, problems=tuple(problems), notes=self._company.notes())
 
     def metrics(self) -> tuple[bytes, str]:
         """Give the figures for Prometheus."""
@@ -321,6 +355,7 @@ class LearnerProcess:
                 "snapshot_bytes": self._kept_bytes if kept else None,
                 "snapshot_failures": self._keep_failures,
                 "snapshots_refused": self._refused,
+                "beside_faults": sum(list(fold.beside.faults.values())),
             },
             self.in_force,
         )

@@ -5,11 +5,12 @@ Owns their names. Must not know how any of them comes about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import nan
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 from models.evaluation import Figures
 
@@ -34,6 +35,7 @@ GAUGES = {
     "snapshot_bytes": "Its size",
     "snapshot_failures": "Snapshots that could not be written since this process began",
     "snapshots_refused": "Snapshots that were there at the start and were not used",
+    "beside_faults": "Times that a fold beside the learner failed",
 }
 
 BY_VERSION = {
@@ -50,8 +52,11 @@ BY_VERSION = {
 class LearnerMetrics:
     """Gauges of one process, and what the operating system says it takes (`process_…`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, collectors: Iterable[Collector] = ()) -> None:
+        """`collectors` give figures of their own."""
         self._registry = CollectorRegistry()
+        for one in collectors:
+            self._registry.register(one)
         ProcessCollector(registry=self._registry)
         self._gauges = {
             name: Gauge(f"wardstream_learner_{name}", words, registry=self._registry) for name, words in GAUGES.items()

@@ -11,7 +11,7 @@ A file is `MAGIC`, the head and the state (MessagePack, each with its length bef
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +21,7 @@ import msgspec
 
 from models.inputs import schema_hash_of
 from stream.candidates import outcome_name
+from stream.live.beside import MakeBeside
 from stream.live.example_fold import INPUTS_OF, ExampleFold, ExampleFoldState, Grow
 from stream.live.examples import ROW_SCHEMA
 from stream.outcomes import OutcomeDefinition
@@ -159,7 +160,14 @@ class Snapshots:
             with suppress(FileNotFoundError):
                 path.unlink()
 
-    def load(self, definition: OutcomeDefinition, begin: int, end: int, grow: Grow | None = None) -> Loaded:
+    def load(
+        self,
+        definition: OutcomeDefinition,
+        begin: int,
+        end: int,
+        grow: Grow = lambda learner: learner.grow(),
+        beside: Mapping[str, MakeBeside] | None = None,
+    ) -> Loaded:
         """Give the fold of the newest snapshot that may be used on a topic kept from `begin` to `end`."""
         refused: list[Refused] = []
         for path in self._newest_first():
@@ -167,7 +175,7 @@ class Snapshots:
                 if path.stat().st_size > BYTES_MAX:
                     raise UnusableSnapshotError(f"it is longer than {BYTES_MAX} bytes")  # noqa: TRY301
                 state = unpacked(path.read_bytes(), self._head, begin, end)
-                fold = _restored(definition, state, grow)
+                fold = _restored(definition, state, grow, beside)
             except UnusableSnapshotError as fault:
                 refused.append(Refused(path.name, str(fault)))
             except OSError as fault:
@@ -180,8 +188,10 @@ class Snapshots:
         return sorted(self._folder.glob("*.snapshot"), reverse=True)
 
 
-def _restored(definition: OutcomeDefinition, state: ExampleFoldState, grow: Grow | None) -> ExampleFold:
+def _restored(
+    definition: OutcomeDefinition, state: ExampleFoldState, grow: Grow, beside: Mapping[str, MakeBeside] | None
+) -> ExampleFold:
     try:
-        return ExampleFold.restored(definition, state, **({} if grow is None else {"grow": grow}))
+        return ExampleFold.restored(definition, state, grow=grow, beside=beside)
     except (ValueError, KeyError, IndexError) as fault:
         raise UnusableSnapshotError(f"its state does not fit: {type(fault).__name__}") from None

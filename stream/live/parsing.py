@@ -16,7 +16,7 @@ import msgspec
 from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.hl7v2.codec import decode
 from connectors.http.arrivals import fhir_arrivals
-from connectors.kafka.headers import header, received_time
+from connectors.kafka.headers import PORT, header, received_time
 from connectors.kafka.topics import TOPICS
 from events import Millis
 from stream.live.act_records import ActReader, credible
@@ -34,6 +34,7 @@ _CONTENT_TYPES = {
     FHIR: _ANYTHING | {"application/fhir+json", "application/json"},
     ACKNOWLEDGEMENTS: _ANYTHING | {"application/json"},
 }
+PORT_DIGITS_MAX = 5
 _OURS = "wardstream."
 """How the CloudEvents types of our own topics begin."""
 
@@ -79,7 +80,7 @@ def read_item(
     elif topic == ACKNOWLEDGEMENTS:
         messages = [Taken(position, data, (acts or ActReader()).read(item, feed, received))]
     else:
-        messages = _READERS[topic](data, position, settings)
+        messages = _READERS[topic](data, position, settings, _port(item))
     return IngestRecord(item.offset, received, feed, messages)
 
 
@@ -109,15 +110,21 @@ def _refused(topic: str, item: LogItem) -> Refusal | None:
     return None
 
 
-def _hl7(data: bytes, position: str, settings: Settings) -> list[Taken]:
-    return [Taken(position, data, decode(data, settings.hl7))]
+def _port(item: LogItem) -> int:
+    """Give the MLLP port that a message came to, where the gateway wrote it: a route may go by it."""
+    text = header(item.headers, f"ce_{PORT}") if item.headers else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= PORT_DIGITS_MAX else 0
 
 
-def _fhir(data: bytes, position: str, settings: Settings) -> list[Taken]:
+def _hl7(data: bytes, position: str, settings: Settings, port: int) -> list[Taken]:
+    return [Taken(position, data, decode(data, settings.hl7, port))]
+
+
+def _fhir(data: bytes, position: str, settings: Settings, _port: int) -> list[Taken]:
     return [
         Taken(arrival.position, arrival.data or b"", arrival.decoded)
         for arrival in fhir_arrivals(data, settings.fhir, position)
     ]
 
 
-_READERS: dict[str, Callable[[bytes, str, Settings], list[Taken]]] = {HL7: _hl7, FHIR: _fhir}
+_READERS: dict[str, Callable[[bytes, str, Settings, int], list[Taken]]] = {HL7: _hl7, FHIR: _fhir}

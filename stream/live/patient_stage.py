@@ -162,7 +162,7 @@ class PatientPartition:
                 raise ForeignLogError(f"{self._named}: {fault}: [redis] prefix is another installation's") from None
         self._recent = RecentRecords()
         self._recent.restore(stored)
-        self._examples = ExampleRecorder(self._source) if self._settings.learn else None
+        self._examples = ExampleRecorder(self._source, lambda: control.catalogue) if self._settings.learn else None
         self._shelf = LiveShelf(store, control.catalogue, self._now, self._settings.live_records_max)
         self.pipeline = Pipeline(self._shelf, control, self._examples, self.number)
         self.pipeline.monitor.restore(stored)

@@ -65,6 +65,7 @@ async def run_worker(
         return EXIT_DIED
     metrics.progress = worker.progress
     metrics.parsed, metrics.warded, metrics.refused = worker.parsed, worker.warded, worker.refused_versions
+    metrics.refused_decisions = worker.refused_decisions
     metrics.unheeded, metrics.signals, metrics.acts_folded = worker.unheeded, worker.signals, worker.acts_folded
     told = asyncio.Event()
     loop = asyncio.get_running_loop()

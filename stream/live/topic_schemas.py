@@ -20,6 +20,7 @@ from connectors.decoded import RefusalReason
 from connectors.kafka.headers import SCHEMAS
 from connectors.redis.identity_store import IdentityRecord
 from events import Envelope
+from models.change_control import MonitorFinding
 from models.version import ModelVersion
 from stream.decisions import Decision
 from stream.effects import Score, Suppression, Unfoldable, Unheeded
@@ -139,7 +140,11 @@ def _acts() -> Schema:
 
 
 def _examples() -> Schema:
-    return _generated("examples.v1.json", "What the learner hears: inputs of a score, or what happened", ExampleRecord)
+    return _generated("examples.v1.json", "What the learner hears: scores, what happened, words", ExampleRecord)
+
+
+def _findings() -> Schema:
+    return _generated("findings.v1.json", "What a monitor found of the version in force, and stands", MonitorFinding)
 
 
 def _versions() -> Schema:
@@ -164,6 +169,7 @@ _MAKERS: dict[str, Callable[[], Schema]] = {
     "deadletters.v1.json": _dead_letters,
     "events.v1.json": _events,
     "examples.v1.json": _examples,
+    "findings.v1.json": _findings,
     "gates.v1.json": _gates,
     "identities.v1.json": _identities,
     "models.v1.json": _versions,

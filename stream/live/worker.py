@@ -378,6 +378,10 @@ class Worker:
         """Give how many records of `models.v1` were refused, by reason."""
         return self.versions.refused.copy()
 
+    def refused_decisions(self) -> Counter[str]:
+        """Give how many records of `control.v1` do not count, by reason."""
+        return Counter({str(fault): count for fault, count in self.decisions.decisions.book.refusals.items()})
+
 
 def _total(counted: Sequence[Counter[Name]]) -> Counter[Name]:
     total: Counter[Name] = Counter()

@@ -70,6 +70,12 @@ class WorkerMetrics:
         self._refused = Counter(
             "wardstream_versions_refused", "Records of models.v1 that were refused.", ["reason"], registry=registry
         )
+        self._refused_decisions = Counter(
+            "wardstream_decisions_refused",
+            "Records of control.v1 that do not count, as they are not signed as the keys in force demand.",
+            ["reason"],
+            registry=registry,
+        )
         self._acts = Counter(
             "wardstream_acts", "What people did, as it came.", ["kind", "outcome", "reason"], registry=registry
         )
@@ -87,6 +93,7 @@ class WorkerMetrics:
         self.parsed: Callable[[], Mapping[str, int]] = dict
         self.warded: Callable[[], Mapping[str, int]] = dict
         self.refused: Callable[[], Mapping[str, int]] = dict
+        self.refused_decisions: Callable[[], Mapping[str, int]] = dict
         self.unheeded: Callable[[], Mapping[str, int]] = dict
         self.signals: Callable[[], Mapping[tuple[str, str], int]] = dict
         self.acts_folded: Callable[[], Mapping[str, int]] = dict
@@ -121,6 +128,7 @@ class WorkerMetrics:
         self._follow(self._parsed, self.parsed())
         self._follow(self._warded, self.warded())
         self._follow(self._refused, self.refused())
+        self._follow(self._refused_decisions, self.refused_decisions())
         self._follow(self._unheeded, self.unheeded())
         self._follow(self._signals, self.signals())
         self._follow(self._acts_folded, self.acts_folded())

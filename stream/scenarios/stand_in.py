@@ -11,9 +11,11 @@ from functools import lru_cache
 
 import msgspec
 
+from models.drift.served import GroupCounts, problem_of
 from models.likeness import FALSE_RATE, Likeness, Shape
 from models.venn import COVERAGE, Category, VennTable
-from models.version import FORMAT, ModelVersion
+from models.version import ENSEMBLE_FORMAT, FORMAT, ModelVersion
+from models.weights import Crossed, Ensemble
 from stream.scenarios.words import Model
 from stream.versions import load_versions, shipped_version
 
@@ -47,6 +49,8 @@ def make_stand_in(model: Model) -> ModelVersion:
     0.0
     """
     shipped = msgspec.structs.replace(_shipped(), likeness=_likeness(model), venn=_venn(model), format=FORMAT)
+    if model.served:
+        return _served(model, shipped)
     if model.risk:
         weights = (0.0,) * len(shipped.weights)
         return msgspec.structs.replace(shipped, weights=weights, intercept=_logit(risk_of(model.risk)))
@@ -64,6 +68,31 @@ def make_stand_in(model: Model) -> ModelVersion:
         weights=_put((0.0,) * len(names), place, slope * reach),
         intercept=at_low,
         clip_sd=max(shipped.clip_sd, 1.0),
+    )
+
+
+def _served(model: Model, shipped: ModelVersion) -> ModelVersion:
+    """Make a version of format 3 that brings counts by group: an ensemble that says one risk of everybody."""
+    groups = [
+        GroupCounts(attribute, group, ROWS, outcomes, ROWS // 10, called, float(outcomes))
+        for attribute, named in sorted(model.served.items())
+        for group, (outcomes, called) in sorted(named.items())
+    ]
+    if not model.risk or (problem := problem_of(groups)):
+        raise StandInError(problem if model.risk else "served: expected a `risk` beside it, one for everybody")
+    width = len(shipped.inputs.names)
+    nothing: tuple[tuple[float, ...], ...] = ((),) * width
+    crossed = Crossed(nothing, ((0.0,),) * width, (), nothing, (), _logit(risk_of(model.risk)))
+    return msgspec.structs.replace(
+        shipped,
+        format=ENSEMBLE_FORMAT,
+        means=(),
+        deviations=(),
+        weights=(),
+        intercept=0.0,
+        clip_sd=0.0,
+        ensemble=Ensemble(crossed, None, (1.0, 0.0)),
+        groups=tuple(groups),
     )
 
 

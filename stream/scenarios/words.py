@@ -58,6 +58,10 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     interval: Annotated[
         tuple[str, str] | None, said("The interval around each of its probabilities: `[5 %, 60 %]`.")
     ] = None
+    served: Annotated[
+        dict[str, dict[str, tuple[int, int]]],
+        said("What it counted by group: of so many outcomes it called so many, `sex: {female: [60, 20]}`."),
+    ] = {}
     shadow: Annotated[bool, said("Computed and recorded, told to nobody.")] = False
     absent: Annotated[bool, said("In force and not at hand: its file is gone.")] = False
 

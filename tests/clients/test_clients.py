@@ -72,6 +72,47 @@ def test_a_client_is_answered_for_each_message(
     assert sorted(letters) == sorted(expected.refused_ids)
 
 
+def test_a_client_that_asks_for_accept_acknowledgements(
+    client: Callable[[int, Path], dict[str, Any]],
+    serve: Callable[..., Any],
+    stream: Any,
+    expected: Expected,
+    tmp_path: Path,
+) -> None:
+    """As IHE's device profile asks (MSH-15 AL, MSH-16 NE), each client gets one answer a message:
+    CA for what is stored, CE or CR for what is refused.
+    """
+    messages = stream.path.read_bytes().split(b"\x1c\r")[:CONTROL_MESSAGES]
+    path = tmp_path / "asking.hl7"
+    path.write_bytes(b"".join(_asking(message) + b"\x1c\r" for message in messages))
+    refused = sum(control_id in expected.refused_ids for control_id in stream.control_ids[:CONTROL_MESSAGES])
+    server = serve(
+        sys.executable,
+        "-m",
+        "stream.cli",
+        "run",
+        "--data-dir",
+        tmp_path / "data",
+        "--mllp-port",
+        "0",
+        "--http-port",
+        "0",
+    )
+    tally = client(server.port, path)
+    assert tally["sent"] == tally["matched"] == CONTROL_MESSAGES
+    assert tally["acks"].get("CA", 0) == CONTROL_MESSAGES - refused
+    assert sum(count for code, count in tally["acks"].items() if code in {"CE", "CR"}) == refused
+    assert server.stop() == 0
+
+
+def _asking(message: bytes) -> bytes:
+    """Have a message ask for accept acknowledgements alone."""
+    header, end, rest = message.partition(b"\r")
+    fields = header.split(b"|") + [b""] * 16
+    fields[14], fields[15] = b"AL", b"NE"
+    return b"|".join(fields[: max(16, header.count(b"|") + 1)]) + end + rest
+
+
 def test_a_client_counts_what_a_server_of_others_answers(
     client: Callable[[int, Path], dict[str, Any]],
     serve: Callable[..., Any],

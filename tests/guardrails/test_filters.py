@@ -16,8 +16,17 @@ from features.intake import Intake
 from guardrails import checks
 from guardrails.candidate import Candidate, Told
 from guardrails.chain import CHAIN, decision, judge, judge_with
-from guardrails.configuration import STANDINGS, GuardrailSettings, VersionSettings, WardThresholds
+from guardrails.configuration import (
+    POLICIES,
+    STANDINGS,
+    GuardrailSettings,
+    SubgroupRules,
+    VersionSettings,
+    WardThresholds,
+)
 from guardrails.verdict import Verdict
+from models.drift.served import Served
+from models.groups import GROUP_NAMES
 from models.news2 import PARAMETERS, News2, band_of
 from models.scorer import FAILED, Prediction
 
@@ -81,13 +90,36 @@ LEVELS = st.sampled_from(
     ]
 )
 WARDS = st.one_of(st.just({}), LEVELS.map(lambda levels: {"W1": WardThresholds(**levels)}))
+POLICY = st.sampled_from(POLICIES)
+NAMED = {"sex": ("female", "not recorded"), "age": ("80 and over",), "ward": ("W1",), "ethnicity": ("black",)}
+GROUPS = st.fixed_dictionaries(
+    {}, optional={name: st.dictionaries(st.sampled_from(of), POLICY) for name, of in NAMED.items()}
+)
+RULES = st.builds(SubgroupRules, POLICY, POLICY, POLICY, POLICY, GROUPS)
+PATIENT_GROUPS = st.one_of(
+    st.just(()),
+    st.tuples(*(st.sampled_from([(name, one) for one in ("", *NAMED.get(name, ()))]) for name in GROUP_NAMES)),
+)
+EACH_GROUP = [(name, one) for name, of in NAMED.items() for one in of]
+SERVED = st.one_of(
+    st.none(),
+    st.builds(
+        Served,
+        st.frozensets(st.sampled_from(tuple(GROUP_NAMES))),
+        st.frozensets(st.sampled_from(EACH_GROUP)),
+        st.dictionaries(st.sampled_from(EACH_GROUP), st.sampled_from(["sensitivity", "ppv", "calibration"])),
+    ),
+)
 VERSIONS = st.one_of(
     st.just({}),
     st.builds(
-        lambda levels, wards, standing: {V1: VersionSettings(**levels, wards=wards, standing=standing)},
+        lambda levels, wards, standing, groups: {
+            V1: VersionSettings(**levels, wards=wards, standing=standing, groups=groups)
+        },
         st.one_of(st.just({}), LEVELS),
         WARDS,
         st.sampled_from(STANDINGS),
+        GROUPS,
     ),
 )
 INTAKES = st.lists(
@@ -112,6 +144,7 @@ SETTINGS_STRATEGY = st.builds(
     kill_switch=st.booleans(),
     wards=WARDS,
     versions=VERSIONS,
+    subgroups=RULES,
 )
 CANDIDATES = st.builds(
     Candidate,
@@ -131,7 +164,21 @@ CANDIDATES = st.builds(
     reviewed_until=st.one_of(st.none(), st.integers(0, 10 * HOUR)),
     pregnant=st.booleans(),
     end_of_life=st.booleans(),
+    groups=PATIENT_GROUPS,
+    served=SERVED,
 )
+
+
+WOMAN, MAN = (("sex", "female"), ("age", "65-79")), (("sex", "male"), ("age", "65-79"))
+WORSE_FOR_WOMEN = Served(
+    frozenset({"sex", "age"}),
+    frozenset({("sex", "female"), ("sex", "male"), ("age", "65-79")}),
+    {("sex", "female"): "sensitivity"},
+)
+
+
+def rules_of(**rules: Any) -> GuardrailSettings:
+    return msgspec.structs.replace(SETTINGS, subgroups=SubgroupRules(**rules))
 
 
 def filters_found() -> dict[str, type]:
@@ -229,10 +276,10 @@ def test_a_version_that_is_held_back_tells_nothing(candidate: Candidate) -> None
 
 
 def test_the_chain_stands_in_the_order_of_the_design() -> None:
-    """The eight filters of design section 5, then the delivery gate."""
+    """The eight filters of design section 5, subgroups before the version's standing, then the delivery gate."""
     assert [one.name for one in CHAIN] == [
-        "plausibility", "freshness", "scope", "out_of_distribution", "uncertainty", "version_status", "threshold",
-        "refractory", "delivery",
+        "plausibility", "freshness", "scope", "out_of_distribution", "uncertainty", "subgroups", "version_status",
+        "threshold", "refractory", "delivery",
     ]  # fmt: skip
 
 
@@ -256,6 +303,17 @@ def test_the_chain_stands_in_the_order_of_the_design() -> None:
         ({"prediction": prediction_of(0.6, low=None)}, "uncertainty", "annotate", "no_summary"),
         ({"prediction": prediction_of(0.6, low=0.4)}, "uncertainty", "abstain", "indeterminate"),
         ({"prediction": prediction_of(0.4, high=0.6)}, "uncertainty", "abstain", "indeterminate"),
+        ({"groups": WOMAN, "served": WORSE_FOR_WOMEN}, "subgroups", "annotate", "served_worse"),
+        ({"groups": MAN, "served": WORSE_FOR_WOMEN}, "subgroups", "pass", "not_worse"),
+        ({"groups": (("sex", ""),), "served": WORSE_FOR_WOMEN}, "subgroups", "annotate", "too_few_seen"),
+        ({"groups": MAN, "settings": rules_of(no_figures="abstain")}, "subgroups", "abstain", "no_figures"),
+        ({"groups": MAN, "settings": rules_of(groups={"sex": {"male": "review"}})}, "subgroups", "defer", "declared"),
+        (
+            {"groups": MAN, "settings": rules_of(groups={"sex": {"male": "review"}}), "reviewed_until": 101 * HOUR},
+            "subgroups",
+            "annotate",
+            "reviewed",
+        ),
         ({"settings": SETTINGS.with_standing(V1, "held")}, "version_status", "annotate", "held"),
         ({"settings": SETTINGS.with_standing(V1, "demoted")}, "version_status", "abstain", "demoted"),
         ({"prediction": Prediction(None, (), "v", f"{FAILED} E")}, "version_status", "abstain", "model_failed"),
@@ -276,8 +334,8 @@ def test_a_filter_says_its_reason(changes: Any, name: str, kind: str, reason: st
 
 
 def test_an_ordinary_high_risk_is_told() -> None:
-    """A fresh, adult, enabled, high and new risk passes the whole chain."""
-    verdicts = judge(candidate_of())
+    """A fresh, adult, enabled, high and new risk of a group that is known and served alike passes the whole chain."""
+    verdicts = judge(candidate_of(groups=MAN, served=WORSE_FOR_WOMEN))
     assert [one.filter for one in verdicts] == [one.name for one in CHAIN]
     assert decision(verdicts) == "tell"
 

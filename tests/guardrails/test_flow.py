@@ -19,7 +19,7 @@ from features.store import MemoryStateStore
 from guardrails import checks
 from guardrails.candidate import Candidate
 from guardrails.chain import CHAIN, Filter, judge, judge_with
-from guardrails.configuration import STANDINGS, GuardrailSettings
+from guardrails.configuration import POLICIES, STANDINGS, GuardrailSettings, SubgroupRules
 from guardrails.verdict import Verdict
 from models.scorer import Scorer
 from models.version import ModelVersion
@@ -132,6 +132,13 @@ CONTROLS: st.SearchStrategy[Event] = st.one_of(
         refractory_ms=st.integers(0, 10**8),
         rise_step=st.floats(0.01, 1.0),
         kill_switch=st.booleans(),
+        subgroups=st.builds(
+            SubgroupRules,
+            no_figures=st.sampled_from(POLICIES),
+            groups=st.fixed_dictionaries(
+                {}, optional={"sex": st.dictionaries(st.sampled_from(["female", "male"]), st.sampled_from(POLICIES))}
+            ),
+        ),
     ),
 )
 DECIDED = st.lists(st.tuples(st.integers(0, len(LOG)), CONTROLS), min_size=1, max_size=8)

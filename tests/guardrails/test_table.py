@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
+
 from guardrails.chain import CHAIN
+from guardrails.configuration import SubgroupRules
 from guardrails.table import chain_table
 from stream.settings import parse_site
 
@@ -27,8 +30,20 @@ def test_every_reason_stands_in_the_table() -> None:
 
 def test_the_example_is_a_configuration() -> None:
     """The page's example of thresholds from costs is read, and comes to what the page says."""
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    _, example = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     guardrails = parse_site(example).settings.guardrails
     assert guardrails.thresholds_of("Ward 4A") == (0.1, 0.07)
     assert guardrails.thresholds_of("Critical Care", "4f1c02aa91be") == (0.2, 0.15)
     assert guardrails.thresholds_of("Ward 4A", "4f1c02aa91be")[0] == round(1 / 21, 6)
+
+
+def test_the_example_of_groups_is_a_configuration() -> None:
+    """The page's example of policies by group is read, and every key that its table names is one, with its default."""
+    example, _ = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    guardrails = parse_site(example).settings.guardrails
+    assert guardrails.subgroups.worse == "review"
+    assert guardrails.policy_of("", "age", "under 18") == "abstain"
+    assert guardrails.policy_of("4f1c02aa91be", "unit_of_origin", "Emergency") == "annotate"
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| `?(\w+)`? \|$", PAGE, re.MULTILINE))
+    for field in msgspec.structs.fields(SubgroupRules):
+        assert rows[field.name] == (field.default if isinstance(field.default, str) else "none")

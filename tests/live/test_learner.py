@@ -199,12 +199,13 @@ async def write(kafka: KafkaSettings, values: list[bytes]) -> None:
 class Process:
     """`wardstream learner` in a process of its own."""
 
-    def __init__(self, folder: Path, kafka: KafkaSettings, *words: str) -> None:
+    def __init__(self, folder: Path, kafka: KafkaSettings, *words: str, live: str = "") -> None:
+        """Start it; `live` are more lines of its configuration's table of that name."""
         folder.mkdir(exist_ok=True)
         site = folder / "wardstream.toml"
         site.write_text(
             f'[kafka]\nbootstrap = "{kafka.bootstrap}"\nprefix = "{kafka.prefix}"\n'
-            f'partitions = {kafka.partitions}\n[live]\nstate_folder = "{folder}"\n'
+            f'partitions = {kafka.partitions}\n[live]\nstate_folder = "{folder}"\n{live}'
         )
         self.folder = folder
         command = [sys.executable, "-m", "stream.cli", "learner", "--config", str(site), "--health-port", "0", *words]
@@ -217,10 +218,13 @@ class Process:
         found: dict[str, Any] = httpx.get(self.address, trust_env=False).json()
         return found
 
+    def exposed(self) -> str:
+        """Give all metrics."""
+        return httpx.get(self.address.replace("/health/ready", "/metrics"), trust_env=False).text
+
     def metric(self, name: str) -> float:
         """Give a metric's value."""
-        address = self.address.replace("/health/ready", "/metrics")
-        lines = httpx.get(address, trust_env=False).text.splitlines()
+        lines = self.exposed().splitlines()
         return float(next(line for line in lines if line.startswith(f"wardstream_learner_{name} ")).split()[1])
 
     def candidates(self) -> set[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from events import Acknowledgement
 from stream.board import RETRACTION_SHOWN_MS, Board, Row
+from stream.cli.board_view import render_board
 from stream.view import WardView
+from tests.stream.test_explained_alerts import loud
 
 MINUTES_SHOWN = RETRACTION_SHOWN_MS // 60_000
 
@@ -128,3 +132,27 @@ def test_a_row_has_every_open_alert(new_ward: Any, constant_version: Any) -> Non
     [row] = json.loads(WardView(ward.service).patients(ward.at(13)))["patients"]
     assert (row["alert"]["alert_id"], row["alert"]["state"]) == (floor["alert_id"], "acknowledged")
     assert [(one["alert_id"], one["state"]) for one in row["also"]] == [(model["alert_id"], "raised")]
+
+
+def test_a_row_and_the_terminal_say_why_the_model_speaks(new_ward: Any, shipped: Any) -> None:
+    """The row's alert has the reasons as the event had them, still after an answer; the terminal names the main one."""
+    ward = new_ward(version=loud(shipped), enabled=True)
+    board = Board(ward.service.host.shelf)
+    ward.service.listen = board.take
+    ward.admit("1")
+    ward.chart("1", 10, ward.WELL)
+    ward.chart("1", 30, {**ward.WELL, "hr": 89.0, "rr": 20.0})
+    (raised, *_) = ward.alerts("1", "model")
+    said = raised["explanation"]
+    assert said["as_of"] == raised["received_time"]
+    ward.enter(Acknowledgement(ward.at(32), raised["alert_id"], "nurse"), 32, "1")
+    [row] = json.loads(WardView(ward.service).patients(ward.at(33)))["patients"]
+    assert row["alert"]["state"] == "acknowledged"
+    assert row["alert"]["explanation"]["reasons"]
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render_board(board))
+    shown = console.export_text()
+    [main] = [one for one in row["alert"]["explanation"]["reasons"] if one["direction"] == "raises"][:1]
+    brief = main["text"].partition(" (")[0] + ", raises the risk"
+    assert brief in shown
+    assert "model acknowledged" in shown

@@ -198,6 +198,25 @@ def test_status_tells_who_is_behind(cli: Cli, site: Path, kafka: KafkaSettings, 
     assert cli("control", "status", "--config", site).out.count("NOT AVAILABLE") == 1
 
 
+def test_status_tells_of_a_partition_that_goes_by_something_else(
+    cli: Cli, site: Path, kafka: KafkaSettings, redis_settings: RedisSettings
+) -> None:
+    """Two partitions are as far as the decisions; one of them says what nobody decided: it is named, and exit is 1."""
+    assert cli("control", "kill-switch", "engage", "--config", site, *REASON).code == 0
+    client = connect(redis_settings)
+    write_layout(client, redis_settings.prefix, 2)
+    for number in range(2):
+        control = Control(SHIPPED)
+        for envelope in decided(kafka).lacking(0, 2**45):
+            control.apply(envelope.events[0])
+        control.kill_switch = number == 0
+        store = RedisPartitionStore(client, redis_settings.prefix, "patient", number)
+        store.commit(store.acquire_epoch(), {CONTROL_KEY: control.encode()}, 0)
+    status = cli("control", "status", "--config", site)
+    assert status.code == 1
+    assert "partitions 1 go by other than what control.v1 says" in status.err
+
+
 def test_a_version_is_held_demoted_and_restored(
     cli: Cli, site: Path, kafka: KafkaSettings, redis_settings: RedisSettings
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,8 +19,9 @@ from events import (
     Outcome,
     Transfer,
 )
+from models.drift.served import counts_of
 from models.inputs import LEARNING_INPUTS
-from stream.learning import NOTES, LearnerFold
+from stream.learning import NOTES, FoldState, LearnerFold
 from stream.live.examples import Happened, decode_example, encode_example, happened
 from stream.outcomes import OutcomeDefinition
 from stream.training import train_on_hospital
@@ -194,3 +196,43 @@ def test_without_a_border_what_was_said_before_learning_is_held_back():
     measured = fold.held_back.summaries(0.1).measured
     assert measured["held_back_rows"] == 500
     assert fold.held_back.summaries(0.1).likeness is None
+
+
+def hospital_of_two(fold: LearnerFold, patients: int, first: int = 0) -> None:
+    """Let patients of two sexes come, who lie on ward A, and of whom every third goes to the ICU."""
+    for number in range(first, first + patients):
+        random = np.random.default_rng(number)
+        start = number * HOUR
+        told = Demographics(start, sex="female" if number % 2 else "male", ethnicity="asian" if number % 4 else None)
+        fold.happened(record(f"p{number}", start, Admission(start, Location("A")), told))
+        fold.scored(f"p{number}", start, list(random.normal(size=WIDTH)))
+        if number % 3 == 0:
+            fold.happened(record(f"p{number}", start + 5 * HOUR, Transfer(start + 5 * HOUR, Location("ICU"))))
+
+
+def test_each_group_is_counted_as_it_was_scored():
+    """By what was said before it was learned, in the ward of the score: not the ICU's, to which the positives went."""
+    fold = LearnerFold(ICU)
+    hospital_of_two(fold, 120)
+    fold.finish()
+    counted = {(one.attribute, one.group): one for one in counts_of(fold.served.totals())}
+    assert ("ward", "ICU") not in counted
+    assert counted["ward", "A"].positives == 40
+    assert counted["ward", "A"].rows == counted["unit_of_origin", "A"].rows == 120
+    assert counted["sex", "female"].rows == counted["sex", "male"].rows == 60
+    assert counted["ethnicity", "asian"].rows == 90
+    assert counted["ethnicity", "not recorded"].rows == 30
+
+
+def test_gone_on_from_a_state_it_counts_the_same():
+    """Through bytes and back in the middle of a hospital."""
+    whole, first = LearnerFold(ICU), LearnerFold(ICU)
+    hospital_of_two(whole, 90)
+    hospital_of_two(first, 30)
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(first.state()), type=FoldState)
+    second = LearnerFold.restored(ICU, state)
+    hospital_of_two(second, 60, first=30)
+    for fold in (second, whole):
+        fold.finish()
+    assert second.facts.state() == whole.facts.state()
+    assert second.served.totals() == whole.served.totals() != {}

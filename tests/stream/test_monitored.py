@@ -7,8 +7,9 @@ import numpy as np
 
 from events import MILLIS_PER_HOUR, Admission, Demographics, Discharge, Envelope, Location, Outcome
 from models.inputs import LEARNING_INPUTS
+from stream.facts import Facts
 from stream.model_monitors import ModelMonitors
-from stream.monitored import MonitoredState, MonitoredVersion, PatientGroups
+from stream.monitored import MonitoredState, MonitoredVersion
 from stream.outcomes import OutcomeDefinition
 
 NAMES = LEARNING_INPUTS.names
@@ -17,7 +18,7 @@ DEATHS = OutcomeDefinition(kinds=("death",))
 
 
 def made():
-    groups = PatientGroups()
+    groups = Facts()
     return MonitoredVersion(DEATHS, ModelMonitors(NAMES, facts=groups, thresholds=lambda _: 0.05), groups)
 
 
@@ -86,7 +87,7 @@ def test_a_risk_that_rises_to_the_threshold_is_an_alert():
     counted = {one.group: one for one in monitored.monitors.subgroups() if one.attribute == "age"}
     assert set(counted) == {"45-64"}
     assert sum(monitored.monitors.state().alerts.reference_alerts) == 2
-    groups = PatientGroups()
+    groups = Facts()
     told = MonitoredVersion(DEATHS, ModelMonitors(NAMES, thresholds=lambda _: 0.05), groups, alerts_by_threshold=False)
     told.scored("p", 0, row(), 0.5, VERSION)
     told.advance(2 * MILLIS_PER_HOUR)

@@ -27,7 +27,7 @@ from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings, configuration_hash, configuration_text, parse_json, parse_toml
 from stream.versions import NoSuchVersionError, StoredSignature, load_versions
-from tests.models.change_cases import LEARNED_UNTIL, cohort, weighed
+from tests.models.change_cases import LEARNED_UNTIL, USUAL_RATE, cohort, weighed
 from tests.stream.test_run import Service
 
 WHY = ("--reason", "weekly", "--as", "data-scientist")
@@ -42,7 +42,8 @@ def ensemble(shipped: ModelVersion, logit: float, **changed: object) -> ModelVer
     part = Crossed(none, ((0.0,),) * width, (), none, (), bias=logit)
     known: dict[str, Any] = {
         "data_digest": "d" * 64, "learned_until": LEARNED_UNTIL, "outcome": "o", "code_commit": "c",
-        "lock_digest": "l", "configuration_hash": "f",
+        "lock_digest": "l", "configuration_hash": "f", "rows": 100, "positives": round(100 * USUAL_RATE),
+        "evaluation": {},
     }  # fmt: skip
     lineage = msgspec.structs.replace(shipped.lineage, **{**known, **changed})
     return ModelVersion(

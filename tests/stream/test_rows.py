@@ -29,9 +29,11 @@ from events import (
     content_id,
 )
 from models.inputs import LEARNING_INPUTS
+from stream.facts import PatientFacts
 from stream.outcomes import OutcomeDefinition
 from stream.partition_fold import PartitionFold
-from stream.rows import GROUP_ROWS, PatientFacts, RowFile, RowRecorder, TrainingRow
+from stream.row_recorder import RowRecorder, TrainingRow
+from stream.rows import GROUP_ROWS, RowFile
 from tests.live.parity import hospital_log
 
 WIDTH = len(LEARNING_INPUTS.names)

@@ -11,7 +11,7 @@ from stream.control import Control, usable
 from stream.effects import Score
 from stream.outcomes import OutcomeDefinition
 from stream.partition_fold import PartitionFold
-from stream.rows import RowRecorder
+from stream.row_recorder import RowRecorder
 from stream.scoring import _beside_news2
 from tests.live.parity import hospital_log
 

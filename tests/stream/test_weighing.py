@@ -16,8 +16,11 @@ from models.evidence import EvidenceError
 from models.scorer import Scorer
 from models.version import ModelVersion
 from models.weighing import Levels
+from stream.cli.evidence_file import read_evidence, signer_of_evidence
+from stream.settings import ConfigurationError, Settings
 from stream.weighing import RowsError, weigh_file
 from tests.models.change_cases import HOUR, START
+from tests.stream.signed_cases import OFFICER_KEY, Log
 from tests.stream.test_promotion_cli import ensemble, kept
 
 ROWS = 2_000
@@ -137,4 +140,29 @@ def test_the_command_writes_what_propose_reads(
     assert json.loads(out.read_text())["challenger"] == versions[1].version
     out.unlink()
     assert cli("models", "weigh", "a60d", *place).code == 2
+    assert not out.exists()
+
+
+def test_evidence_is_signed_beside_its_file(
+    cli: Any, versions: tuple[ModelVersion, ModelVersion], tmp_path: Path
+) -> None:
+    """With --key the signature is on the figures; weighed anew without one, the former signature is gone."""
+    for one in versions:
+        kept(tmp_path / "models", one)
+    (tmp_path / "key.pem").write_bytes(OFFICER_KEY.private_pem)
+    rows, out = written(tmp_path / "r.parquet", columns(versions[1])), tmp_path / "e.json"
+    weigh = (
+        "models", "weigh", versions[1].version, "--champion", versions[0].version,
+        "--rows", rows, "--models-dir", tmp_path / "models", "--out", out,
+    )  # fmt: skip
+    log = Log()
+    assert cli(*weigh, "--key", tmp_path / "key.pem").code == 0
+    assert signer_of_evidence(out, read_evidence(out), log.decisions) == "officer"
+    assert cli(*weigh).code == 0
+    with pytest.raises(ConfigurationError, match=r"there is no e\.json\.sig"):
+        signer_of_evidence(out, read_evidence(out), log.decisions)
+    assert signer_of_evidence(out, read_evidence(out), Log(Settings()).decisions) == ""
+    out.unlink()
+    (tmp_path / "key.pem").write_text("no key")
+    assert cli(*weigh, "--key", tmp_path / "key.pem").code == 2
     assert not out.exists()

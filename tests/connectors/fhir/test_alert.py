@@ -14,6 +14,7 @@ from fhir.resources.R4B.riskassessment import RiskAssessment
 from alerts.contract import AlertEvent, Contribution, Evidence, News2Summary
 from connectors.fhir.alert import render_alert, render_news2, render_provenance, render_risk_assessment
 from events import MILLIS_PER_HOUR, content_id
+from models.explaining.told import ToldExplanation, ToldReason
 
 NEWS2 = News2Summary(
     total=8,
@@ -77,6 +78,19 @@ def changed(**fields: Any) -> AlertEvent:
     return msgspec.structs.replace(EVENT, **fields)
 
 
+EXPLANATION = ToldExplanation(
+    1_900,
+    -3.9,
+    -1.098612,
+    (
+        ToldReason("respiration_rate", "respiration rate 30 /min, just measured", "raises", 2.1, 30.0, "/min", 900),
+        ToldReason("lactate", "lactate never measured", "lowers", -0.12, None, "mmol/L", None),
+    ),
+    49,
+    0.821388,
+)
+EXPLAINED = changed(trigger="model", explanation=EXPLANATION)
+
 EVENTS = [
     EVENT,
     changed(state="retracted", seq=2, reason="correction"),
@@ -85,6 +99,7 @@ EVENTS = [
     changed(news2=None, probability=None, indeterminate=True, horizon_h=None, probability_low=None, contributions=()),
     changed(probability=None, contributions=(), model_version="", configuration_hash=""),
     changed(news2=None, probability=None),
+    EXPLAINED,
     changed(news2=msgspec.structs.replace(NEWS2, scale=2, missing=())),
 ]
 
@@ -108,6 +123,22 @@ def test_probability_is_a_percentage() -> None:
     assert by_model["whenPeriod"] == {"start": "1970-01-01T00:00:02Z", "end": "1970-01-01T12:00:02Z"}
     assert "10.0 to 30.0 %" in by_model["rationale"]
     assert by_band["qualitativeRisk"]["coding"][0]["code"] == "high"
+
+
+def test_why_is_said_in_words() -> None:
+    """The rationale gives reasons in clinical words with age and direction, all others as one, and the whole sum, as of
+    when; the bare contributions are not said beside them.
+    """
+    risk = msgspec.json.decode(render_risk_assessment(EXPLAINED))
+    assert risk["prediction"][0]["rationale"] == (
+        "interval 10.0 to 30.0 %; as of 1970-01-01T00:00:01.900Z, log-odds -1.10 from -3.90: "
+        "respiration rate 30 /min, just measured: raises risk (+2.10); lactate never measured: lowers risk (-0.12); "
+        "49 others together: raises risk (+0.82)"
+    )
+    assert "mitigation" not in risk, "what moved a score is no advice"
+    alone = msgspec.structs.replace(EXPLAINED, probability_low=None)
+    rationale = msgspec.json.decode(render_risk_assessment(alone))["prediction"][0]["rationale"]
+    assert rationale.startswith("as of 1970-01-01T00:00:01.900Z, log-odds")
 
 
 def test_indeterminate_is_said() -> None:

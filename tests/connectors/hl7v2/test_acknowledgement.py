@@ -69,7 +69,7 @@ def test_every_reason(reason: RefusalReason) -> None:
         (MESSAGE.replace(b"|M7|", b"||"), "AE", "101", "MSH^1^10^1"),
         (with_version(b"3.0"), "AR", "203", "MSH^1^12^1"),
         (MESSAGE.replace(b"20260101120000", b"yesterday"), "AE", "102", "MSH^1^7^1"),
-        (MESSAGE.replace(b"2.5.1", b"2.5.1||||||KLINGON"), "AE", "103", "MSH^1^18^1"),
+        (MESSAGE.replace(b"2.5.1", b"2.5.1||||||KLINGON"), "AR", "103", "MSH^1^18^1"),
         (MESSAGE.replace(b"\rPID|1||", b""), "AE", "100", "PID^1"),
         (MESSAGE.replace(b"\rOBR|1", b"||9^^^H\rOBR|1\rPID|2||8^^^H"), "AE", "102", "PID^2^3^1"),
         (MESSAGE + b"\rMSH|^~\\&|", "AR", "100", "MSH^2"),

@@ -257,10 +257,14 @@ def test_mllp_reader_interleaved_frames() -> None:
     """A frame that begins within a frame cuts the first one off, also byte by byte; a lone 0x0B is content."""
     wire = b"\x0b" + A + b"\x0b" + B + b"\x1c\r\x0bMSH|a\x0bb\x1c\r\x0b\x0b" + A + b"\x1c"
     expected = [(A, "truncated"), (B, "message"), (b"MSH|a\x0bb", "message"), (A, "message")]
-    assert pieces_of(MllpReader().read(wire)) == expected
     reader = MllpReader()
-    assert pieces_of([piece for byte in wire for piece in reader.read(bytes([byte]))]) == expected
-    assert [piece.number for piece in MllpReader().read(wire)] == [1, 2, 3, 4]
+    assert pieces_of(reader.read(wire) + reader.settle()) == expected
+    reader = MllpReader()
+    assert pieces_of([piece for byte in wire for piece in reader.read(bytes([byte]))] + reader.end()) == expected
+    whole = MllpReader()
+    found = whole.read(wire) + whole.end()
+    assert [piece.number for piece in found] == [1, 2, 3, 4]
+    assert [piece.superseded for piece in found] == [True, False, False, False]
 
 
 def test_mllp_reader_holds_back_nothing_for_good() -> None:
@@ -294,19 +298,12 @@ def test_mllp_reader_blanks_are_silent() -> None:
     assert (reader.strays, reader.outside_bytes, reader.end()) == (0, 0, [])
 
 
-def cuts(wire: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Part bytes in two in every way but right after a 0x1C, where the reader cannot know what comes."""
-    for at in range(len(wire) + 1):
-        if at == len(wire) or wire[:at][-1:] != framing.END_BLOCK:
-            yield wire[:at], wire[at:]
-
-
 def test_mllp_reader_end_block_within_a_message() -> None:
-    """A message with a 0x1C within is never whole, and what follows it is kept; not covered: a read that ends there."""
+    """A message with a 0x1C within is never whole, wherever the wire cuts it, and what follows it is kept."""
     wire = b"\x0b" + A + b"\x1cY" + B + b"\x1c\r" + frame(A)
-    for first, second in cuts(wire):
+    for at in range(len(wire) + 1):
         reader = MllpReader()
-        found = pieces_of(reader.read(first) + reader.read(second))
+        found = pieces_of(reader.read(wire[:at]) + reader.read(wire[at:]))
         assert found == [(A, "truncated"), (b"Y" + B, "garbage"), (A, "message")]
         assert reader.end() == []
 
@@ -317,8 +314,22 @@ def test_mllp_reader_without_the_cr() -> None:
         wire = b"\x0b" + A + b"\x1c" + after + b"\x0b" + B + b"\x1c" + after
         for at in range(len(wire) + 1):
             reader = MllpReader()
-            found = pieces_of(reader.read(wire[:at]) + reader.read(wire[at:]))
+            found = pieces_of(reader.read(wire[:at]) + reader.read(wire[at:]) + reader.settle())
             assert (found, reader.end()) == ([(A, "message"), (B, "message")], [])
+
+
+def test_mllp_reader_ending() -> None:
+    """A 0x1C that nothing follows leaves its frame ending, until more comes or who waits has waited; a line end before
+    it says that the last segment is whole.
+    """
+    for body, open_ended in ((A + b"\r", False), (A + b"\n", False), (A, True)):
+        reader = MllpReader()
+        assert reader.read(b"\x0b" + body + b"\x1c") == []
+        assert reader.ending
+        assert reader.read(b"") == []
+        (piece,) = reader.settle()
+        assert (piece.data, piece.kind, piece.open_ended, reader.ending) == (body, "message", open_ended, False)
+        assert (reader.settle(), reader.in_frame, reader.end()) == ([], False, [])
 
 
 WIRE_SCRAPS = [*SCRAPS, b"\x0bMSH", b"\x0b\xef\xbb\xbfMSH", b"\x0bms", b"\x1c\r"]
@@ -326,7 +337,7 @@ WIRE_SCRAPS = [*SCRAPS, b"\x0bMSH", b"\x0b\xef\xbb\xbfMSH", b"\x0bms", b"\x1c\r"
 
 @given(st.lists(st.sampled_from(WIRE_SCRAPS) | st.binary(max_size=9)).map(b"".join), st.integers(1, 7), st.data())
 def test_mllp_reader_any_bytes(wire: bytes, limit: int, data: st.DataObject) -> None:
-    """Any bytes give the same pieces and counts however they are cut, but right after a 0x1C, within the limits."""
+    """Any bytes give the same pieces and counts however they are cut, within the limits."""
     whole = MllpReader(limit * 10)
     expected = pieces_of(whole.read(wire) + whole.end())
     reader = MllpReader(limit * 10)
@@ -334,8 +345,6 @@ def test_mllp_reader_any_bytes(wire: bytes, limit: int, data: st.DataObject) -> 
     rest = wire
     while rest:
         size = data.draw(st.integers(1, len(rest)))
-        while size < len(rest) and rest[size - 1 : size] == framing.END_BLOCK:
-            size += 1
         found += reader.read(rest[:size])
         rest = rest[size:]
         assert reader.pending_bytes <= limit * 10 + 1 + 7 + framing.OUTSIDE_BYTES_MAX

@@ -219,12 +219,97 @@ async def test_the_page_shows_who_how_sick_why_and_how_old(serve, ward, browser:
     assert "3 RED SCORE" in await browser.text("#rows tr:nth-child(2)")
     assert "<img src=x" in await browser.text("#rows tr:nth-child(2)")
     assert await browser.value("document.querySelectorAll('main img, main b').length") == 0
-    await browser.value("document.querySelector('#rows summary').click()")
-    assert "temperature 37.5 °C, 13 h (stale)" in await browser.text("#rows tr:nth-child(1) ul")
+    await browser.value("document.querySelector('#rows .inputs summary').click()")
+    assert "temperature 37.5 °C, 13 h (stale)" in await browser.text("#rows tr:nth-child(1) .inputs ul")
     await browser.until("document.querySelector('#feeds tr')")
     assert await browser.text("#feeds") == "LAB|MAIN 31 min ago: QUIET 7 2 1"
     assert re.match(r"live as of \d.* [3-9] s old", await browser.text("#asof"))
     assert await browser.value("document.body.classList.contains('is-stale')") is False
+    assert browser.errors == []
+
+
+EXPLANATION = {
+    "as_of": to_iso(NOW - 600_000),
+    "base": -3.9,
+    "log_odds": -1.098612,
+    "reasons": [
+        {"text": "respiration rate 29 /min, 12 min old (mainly: lowest in 6 h 24 /min)", "direction": "raises",
+         "log_odds": 2.1},
+        {"text": "lactate <b>never</b> measured", "direction": "lowers", "log_odds": -0.12},
+    ],
+    "others": 49,
+    "others_log_odds": 0.821388,
+}  # fmt: skip
+MODEL = {
+    **RAISED, "alert_id": "m1", "trigger": "model", "reason": "risk_threshold", "priority": "notify",
+    "explanation": EXPLANATION,
+}  # fmt: skip
+SCORED = {
+    **RAISED,
+    "news2": {
+        "total": 9, "low": 9, "high": 12, "respiration_rate": 3, "spo2": 2, "oxygen": None, "systolic_bp": 0,
+        "pulse": 1, "consciousness": 0, "temperature": None, "missing": ["oxygen", "temperature"],
+    },
+    "evidence": [
+        {"feature": "respiration_rate", "value": 29, "unit": "/min", "event_time": to_iso(NOW - 780_000)},
+        {"feature": "heart_rate", "value": 104, "unit": "/min", "event_time": to_iso(NOW - 600_000)},
+    ],
+}  # fmt: skip
+
+
+async def open_reasons(browser: Browser) -> None:
+    await browser.until("document.querySelector('#rows .reasons:not([hidden])')")
+    await browser.value("document.querySelectorAll('#rows .reasons summary').forEach(one => one.click())")
+
+
+@pytest.mark.asyncio
+async def test_the_page_says_in_words_why_the_model_speaks(serve, ward, browser: Browser) -> None:
+    """A model's alert has its reasons with values and ages as of the alert, under words for which way they go, all
+    others as one, and where the risk starts and ends; what a reason says is text, never markup.
+    """
+    ward[0]["alert"] = MODEL
+    site = await serve()
+    await browser.open(site.url)
+    await browser.until("document.querySelector('#rows .reasons:not([hidden])')")
+    why = "#rows tr:nth-child(1) .reasons:not([hidden])"
+    assert await browser.text(f"{why} summary") == ("Why: respiration rate 29 /min, 12 min old, raises the risk")
+    await open_reasons(browser)
+    shown = await browser.text(why)
+    for words in (
+        ", with values and ages as they were then: Raises the risk respiration rate 29 /min, 12 min old (mainly: lowest"
+        " in 6 h 24 /min) (+2.10) Lowers the risk lactate <b>never</b> measured (-0.12)",
+        "49 others together raise it (+0.82).",
+        "From 2.0 % where the model starts to 25 %.",
+        "not what makes the patient ill",
+    ):
+        assert words in shown
+    ward[0]["alert"] = {**MODEL, "state": "acknowledged"}
+    await browser.until("document.querySelector('#rows').innerText.includes('acknowledged')")
+    assert await browser.value(f"document.querySelector({json.dumps(why)}).open"), "an answer does not fold it up"
+    ward[0]["alert"] = {**MODEL, "alert_id": "m2", "explanation": None}
+    await browser.until("!document.querySelector('#rows .reasons:not([hidden])')")
+    assert browser.errors == []
+
+
+@pytest.mark.asyncio
+async def test_the_page_says_which_sub_scores_news2_rests_on(serve, ward, browser: Browser) -> None:
+    """An alert of NEWS2's has its sub-scores as of the alert, with the values it cites and their ages then, what scored
+    nothing and what is not known; and the model's beside it keeps its own words.
+    """
+    ward[0]["alert"], ward[0]["also"] = SCORED, [MODEL]
+    site = await serve()
+    await browser.open(site.url)
+    await open_reasons(browser)
+    floor, model = "#rows .alert > div:nth-child(1) .reasons", "#rows .alert > div:nth-child(2) .reasons"
+    assert await browser.text(f"{floor} summary") == "Why: resp. rate 3, SpO₂ 2 and more"
+    shown = await browser.text(floor)
+    assert re.search(
+        r"NEWS2 9 as of .*, of which resp\. rate 3 \(red\): 29 /min, 3 min old SpO₂ 2 pulse 1: 104 /min", shown
+    )
+    assert "Scored 0: systolic BP, consciousness." in shown
+    assert "Not known: oxygen, temperature; with them between 9 and 12." in shown
+    assert "Raises the risk respiration rate" in await browser.text(model)
+    assert await browser.value("document.querySelectorAll('#rows .reasons:not([hidden])').length") == 2
     assert browser.errors == []
 
 
@@ -474,15 +559,17 @@ async def test_who_may_not_act_is_told_so_and_asked_for_a_token(serve, ward, int
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [1280, 420, 400])
 async def test_nothing_sticks_out(serve, ward, browser: Browser, width: int) -> None:
-    """At 1280 and at 400 pixels nothing is wider than the window, and every cell has its label or its column."""
+    """At 1280, 420 and 400 pixels nothing is wider than the window, and every cell has its label or its column."""
     ward[0]["ward"] = "W" * 60
+    ward[0]["alert"], ward[0]["also"] = SCORED, [MODEL]
     site = await serve()
     await browser.open(site.url, width=width)
     await browser.until("document.querySelectorAll('#rows tr').length === 2")
+    await open_reasons(browser)
     assert await browser.value("document.documentElement.scrollWidth <= innerWidth")
-    parts = "[...document.querySelectorAll('header *, main td, main span, main summary, footer')]"
+    parts = "[...document.querySelectorAll('header *, main td, main span, main summary, main li, main p, footer')]"
     beyond = f"{parts}.filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)"
     assert await browser.value(f"{beyond}.map(e => e.className + ': ' + e.textContent)") == []
     assert await browser.value("[...document.querySelectorAll('main td')].every(td => td.dataset.label)")

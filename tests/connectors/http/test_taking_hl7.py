@@ -54,6 +54,36 @@ async def test_several_messages_have_an_answer_each(serve, *, framed: bool) -> N
 
 
 @pytest.mark.asyncio
+async def test_a_batch_is_answered_by_a_batch(serve, intake) -> None:
+    """A file of batches is answered by one that names it, with an ACK a message; where a count is wrong the status is
+    422 and BTS-2 says why, and the messages are taken all the same.
+    """
+    site = await serve()
+    head = b"FHS|^~\\&|LAB|MAIN|||||||F7\rBHS|^~\\&|LAB|MAIN|||||||B7\r"
+    for counted, status, told in (
+        (b"2", 200, b"BTS|2\r"),
+        (b"3", 422, b"BTS|2|batch 1: BTS-1 counts 3, there are 2 messages\r"),
+    ):
+        body = head + message("M1") + message("M2") + b"BTS|" + counted + b"\rFTS|1\r"
+        async with site.client.post("/hl7", data=body, headers=HL7) as response:
+            answer = await response.read()
+        assert response.status == status
+        assert answers(answer) == ["AA|M1", "AA|M2"]
+        segments = [line.split(b"|") for line in answer.split(b"\r") if line]
+        assert [segment[0] for segment in segments] == [b"FHS", b"BHS", *[b"MSH", b"MSA"] * 2, b"BTS", b"FTS"]
+        assert (segments[0][11], segments[1][11]) == (b"F7", b"B7")
+        assert told in answer
+    assert len(intake.arrivals) == 4
+    async with site.client.post("/hl7", data=body, headers={**HL7, "Accept": "application/fhir+json"}) as response:
+        issues = OperationOutcome.model_validate_json(await response.read()).issue
+    assert [issue.details.text for issue in issues] == [
+        "2 messages stored, 2 of them known already",
+        issues[1].details.text,
+    ]
+    assert issues[1].details.text == "batch 1: BTS-1 counts 3, there are 2 messages"
+
+
+@pytest.mark.asyncio
 async def test_each_answer_has_its_own_control_id(serve) -> None:
     """No two ACKs have one MSH-10, and none is longer than the 20 characters of 2.5."""
     site = await serve()

@@ -19,10 +19,10 @@ def declared(settings: KafkaSettings) -> dict[str, Declaration]:
 
 
 def test_topics_of_one_order_have_one_partition() -> None:
-    """Examples, models, decisions and gates have one partition; all others the installation's number."""
+    """Examples, findings, models, decisions and gates have one partition; all others the installation's number."""
     counts = {name: each.partitions for name, each in declared(KafkaSettings(partitions=12)).items()}
     single = {name for name, count in counts.items() if count == 1}
-    assert single == {"examples.v1", "models.v1", "control.v1", "gates.v1"}
+    assert single == {"examples.v1", "findings.v1", "models.v1", "control.v1", "gates.v1"}
     assert {counts[name] for name in set(counts) - single} == {12}
 
 
@@ -35,14 +35,14 @@ def test_retention_is_what_the_settings_say() -> None:
     assert kept["events.v1"] == kept["hl7v2.ingest.v1"] == str(10 * DAY_MS)
     assert kept["alerts.v1"] == kept["deadletters.v1"] == str(3 * DAY_MS + DAY_MS // 2)
     assert {name for name, ms in kept.items() if ms == "-1"} == {
-        "alerts.state.v1", "models.v1", "control.v1", "gates.v1", "identities.v1",
+        "alerts.state.v1", "findings.v1", "models.v1", "control.v1", "gates.v1", "identities.v1",
     }  # fmt: skip
 
 
-def test_states_models_and_identities_are_compacted() -> None:
+def test_states_findings_models_and_identities_are_compacted() -> None:
     """Only where a newer record of a key replaces the older one is the log compacted."""
     compacted = {name for name, each in declared(KafkaSettings()).items() if each.config["cleanup.policy"] == "compact"}
-    assert compacted == {"alerts.state.v1", "models.v1", "identities.v1"}
+    assert compacted == {"alerts.state.v1", "findings.v1", "models.v1", "identities.v1"}
 
 
 def test_three_copies_mean_that_two_acknowledge() -> None:

@@ -18,6 +18,9 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.mllp import connection
 from connectors.mllp.limits import MllpLimits
 
+TEST_S = 30
+"""Longer than anything a test waits for."""
+
 pytestmark = pytest.mark.asyncio
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(32, 132))
@@ -183,12 +186,17 @@ async def test_binary_garbage_in_a_frame(serve, message) -> None:
 
 
 async def test_interleaved_frames(serve, message) -> None:
-    """A frame that begins within another cuts it off: AE by its own id, and the second is a message like any other."""
+    """A frame that begins within another cuts it off: it is kept, and its sender gets the one answer that he waits
+    for, the second's; so too where he begins the same message again.
+    """
     async with serve() as ward:
         client = await ward.connect()
         await client.send(b"\x0b" + message(1)[:-30] + frame(message(2)) + frame(message(3)))
-        assert await client.answers(3) == [("AE", "M1"), ("AA", "M2"), ("AA", "M3")]
-        assert ward.intake.reasons == ["truncated", "ok", "ok"]
+        assert await client.answers(2) == [("AA", "M2"), ("AA", "M3")]
+        await client.send(b"\x0b" + message(4)[:-30] + frame(message(4)))
+        client.writer.write_eof()
+        assert await client.rest() == [("AA", "M4")]
+        assert ward.intake.reasons == ["truncated", "ok", "ok", "truncated", "ok"]
 
 
 async def test_bytes_between_frames(serve, message) -> None:
@@ -221,10 +229,7 @@ async def test_half_sent_frames_of_all_are_bounded(serve, message) -> None:
 
 
 async def test_end_block_within_a_field(serve, message) -> None:
-    """A message with a 0x1C in a field is answered AE, never AA, and both its halves are kept; the next one is taken.
-
-    Not covered: a read that ends right after that 0x1C, for nobody can tell it from the end of a frame.
-    """
+    """A message with a 0x1C in a field is answered AE, never AA, and both its halves are kept; the next is taken."""
     async with serve() as ward:
         client = await ward.connect()
         begun, rest = message(1).replace(b"|8867-4", b"|\x1c8867-4").split(b"\x1c")
@@ -233,6 +238,26 @@ async def test_end_block_within_a_field(serve, message) -> None:
         assert ward.intake.reasons == ["truncated", "garbage", "ok"]
         kept = [arrival.data for arrival in ward.intake.arrivals]
         assert (kept[0], kept[1].rstrip()) == (begun, rest.rstrip())
+
+
+async def test_end_block_within_a_field_at_the_end_of_a_read(serve, message) -> None:
+    """Where a read ends right after that 0x1C, it is AE too: what follows is waited for, and where nothing does, a
+    message that ends within an OBX is no whole one.
+    """
+    begun, rest = message(1).replace(b"|8867-4", b"|\x1c8867-4").split(b"\x1c")
+    async with serve(end_block_s=TEST_S) as ward:
+        client = await ward.connect()
+        await client.send(frame(begun).rstrip(b"\r"))
+        for byte in rest[:3]:
+            await client.send(bytes([byte]))
+        await client.send(rest[3:] + b"\x1c\r" + frame(message(2)))
+        assert await client.answers(2) == [("AE", "M1"), ("AA", "M2")]
+        assert ward.intake.reasons == ["truncated", "garbage", "ok"]
+    async with serve() as ward:
+        client = await ward.connect()
+        await client.send(frame(begun).rstrip(b"\r"))
+        assert await client.answers(1) == [("AE", "M1")]
+        assert ward.intake.reasons == ["truncated"]
 
 
 async def test_no_cr_after_the_end_block(serve, message) -> None:

@@ -51,6 +51,28 @@ async def test_answers_by_receipt(serve, message) -> None:
         assert ward.notices.counts("answered") == {"AA": 2, "AE": 1, "AR": 1}
 
 
+async def test_what_a_sender_asks_for(serve, message) -> None:
+    """Each message is answered as its own MSH-15 and MSH-16 say, in the order of the messages, accept before
+    application; what was refused and nobody is to hear of is counted.
+    """
+
+    def asking(number: int, asked: bytes) -> bytes:
+        return message(number).replace(b"|P|2.5.1||||||", b"|P|2.5.1|||" + asked + b"||", 1)
+
+    faulty = asking(4, b"NE|NE").replace(b"PID|1||42", b"PID|1||")
+    async with serve() as ward:
+        client = await ward.connect()
+        sent = [asking(1, b"AL|AL"), asking(2, b"NE|NE"), asking(3, b"AL|NE"), faulty, message(5), asking(6, b"NE|AL")]
+        await client.send(b"".join(map(frame, sent)))
+        assert await client.answers(5) == [("CA", "M1"), ("AA", "M1"), ("CA", "M3"), ("AA", "M5"), ("AA", "M6")]
+        assert ward.notices.counts("untold") == {"AE": 1}
+        assert len(ward.intake.arrivals) == 6
+        ward.intake.refusing = "disk_full"
+        await client.send(frame(asking(7, b"AL|AL")) + frame(asking(8, b"NE|SU")) + frame(message(9)))
+        assert await client.answers(2) == [("CE", "M7"), ("AR", "M9")]
+        assert ward.notices.counts("untold") == {"AE": 1, "not_stored": 1}
+
+
 async def test_together(serve, message) -> None:
     """Frames that come in one packet are offered together, and answered in one write."""
     async with serve() as ward:

@@ -137,3 +137,19 @@ def test_what_is_no_probability_is_not_heard(reference):
     for wrong in (math.nan, -0.1, 1.1, math.inf):
         monitor.hear(wrong, happened=True)
     assert monitor.state() == before
+
+
+@pytest.mark.parametrize("slope", [1.0, 0.5])
+def test_the_slope_is_that_of_the_newest_labels(reference, slope):
+    """One where promises hold, below it where they are too extreme; within its interval, and only with enough."""
+    monitor = LabelMonitor(reference)
+    said, labels = drawn(6, 4_000, slope=slope)
+    for one, happened in zip(said[:20], labels[:20], strict=True):
+        monitor.hear(float(one), happened=bool(happened))
+    assert monitor.figures().slope is None
+    for one, happened in zip(said[20:], labels[20:], strict=True):
+        monitor.hear(float(one), happened=bool(happened))
+    found = monitor.figures()
+    assert found.slope_interval is not None
+    assert found.slope_interval[0] < slope < found.slope_interval[1]
+    assert found.slope_interval[1] - found.slope_interval[0] < 0.4

@@ -50,7 +50,7 @@ ROW = [28.0, 0.2, 24.0, 3.0, nan, nan, 81.0]
 def test_a_reason_has_value_unit_age_and_direction():
     """The sentence of a vital sign: what it is, how much in its unit, how old, and which way it moves the risk."""
     text, *_ = explain(LAST_MATTERS, ROW).sentences()
-    assert text == "respiration rate 28 /min, 12 min ago: raises risk (+0.31)"
+    assert text == "respiration rate 28 /min, 12 min old: raises risk (+0.31)"
 
 
 def test_what_is_missing_is_a_reason():
@@ -65,14 +65,14 @@ def test_the_statistic_that_moved_it_is_named():
     """Where the mean of hours moves the score more than the last value does, the sentence says so."""
     scorer = scorer_of((0, 0.1), (0, 0), (0, 2), (0, 0), (0, 0), (0, 0), (0, 0))
     (text, *_) = explain(scorer, ROW).sentences()
-    assert text == "respiration rate 28 /min, 12 min ago (mainly: mean of 6 h 24.0 /min): raises risk (+0.51)"
+    assert text == "respiration rate 28 /min, 12 min old (mainly: mean of 6 h 24.0 /min): raises risk (+0.51)"
 
 
 def test_a_statistic_that_pulls_the_other_way_is_not_what_carried_it():
     """Named is the largest of those that go the way the whole goes, though another is larger."""
     scorer = scorer_of((0, 1.5), (0, 0), (0, -2), (0, 10), (0, 0), (0, 0), (0, 0))
     (text, *_) = explain(scorer, ROW).sentences()
-    assert text == "respiration rate 28 /min, 12 min ago: raises risk (+0.24)"
+    assert text == "respiration rate 28 /min, 12 min old: raises risk (+0.24)"
 
 
 def test_what_is_left_is_told_as_one():
@@ -143,7 +143,7 @@ def test_a_patient_is_explained_from_his_state():
     assert measured["lactate"] == 20.0
     assert "ph" not in measured
     assert explain(scorer, RowSpec(inputs).row(state, now), measured).sentences() == (
-        "respiration rate 28 /min, 12 min ago: raises risk (+0.28)",
+        "respiration rate 28 /min, 12 min old: raises risk (+0.28)",
         "lactate last measured 20 h ago, too old to count: lowers risk (-0.20)",
         "arterial pH never measured: lowers risk (-0.10)",
     )

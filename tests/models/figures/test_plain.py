@@ -13,7 +13,8 @@ from models.criteria import CriteriaScore
 from models.figures import alert_episodes, bootstrap, calibration, challenge_utility, decision_curve, rolling, subgroups
 from models.figures import operating_points as points
 from models.figures.discrimination import auroc
-from models.figures.subgroups import AGE_BANDS, Minimums
+from models.figures.subgroups import Minimums
+from models.groups import AGE_BANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 HOUR = 3_600_000

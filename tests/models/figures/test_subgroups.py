@@ -9,7 +9,8 @@ from models.figures.alert_episodes import alert_episodes, observed_days
 from models.figures.calibration import expected_calibration_error
 from models.figures.proportions import clustered_interval
 from models.figures.recalibration import logistic_recalibration
-from models.figures.subgroups import NOT_RECORDED, Minimums, age_band, subgroup_figures, subgroups_by
+from models.figures.subgroups import Minimums, age_band, subgroup_figures, subgroups_by
+from models.groups import NOT_RECORDED
 
 HOUR = 3_600_000
 

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from models.learners import boosting
 from models.learners.boosting import SAMPLE_BYTES_MAX, Boosting, BoostingSettings
 from models.learners.forest import Forest
 from models.learners.histogram_tree import ROWS_MAX, STEP_MAX, TreeLimits, grown_tree
@@ -84,6 +85,36 @@ def test_what_was_learned_outlives_new_cuts():
     learner.learn_many(matrix[3_009:3_010], labels[3_009:3_010])
     assert learner.bins.cuts != cuts
     assert np.median(np.abs(learner.predict_proba_many(grid) - told)) < 0.02
+
+
+def test_what_new_cuts_left_behind_is_caught_up_label_by_label():
+    """When the growth after new cuts is due, no more waits for it than is allowed: none of them takes a second."""
+    settings = msgspec.structs.replace(
+        QUICK, negatives=4_000, positives=2_500, every_labels=400, schedule=(200, 6_000), least_share=0.5
+    )
+    learner = Boosting(XY, settings)
+    matrix, labels = stream(7, 6_400)
+    learner.learn_many(matrix[:6_000], labels[:6_000])
+    assert sum(int(kept.stale.sum()) for kept in learner._kept) > 2 * boosting.STALE_MAX
+    for row, label in zip(matrix[6_000:], labels[6_000:], strict=True):
+        if learner.due():
+            break
+        learner.learn_one(row.tolist(), bool(label))
+    assert learner.due()
+    assert all(int(kept.stale.sum()) <= boosting.STALE_MAX + learner.until_due() for kept in learner._kept)
+    learner.grow()
+    assert cached_apart(learner) < 1e-9
+
+
+def test_it_is_the_same_whether_caught_up_little_by_little_or_at_once(monkeypatch):
+    """What is said anew of a row does not depend on when it is said: the same trees to the last bit."""
+    settings = msgspec.structs.replace(QUICK, negatives=4_000, positives=2_500, schedule=(200, 4_000))
+    little, at_once = Boosting(XY, settings), Boosting(XY, settings)
+    rows = stream(8, 6_000)
+    little.learn_many(*rows)
+    monkeypatch.setattr(boosting, "STALE_MAX", 10**9)
+    at_once.learn_many(*rows)
+    assert little.state() == at_once.state()
 
 
 def test_memory_is_bounded_whatever_the_width():

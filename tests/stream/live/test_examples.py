@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import Demographics, Discharge, Envelope
+from events import Demographics, Discharge, Envelope, Observation
+from features.catalogue import default_catalogue
 from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS
+from stream.live.beside import Beside
 from stream.live.canary import FEED
 from stream.live.example_fold import ExampleFold
 from stream.live.examples import (
@@ -95,3 +97,60 @@ def test_a_death_taken_back_reaches_the_learner():
         assert example is not None
         fold.take(at, encode_example(example))
     assert fold.learning.joiner.counts.withdrawn_outcomes == 1
+
+
+def heart_rate(value=88.0, unit="/min", **more):
+    """Give one charted value."""
+    return Observation(
+        event_time=0, observation_id=1, codings=(("loinc", "8867-4"),), value=value, unit=unit, **more
+    )  # fmt: skip
+
+
+def test_the_values_of_a_message_go_with_the_score_that_follows_it():
+    """By feature and in its own unit, once, with the feed that they came from; those of nobody's message with none."""
+    recorder = ExampleRecorder("/test", default_catalogue)
+    fahrenheit = Observation(event_time=0, observation_id=2, codings=(("loinc", "8310-5"),), value=98.6, unit="[degF]")
+    unknown = Observation(event_time=0, observation_id=3, codings=(("local", "?"),), value=1.0, unit="")
+    events = (heart_rate(), fahrenheit, unknown, heart_rate(value=None), heart_rate(comparator="<"))
+    recorder.happened(Envelope("e", "p", 0, 0, events, feed="WARD"))
+    recorder.scored("p", 0, [1.0] * WIDTH, 0.5, "4f1c")
+    recorder.scored("p", 1, [2.0] * WIDTH, 0.5, "4f1c")
+    recorder.happened(Envelope("f", "p", 2, 2, (heart_rate(),), feed="WARD"))
+    recorder.scored("q", 2, [3.0] * WIDTH, 0.5, "4f1c")
+    found = [decode_example(record.value or b"") for record in recorder.take_records()]
+    heard = [(one.feed, one.values) for one in found if isinstance(one, Scored)]
+    assert heard == [("WARD", (("heart_rate", 88.0), ("temperature", 37.0))), ("", ()), ("", ())]
+
+
+def test_values_change_no_name_of_a_record():
+    """A score is named by its inputs: written again by a release that does not know of values, it is the same one."""
+    assert scored("p", 0, [1.0]).example_id == scored("p", 0, [1.0], None, "", "F", (("x", 1.0),)).example_id
+
+
+def test_who_somebody_is_is_told_where_no_result_comes_with_it():
+    """Sex and ethnicity, for subgroups, and nothing else of them; with results only whether they died."""
+    who = Demographics(0, birth_date="1950-01-01", sex="female", pregnant=True, ethnicity="white")
+    told = happened(Envelope("e", "p", 0, 0, (who,)))
+    assert told is not None
+    assert told.envelope.events == (Demographics(0, sex="female", ethnicity="white"),)
+    assert happened(Envelope("e", "p", 0, 0, (who, heart_rate()))) is None
+    dead = Demographics(0, sex="female", deceased=True)
+    told = happened(Envelope("e", "p", 0, 0, (dead, heart_rate())))
+    assert told is not None
+    assert told.envelope.events == (Demographics(0, deceased=True),)
+
+
+def test_the_monitors_hear_values_before_their_score():
+    """In the order of the message: its values, then what was said of it."""
+    heard = []
+
+    class Ear(Beside):
+        def scored(self, patient, at, vector, probability=None, version=""):
+            heard.append((patient, at, probability, version, len(vector)))
+
+        def measured(self, patient, at, feed, values):
+            heard.append((patient, at, feed, values))
+
+    fold = ExampleFold(OutcomeDefinition(), beside={"ear": Ear})
+    fold.take(0, encode_example(scored("p", 5, [1.0] * WIDTH, 0.5, "4f1c", "WARD", (("heart_rate", 88.0),))))
+    assert heard == [("p", 5, "WARD", (("heart_rate", 88.0),)), ("p", 5, 0.5, "4f1c", WIDTH)]

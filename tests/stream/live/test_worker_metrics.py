@@ -48,11 +48,12 @@ def test_what_others_count_is_shown_as_it_stands() -> None:
     metrics = made()
     passed, refused = {"passed": 2, "gaps": 0}, {"unsigned": 1}
     metrics.warded, metrics.refused = lambda: passed, lambda: refused
-    metrics.parsed = lambda: {"accepted": 3}
+    metrics.parsed, metrics.refused_decisions = lambda: {"accepted": 3}, lambda: {"outdated": 2}
     metrics.signals, metrics.acts_folded = lambda: {("heartbeat", "alive"): 7}, lambda: {"limit_set": 1}
     for _ in range(2):
         assert samples(metrics, "wardstream_warded_total") == {("passed",): 2, ("gaps",): 0}
         assert samples(metrics, "wardstream_versions_refused_total") == {("unsigned",): 1}
+        assert samples(metrics, "wardstream_decisions_refused_total") == {("outdated",): 2}
         assert samples(metrics, "wardstream_parsed_total") == {("accepted",): 3}
         assert samples(metrics, "wardstream_signals_total") == {("heartbeat", "alive"): 7}
         assert samples(metrics, "wardstream_acts_folded_total") == {("limit_set",): 1}

@@ -1,0 +1,129 @@
+"""The gateway's MLLP ports on a real broker: TLS and its canary, routes by port, batches; what [parse] makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import structlog
+
+from connectors.decoded import Decoded
+from connectors.kafka.admin import declare
+from connectors.kafka.headers import header
+from connectors.kafka.settings import KafkaSettings
+from connectors.local.certificates import Authority
+from connectors.mllp.client import MllpClient
+from connectors.mllp.settings import MllpSettings
+from connectors.redis.settings import RedisSettings
+from stream.live.canary import FEED
+from stream.live.gateway import Gateway
+from stream.live.parsing import read_item
+from stream.live.stage import LogItem
+from stream.live_settings import LiveSettings
+from stream.service_settings import ServiceSettings
+from stream.settings import SiteFile, parse_site
+from tests.live.gateways import HL7, GatewayProcess, chart, numbers, read, send
+from tests.stream.test_run_mllp import free_port, local
+
+WITHIN_S = 60
+
+
+@pytest_asyncio.fixture
+async def declared(kafka: KafkaSettings) -> AsyncIterator[KafkaSettings]:
+    """Give a broker with our topics."""
+    await declare(kafka)
+    yield kafka
+
+
+@pytest.mark.asyncio
+async def test_a_gateway_over_mutual_tls(
+    declared: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    """A sender with a certificate is AA and his message is on the topic; one without gets nothing through."""
+    authority = Authority(tmp_path / "authority")
+    server, engine = authority.issue("server"), authority.issue("engine")
+    secured = {
+        "tls_certificate": server.cert_file,
+        "tls_key": server.key_file,
+        "tls_client_ca": authority.ca_file,
+    }
+    text = "\n[mllp]\n" + "\n".join(f"{key} = {json.dumps(str(path))}" for key, path in secured.items()) + "\n"
+    gateway = GatewayProcess(tmp_path / "g", declared, redis_settings, people=text)
+    try:
+        tls = ssl.create_default_context(cafile=str(authority.ca_file))
+        tls.load_cert_chain(engine.cert_file, engine.key_file)
+        client = MllpClient("127.0.0.1", gateway.mllp, window=8, tls=tls)
+        await client.open()
+        answers = [answer.code async for answer in client.send_all(chart(number) for number in range(20))]
+        await client.close()
+        assert answers == ["AA"] * 20
+        bare = MllpClient("127.0.0.1", gateway.mllp, tls=ssl.create_default_context(cafile=str(authority.ca_file)))
+        with pytest.raises(Exception, match="connection"):
+            await _open_and_send(bare, chart(99))
+        await bare.close()
+        assert numbers(await read(declared, HL7), "MON|W") == list(range(20))
+    finally:
+        gateway.kill()
+
+
+@pytest.mark.asyncio
+async def test_a_route_by_port_is_known_from_the_log(
+    declared: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    """A record says which port its message came to where a route goes by it, and [parse] reads it by that route."""
+    port = free_port()
+    text = f'\n[[hl7.routes]]\nname = "monitors"\nport = {port}\nzone = "Asia/Tokyo"\n'
+    gateway = GatewayProcess(tmp_path / "g", declared, redis_settings, people=text)
+    try:
+        for to, number in ((port, 1), (gateway.mllp, 2)):
+            assert [one.code for one in await send(to, [local(number, "12")])] == ["AA"]
+        records = await read(declared, HL7)
+        assert [header(one.headers, "ce_mllpport") for one in records] == [str(port), ""]
+        settings = parse_site(gateway.config.read_text()).settings
+        found = [
+            read_item(
+                HL7, one.partition, LogItem(one.offset, one.key, one.value, one.headers, one.record_time), settings
+            )
+            for one in records
+        ]
+        first, second = (one.messages[0].decoded for one in found)
+        assert isinstance(first, Decoded)
+        assert isinstance(second, Decoded)
+        assert first.event_time is not None
+        assert second.event_time == first.event_time + 9 * 3_600_000
+    finally:
+        gateway.kill()
+
+
+async def _open_and_send(client: MllpClient, message: bytes) -> None:
+    await client.open()
+    await client.send(message)
+
+
+@pytest.mark.asyncio
+async def test_the_canary_needs_no_certificate(
+    declared: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    """Where the port asks senders for a certificate, the gateway's own canary still flies: his messages are taken."""
+    authority = Authority(tmp_path / "authority")
+    server = authority.issue("server")
+    site = SiteFile(
+        service=ServiceSettings(mllp_port=0, http_port=0),
+        kafka=declared,
+        redis=redis_settings,
+        live=LiveSettings(name="g"),
+        mllp=MllpSettings(str(server.cert_file), str(server.key_file), str(authority.ca_file)),
+    )
+    gateway = Gateway(site, version="test", log=structlog.get_logger(), canary_interval_s=0.2)
+    await gateway.start()
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while not any(one.key == FEED.encode() for one in await read(declared, HL7)):
+                pass
+    finally:
+        await gateway.stop()
