@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 1
 
-.PHONY: help setup demo run live live-down live-kills faults broker burden test lint types contracts clients kills soak bench bench-live hospital real-input accounting model clean
+.PHONY: help setup demo run live live-down live-kills faults broker burden test lint types contracts clients kills soak bench bench-live hospital real-input accounting fuzz codecs model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ bench: clients ## speed against named peers in the same run, latency, recovery, 
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/replay.py
 
+codecs: clients ## the codecs beside python-hl7, hl7apy, HAPI, fhir.resources and HAPI FHIR, in one run
+	$(BIN)/python benchmarks/codecs.py
+
 bench-live: setup broker ## the live service end to end on its own Kafka and Redis, 1, 2 and 4 workers, beside a plain Faust app
 	$(BIN)/python benchmarks/live.py --layouts 2 1 4 split --peer 2
 
@@ -84,6 +87,9 @@ burden: setup ## alerts a patient-day, warning and PPV on ICU data and the simul
 
 accounting: setup ## account for every message of the shared corpora: writes docs/conformance.md
 	$(BIN)/python benchmarks/accounting.py
+
+fuzz: setup ## ten million mutated messages over all codecs, some hours; goes on where it was stopped
+	nice -n 19 $(BIN)/python benchmarks/fuzz.py
 
 real-input: setup ## replay every shared source and write docs/real-input.md
 	$(BIN)/python benchmarks/real_input.py

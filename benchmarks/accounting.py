@@ -81,7 +81,8 @@ a feed that puts a patient's name there would show it. Quantiles are told of ten
 Exit codes: 0 nothing must be mended, 3 something must (`--strict`: or should), 1 failed, 2 wrong usage.
 
 What it does not say: whether values are right, whether messages are missing, what a ward system makes of alerts, and
-whether the order of messages in the files is the order in which they will come: it reads them by their times.
+whether the order of messages in the files is the order in which they will come: it reads them by their times. A route
+that goes by its port is not taken: files come to none.
 
 ## The account of what others wrote
 

@@ -98,8 +98,10 @@ def raced(state: bytes, values: Sequence[bytes], at_hand: dict[str, ModelVersion
             for offset, value in enumerate(values[at : at + TURN], begin + at):
                 fold.take(offset, value)
             took[count] += time.process_time() - begun
-    for fold in folds.values():
+    for count, fold in folds.items():
         assert not fold.beside.faults
+        running = [one.running for one in fold.beside.folds.values() if isinstance(one, Contest)]
+        assert [len(each) for each in running] == ([count] if count >= 0 else [])
     contest = folds[SLOTS].beside.folds["contest"]
     assert isinstance(contest, Contest)
     name = next(iter(contest.running))
@@ -139,6 +141,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=1_200)
     parser.add_argument("--train", type=int, default=20_000)
     chosen = parser.parse_args()
+    full_rows()
     values = topic(chosen.patients)
     fold, made = ExampleFold(DEFINITION), dict[str, ModelVersion]()
     marks = [chosen.train * part // (SLOTS + 1) for part in range(1, SLOTS + 2)]
@@ -159,7 +162,6 @@ def main() -> None:
     for count, seconds in took.items():
         name = "no contest" if count == PLAIN else count
         print(f"| {name} | {1e6 * seconds / len(rest):.0f} | {seconds / took[PLAIN]:.2f} |")
-    full_rows()
 
 
 if __name__ == "__main__":

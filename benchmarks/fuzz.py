@@ -1,8 +1,8 @@
 """Ten million mutated messages over all codecs: no exception, no hang, bounded memory.
 
 Owns the run: its parts, its state, its progress and its report. Must not know how a message is mutated
-(`fuzz_mutants.py`) or what must hold of it (`fuzz_checks.py`). A run is stopped with Ctrl-C at any time and goes on where
-it was; the same seed gives the same messages. What breaks a law is written to the folder with its number, and
+(`fuzz_mutants.py`) or what must hold of it (`fuzz_checks.py`). A run is stopped with Ctrl-C at any time and goes on
+where it was; the same seed gives the same messages. What breaks a law is written to the folder with its number, and
 `--only NUMBER` runs it again. Run: `make fuzz`, or `.venv/bin/python benchmarks/fuzz.py --messages 100000`.
 """
 

@@ -13,7 +13,7 @@ import numpy as np
 from learning_rows import Bools, Floats, Rows
 
 from events import MILLIS_PER_HOUR
-from models.learners.classifier import Classifier, refusals_of, sigmoid
+from models.learners.classifier import Classifier, refusals_of
 
 CHUNK = 4_096
 LIGHTGBM = {
@@ -93,7 +93,7 @@ def _ask(learner: Any, rows: Rows, part: Any) -> tuple[Floats, Floats]:
     usable = np.array([not refusal for refusal in refusals_of(rows.inputs, matrix)], dtype=bool)
     raw = np.full(len(part), np.nan)
     raw[usable] = learner.raw_logits(matrix[usable])
-    return sigmoid(learner.calibrator.intercept + learner.calibrator.slope * raw), raw
+    return learner.mended(raw), raw
 
 
 def ask_frozen(learner: Classifier, rows: Rows) -> Floats:

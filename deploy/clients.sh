@@ -8,5 +8,6 @@ set -euo pipefail
 need mvn java node npm
 fetch_maven kafka "$ROOT/deploy/kafka/pom.xml"
 fetch_maven hapi "$ROOT/tests/clients/hapi/pom.xml"
+fetch_maven hapi_fhir "$ROOT/benchmarks/peers/hapi_fhir/pom.xml"
 fetch node "$ROOT/tests/clients/node/package.json" \
     npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts

@@ -11,7 +11,8 @@ from hashlib import blake2b, sha1
 _NAMESPACE = bytes.fromhex("6ba7b8129dad11d180b400c04fd430c8")
 """RFC 9562's OID namespace, kept as the one namespace of all our derived ids."""
 
-_SEPARATOR = b"\x1f"
+_BORDER = "\x1f"
+_SEPARATOR = _BORDER.encode()
 _ESCAPE = b"\x1e"
 
 
@@ -21,6 +22,13 @@ def join_parts(parts: tuple[str | bytes, ...]) -> bytes:
     >>> join_parts(("a\x1fb", "c")) == join_parts(("a", "b\x1fc"))
     False
     """
+    try:
+        text = _BORDER.join(parts)  # type: ignore[arg-type] # nearly always all text
+    except TypeError:
+        pass
+    else:
+        if text.count(_BORDER) == len(parts) - 1 and "\x1e" not in text:
+            return text.encode()
     data = [part.encode() if isinstance(part, str) else part for part in parts]
     joined = _SEPARATOR.join(data)
     if joined.count(_SEPARATOR) >= len(data) or _ESCAPE in joined:  # rare: a part holds a control character itself

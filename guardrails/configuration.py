@@ -187,11 +187,14 @@ class GuardrailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             declared = self.subgroups.groups.get(attribute, {}).get(group)
         return declared
 
-    def asks_of_groups(self, version: str) -> bool:
-        """Say whether anything is declared that a version without figures of its own is asked by."""
+    def declares_groups(self, version: str) -> bool:
+        """Say whether any group is declared, under a version or at all."""
         own = self.versions.get(version) if self.versions else None
-        rules = self.subgroups
-        return bool(rules.groups or rules.no_figures != "trust" or (own is not None and own.groups))
+        return bool(self.subgroups.groups) or (own is not None and bool(own.groups))
+
+    def asks_of_groups(self, version: str) -> bool:
+        """Say whether a version that brings no figures of its own is asked by its patients' groups all the same."""
+        return self.subgroups.no_figures != "trust" or self.declares_groups(version)
 
     def silences(self, version: str) -> bool:
         """Whether nothing that this version says is told: the kill switch, or the version is held."""

@@ -10,8 +10,6 @@ declares the group under that version, and the configuration stands in the log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from guardrails.candidate import Candidate
 from guardrails.configuration import POLICIES, GuardrailSettings, Policy
 from guardrails.verdict import Verdict, VerdictKind
@@ -56,10 +54,10 @@ class Subgroups:
         prediction = candidate.prediction
         if not candidate.groups or prediction is None or prediction.probability is None:
             return None
-        rules, served = candidate.settings.subgroups, candidate.served
-        found = list(_findings(candidate.groups, served, candidate.settings, prediction.version))
-        if served is None and rules.no_figures != "trust":
-            found.append((rules.no_figures, "no_figures", ""))
+        settings, served = candidate.settings, candidate.served
+        found = _findings(candidate.groups, served, settings, prediction.version)
+        if served is None and settings.subgroups.no_figures != "trust":
+            found.append((settings.subgroups.no_figures, "no_figures", ""))
         if not found:
             return None if served is None else self._PASS
         policy, reason, _ = max(found, key=lambda one: (_RANKS[one[0]], _rank_of(one[1])))
@@ -73,24 +71,32 @@ class Subgroups:
 
 
 def _findings(
-    groups: Iterable[Group], served: Served | None, settings: GuardrailSettings, version: str
-) -> Iterable[_Finding]:
+    groups: tuple[Group, ...], served: Served | None, settings: GuardrailSettings, version: str
+) -> list[_Finding]:
     """Give what is declared of each group; else what the version's figures say of it, where that is not nothing."""
-    rules = settings.subgroups
-    for attribute, recorded in groups:
-        name = recorded or NOT_RECORDED
-        what = attribute if attribute in UNSAID else f"{attribute} {name}"
-        declared = settings.policy_of(version, attribute, name)
+    rules, declares = settings.subgroups, settings.declares_groups(version)
+    found: list[_Finding] = []
+    for group in groups:
+        attribute, name = group
+        if not name:
+            name = NOT_RECORDED
+            group = (attribute, name)  # noqa: PLW2901 - under the name it has in figures and settings
+        declared = settings.policy_of(version, attribute, name) if declares else None
         if declared is not None:
-            yield declared, "declared", what
+            found.append((declared, "declared", _words_of(group)))
         elif served is not None:
-            group = (attribute, name)
-            if (measure := served.worse.get(group)) is not None:
-                yield rules.worse, "served_worse", f"{what} ({measure})"
-            elif not served.knows(group):
+            if group in served.worse:
+                found.append((rules.worse, "served_worse", f"{_words_of(group)} ({served.worse[group]})"))
+            elif attribute in served.attributes and group not in served.enough:
                 too_few = rules.too_few_places if attribute in PLACES else rules.too_few
                 if too_few != "trust":
-                    yield too_few, "too_few_seen", what
+                    found.append((too_few, "too_few_seen", _words_of(group)))
+    return found
+
+
+def _words_of(group: Group) -> str:
+    attribute, name = group
+    return attribute if attribute in UNSAID else f"{attribute} {name}"
 
 
 def _rank_of(reason: str) -> int:

@@ -110,7 +110,7 @@ class Lineage(msgspec.Struct, frozen=True):
     """Names the definition of the outcome, horizon included: two versions predict the same where it is equal."""
     code_commit: str = ""
     lock_digest: str = ""
-    """SHA-256 of the lock file: which libraries it was learned with."""
+    """SHA-256 over the names and versions of the libraries it was learned with, as they were installed."""
     configuration_hash: str = ""
     parent: str = ""
     """The version that it was learned on from; empty for one that began from nothing."""

@@ -14,6 +14,7 @@ from alerts.contract import AlertEvent, to_json
 from alerts.limits import KeptLimit
 from events import MILLIS_PER_SECOND, Millis, to_iso
 from features.reading import Reading
+from guardrails.subgroups import Subgroups
 from models.news2 import SOURCES, score_news2
 from models.news2_table import Scale
 from stream.effects import Score
@@ -66,6 +67,7 @@ def render_row(
         "also": [msgspec.Raw(to_json(event)) for event in also],
         "retracted": [msgspec.Raw(to_json(event)) for event in retracted],
         "held_back": [] if score is None else held_back(score),
+        "remarks": [] if score is None else remarks(score),
         # Nothing else changes what the floor tells: whoever looks must see it.
         "limits": [_render_limit(one) for one in limits],
         "review": _render_review(record, now),
@@ -149,6 +151,10 @@ def render_inputs(record: PatientRecord, readings: Iterable[Reading], now: Milli
     return inputs
 
 
+REMARKED = frozenset({Subgroups.name})
+"""Filters whose remarks the board shows; those of the others stand beside the scores."""
+
+
 def seconds(millis: Millis) -> int:
     """Give whole seconds, never below zero.
 
@@ -169,3 +175,18 @@ def held_back(score: Score) -> list[dict[str, str]]:
         if not verdict.proceeds and verdict.reason not in QUIET_REASONS:
             shown.setdefault(verdict.reason, verdict)
     return [{"filter": one.filter, "verdict": one.verdict, "reason": one.reason} for one in shown.values()]
+
+
+def remarks(score: Score) -> list[dict[str, str]]:
+    """Say where what the version says is less to be trusted for the patient's group, though it is told.
+
+    >>> from guardrails.verdict import Verdict
+    >>> said = Verdict("subgroups", "annotate", "too_few_seen", "sex other")
+    >>> remarks(Score("s", "p", "", "", "", 0, 0, None, 0.5, (said,), ""))[0]["detail"]
+    'sex other'
+    """
+    return [
+        {"filter": one.filter, "verdict": one.verdict, "reason": one.reason, "detail": one.detail}
+        for one in score.verdicts
+        if one.verdict == "annotate" and one.filter in REMARKED
+    ]

@@ -47,12 +47,13 @@ def verdicts(
     *,
     entrant: Entrant,
     findings: Sequence[MonitorFinding] = (),
+    left_out: str = "",
     at: Millis,
 ) -> list[Decision]:
     """Give what is to be entered: what the gates say, where it is news, and a promotion where the plan lets it be.
 
     Nothing where the evidence is of another time: another champion is in force by now, other levels are declared, or
-    the challenger is out of the contest.
+    the challenger is out of the contest. `left_out` says, in words, which rows are not in the evidence.
     """
     name = challenger.version
     beside = NEWS2_ALONE if champion is None else champion.version
@@ -64,7 +65,10 @@ def verdicts(
     pedigree = None if champion is None else pedigree_of(champion)
     against = (*findings, *alarms(decisions, plan, name, at))
     judgement = judge(plan, evidence, pedigree, pedigree_of(challenger), against)
-    found = [_with_figures(judged(judgement, at), evidence, entrant.by)] if _is_news(decisions, judgement, at) else []
+    figures = {CONTEST: entrant.by, **_figures(evidence), **({"left out": left_out} if left_out else {})}
+    step = judged(judgement, at)
+    step = msgspec.structs.replace(step, figures={**step.figures, **figures})
+    found = [step] if _is_news(decisions, judgement, at) else []
     return [*found, promotion(judgement, decisions, at)] if judgement.verdict == "automatic" else found
 
 
@@ -85,11 +89,10 @@ def _last_verdict(decisions: Decisions, version: str) -> Decided | None:
     return None
 
 
-def _with_figures(decision: Decision, evidence: Evidence, by: str) -> Decision:
-    """Add what a reviewer asks first: on how much it rests, and how the two compare."""
+def _figures(evidence: Evidence) -> dict[str, str]:
+    """Give what a reviewer asks first: on how much it rests, and how the two compare."""
     auroc = evidence.auroc
-    figures = {
-        CONTEST: by,
+    return {
         "rows": str(evidence.rows),
         "positives": str(evidence.positives),
         "patients": str(evidence.patients),
@@ -97,4 +100,3 @@ def _with_figures(decision: Decision, evidence: Evidence, by: str) -> Decision:
         "auroc": f"{auroc.challenger:.3f}, {auroc.difference:+.3f} ({auroc.low:+.3f} to {auroc.high:+.3f})",
         "data": evidence.data_digest,
     }
-    return msgspec.structs.replace(decision, figures={**decision.figures, **figures})

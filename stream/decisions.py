@@ -300,6 +300,9 @@ def _unread(sequence: int, why: str) -> str:
 def _bounded(decisions: tuple[Decided, ...]) -> Iterator[Decided]:
     """Keep the newest, and of the older ones the last of each kind."""
     excess = len(decisions) - DECISIONS_KEPT_MAX
+    if excess <= 0:
+        yield from decisions
+        return
     newest = {kind_of(decided.decision.event): decided.sequence for decided in decisions}
     for number, decided in enumerate(decisions):
         if number >= excess or decided.sequence == newest[kind_of(decided.decision.event)]:

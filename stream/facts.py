@@ -2,7 +2,8 @@
 
 Owns what is remembered of each patient, how events change it, and the groups that follow. Must not know who gives
 figures by them. Training rows, an evaluation's rows, the contest's, the monitors' counts and those that a version
-brings are all told apart by these, and the guardrail by `models.groups.groups_of_stay`: the scoring core keeps its own stay.
+brings are all told apart by these; the guardrail by `models.groups.groups_of_stay`, for the scoring core keeps its own
+stay.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which decisions need a signature where keys are declared: those that may make the model say more.
 
-Owns that rule. Must not know keys, signatures, nor where decisions are kept. What makes the model say less counts
+Owns that rule. Must not know signatures, nor where decisions are kept. What makes the model say less counts
 unsigned, always: safety never waits for a key. What may do either (a configuration) needs one, and so does what people
 decide by (a step of change control). The table in docs/change-control.md says it in words.
 """
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from events import ChangeStep, Configuration, KillSwitch, Promotion, Standing
+from stream.decision_keys import EVIDENCE, DecisionKey
 
 MACHINE = "wardstream:"
 """Begins the role of a part of the service. People have other roles."""
@@ -48,3 +49,12 @@ def machine_may(event: Promotion | Configuration | KillSwitch | Standing | Chang
     False
     """
     return isinstance(event, Promotion | ChangeStep)
+
+
+def may_configure(key: DecisionKey) -> bool:
+    """Whether a key can sign a configuration in some role: one that is no part of the service.
+
+    >>> may_configure(DecisionKey("00" * 32, ("evidence", "wardstream:monitor")))
+    False
+    """
+    return any(role != EVIDENCE and not role.startswith(MACHINE) for role in key.roles)

@@ -140,9 +140,15 @@ class ModelMonitors:
         """The hour in which each patient was last counted as heard."""
         self._waiting: list[_Waiting] = []
         self._began = self._clock
+        # What concerns whatever version is in force goes on; the rest is of the version before.
+        self._since = {key: at for key, at in self._since.items() if key[0] in ("feed_values", "upstream")}
         self._own: list[tuple[int, tuple[float, ...]]] = []
         self._own_patients: dict[str, int] = {}
         self._own_thinned = Thinned()
+
+    def begin_anew(self) -> None:
+        """Let all monitors of the version in force begin anew: a person has restored it."""
+        self._begin(self.version)
 
     def refer_anew(self) -> None:
         """Take up the reference of the version in force, which was not known when it began, or is another."""

@@ -102,6 +102,8 @@ def configuration_text(settings: Settings) -> str:
         del document["decision_keys"]
     if not settings.hl7.pregnancy_from_visits:
         del document["hl7"]["pregnancy_from_visits"]
+    if settings.hl7.acknowledgement == "asked":
+        del document["hl7"]["acknowledgement"]
     if not settings.hl7.routes:
         del document["hl7"]["routes"]
     if not settings.hl7.ethnicity:

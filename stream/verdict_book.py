@@ -13,7 +13,7 @@ from stream.trust import WORDS, DecisionFault, Verdict
 if TYPE_CHECKING:
     from stream.decisions import Decided
 
-REFUSED_KEPT_MAX = 1_000
+REFUSED_KEPT_MAX = 100
 """Held in memory of what does not count, newest; the count tells of the rest."""
 SIGNERS_KEPT_MAX = 2_000
 """Whose signature each of the newest decisions has."""

@@ -25,6 +25,10 @@ from events.times import INSTANT_MAX, INSTANT_MIN, YEAR_MAX, YEAR_MIN
 ZONES_CACHED_MAX = 64
 """Zones in use at once: one or two a feed."""
 
+INSTANTS_MAX = 8_192
+"""Instants remembered: what is charted together has one time, and says it in each resource."""
+
+_instant = lru_cache(maxsize=INSTANTS_MAX)(from_iso)
 _INSTANT_CHARS_MIN = len("2020-01-01T00:00:00Z")
 _INSTANT_CHARS_MAX = 64
 """Longer than nanoseconds with an offset (35); what is longer is no time."""
@@ -60,7 +64,7 @@ def read_time(text: str, settings: FhirSettings, path: str, notes: list[str]) ->
         and (text[-1] == "Z" or text[-6] in "+-")
     ):
         try:
-            instant = from_iso(text)
+            instant = _instant(text)
         except ValueError:
             instant = _read_slowly(text, settings, path, notes)
     else:

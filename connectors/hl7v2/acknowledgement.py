@@ -119,15 +119,20 @@ class _Sender(msgspec.Struct, frozen=True):
         return 9 if match is None else int(match[1])
 
 
-def answers(data: bytes, verdict: Verdict, *, now: Millis, control_id: Callable[[], str]) -> list[bytes]:
+def answers(
+    data: bytes, verdict: Verdict, *, now: Millis, control_id: Callable[[], str], asked: bool = True
+) -> list[bytes]:
     r"""Render what the sender of a message asked for: one ACK, two (accept, then application), or none.
 
-    Where neither MSH-15 nor MSH-16 says anything, the original mode holds, which is `acknowledge`. Never raises.
+    Where neither MSH-15 nor MSH-16 says anything, and where it is not to be `asked`, the original mode holds, which is
+    `acknowledge`. Never raises.
 
     >>> message = b"MSH|^~\\&|LAB|MAIN|WARD|HOSP|20260101120000||ORU^R01^ORU_R01|M7|P|2.5.1|||AL|AL\rPID|1||||\r"
     >>> [code_of(ack) for ack in answers(message, "stored", now=0, control_id=lambda: "A1")]
     ['CA', 'AA']
     """
+    if not asked:
+        return [acknowledge(data, verdict, now=now, control_id=control_id())]
     sender = _read_sender(data)
     judged = _judge(verdict, sender)
     codes = codes_for(judged[0], Asked(sender.component(15, 1), sender.component(16, 1)))

@@ -21,6 +21,12 @@ Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 
 POSITIVE_WANTED = frozenset({"AL", "SU"})
 NEGATIVE_WANTED = frozenset({"AL", "ER"})
+OUTCOMES: dict[Outcome, str] = {
+    "AA": "stored",
+    "AE": "kept, content at fault",
+    "AR": "kept, of no kind for us",
+    "not_stored": "not stored",
+}
 CONDITIONS = POSITIVE_WANTED | NEGATIVE_WANTED | {"NE"}
 """HL7 table 0155: always, never, errors only, success only."""
 REJECTED: dict[Outcome, Code] = {"AR": "CR", "not_stored": "CE"}
@@ -64,6 +70,21 @@ def codes_for(outcome: Outcome, asked: Asked) -> tuple[Code, ...]:
     if accept in NEGATIVE_WANTED:
         return (REJECTED[outcome],)
     return _if("AR", application in NEGATIVE_WANTED)
+
+
+def asked_table() -> str:
+    """Write the table of the documentation: down MSH-15, across MSH-16, of each outcome.
+
+    >>> asked_table().splitlines()[2]
+    '| stored | AL | CA AA | CA | CA | CA AA |'
+    """
+    words = ("AL", "NE", "ER", "SU")
+    lines = ["| what became of it | MSH-15 | MSH-16 AL | NE | ER | SU |", "| --- | --- | --- | --- | --- | --- |"]
+    for outcome, name in OUTCOMES.items():
+        for accept in words:
+            told = [" ".join(codes_for(outcome, Asked(accept, application))) or "none" for application in words]
+            lines.append(f"| {name} | {accept} | {' | '.join(told)} |")
+    return "\n".join(lines)
 
 
 def _if(code: Code, wanted: bool) -> tuple[Code, ...]:  # noqa: FBT001 - it reads as a sentence

@@ -37,6 +37,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HASH_BYTES = 16
 _OBX_MARKS_MIN = 11
 """An OBX with fewer delimiters lacks OBX-11, which is required (chapter 7, section 7.4.2)."""
+SEGMENTS_AN_EVENT = 4
+SEGMENTS_BESIDE = 1_000
+"""A message of more segments than four an event that it may hold, and these beside, is refused: each is looked at."""
 _HEADER_MARKS_MIN = 10
 """An only segment with fewer delimiters than up to MSH-11 is the beginning of a message, not a message."""
 
@@ -126,6 +129,8 @@ def _ends_within_obx(data: bytes) -> bool:
 
 def _check(header: Header, lines: list[str], settings: Hl7Settings) -> None:
     """Check the header before anything else is read; raises `Fault`."""
+    if len(lines) > SEGMENTS_AN_EVENT * settings.events_max + SEGMENTS_BESIDE:
+        raise Fault(RefusalReason.TOO_MANY_EVENTS, "MSH", "more segments than the events it may hold need")
     if len(lines) == 1 and lines[0].count(header.dialect.delimiters.field) < _HEADER_MARKS_MIN:
         raise Fault(RefusalReason.TRUNCATED, f"byte {len(lines[0])}", "ends within the MSH segment")
     if header.fields[17]:

@@ -6,10 +6,17 @@ segments or what any field means.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import msgspec
 
+from connectors.hl7v2.memo import Memo
+
+UNESCAPED_CHARS_MAX = 65_536
+"""A longer text is unescaped so far, and kept as it stands beyond: of a value 200 characters are kept in the end."""
+TOKENS_MAX = 4_096
+"""Escapes remembered of a dialect: a handful is in use."""
 ESCAPE_TOKEN_CHARS_MAX = 4096
 r"""A longer run between two escape characters is text that happens to hold them: `\X..\` of 2 KiB is beyond any use."""
 
@@ -64,29 +71,32 @@ def unescape(text: str, delimiters: Delimiters = STANDARD) -> str:
     >>> unescape("Ratio 1\\S\\128, \\H\\high\\N\\, \\Z99\\")
     'Ratio 1^128, high, \\Z99\\'
     """
-    mark = delimiters.escape
-    if not mark or mark not in text:
+    if not delimiters.escape or delimiters.escape not in text:
         return text
-    parts: list[str] = []
-    at = 0
-    while True:
-        start = text.find(mark, at)
-        end = text.find(mark, start + 1) if start >= 0 else -1
-        if end < 0:
-            parts.append(text[at:])
-            return "".join(parts)
-        parts.append(text[at:start])
-        token = text[start + 1 : end]
-        meaning = _meaning(token, delimiters)
-        if meaning is not None:
-            parts.append(meaning)
-            at = end + 1
-        elif token.isalnum():
-            parts.append(text[start : end + 1])
-            at = end + 1
-        else:  # a lone escape character in plain text: the next one may open a real escape
-            parts.append(text[start:end])
-            at = end
+    if len(text) > UNESCAPED_CHARS_MAX:
+        return unescape(text[:UNESCAPED_CHARS_MAX], delimiters) + text[UNESCAPED_CHARS_MAX:]
+    tokens, meanings = _tokens(delimiters)
+    parts = tokens.split(text)
+    parts[1::2] = map(meanings.__getitem__, parts[1::2])
+    return "".join(parts)
+
+
+@lru_cache(maxsize=16)  # one a dialect
+def _tokens(delimiters: Delimiters) -> tuple[re.Pattern[str], Memo[str]]:
+    """Give what finds the escapes of a dialect, each whole, and what stands for each.
+
+    An escape character that opens none of them is plain text, and the next one may open one. One of letters and digits
+    that we do not know is kept, its closing character with it.
+    """
+    mark = re.escape(delimiters.escape)
+    words = "|".join(re.escape(word) for word in _FORMATTING)
+    tokens = re.compile(rf"({mark}(?:[^\W_]+|(?:{words})[^{mark}]*){mark})")
+
+    def meaning(token: str) -> str:
+        found = _meaning(token[1:-1], delimiters)
+        return token if found is None else found
+
+    return tokens, Memo(meaning, limit=TOKENS_MAX)
 
 
 def _meaning(token: str, delimiters: Delimiters) -> str | None:

@@ -23,6 +23,8 @@ CODES_MAX = 8_192
 """OBX-3 fields remembered: a large laboratory's catalogue has some 5,000."""
 SEGMENTS_MAX = 4_096
 """PID and PV1 lines remembered, each: the inpatients of a large hospital; at ~400 bytes a line some 2 MB."""
+REPETITIONS_MAX = 1_000
+"""Identifiers in one field, ten times what [parse] takes: a bound on what one message costs."""
 NAMES_MAX = 4_096
 """Short recurring fields remembered: units, versions, feeds."""
 DIALECTS_MAX = 64
@@ -155,15 +157,21 @@ class Dialect:
                 codings.append((name, parts[label]))
         return tuple(dict.fromkeys(codings))
 
-    def identifiers(self, field: str, authority: str = "", fallback: str = "") -> tuple[Identifier, ...]:
+    def identifiers(
+        self, field: str, authority: str = "", fallback: str = "", place: str = "PID-3"
+    ) -> tuple[Identifier, ...]:
         """Read the repetitions of a CX (PID-3, MRG-1): the preferred types first, else in the order sent.
 
         The authority is CX.4 (namespace, else universal id), else `authority`, else `fallback` with the type CX.5: a
-        type alone is no authority, for every hospital has a patient 42 of type MR.
+        type alone is no authority, for every hospital has a patient 42 of type MR. Raises `Fault` at `place` past
+        `REPETITIONS_MAX`.
         """
         best: list[Identifier] = []
         rest: list[Identifier] = []
-        for repetition in field.split(self.delimiters.repetition):
+        repetitions = field.split(self.delimiters.repetition)
+        if len(repetitions) > REPETITIONS_MAX:
+            raise Fault(RefusalReason.INVALID_VALUE, place, f"more than {REPETITIONS_MAX} identifiers")
+        for repetition in repetitions:
             parts = repetition.split(self.delimiters.component)
             value = self.leaf(parts[0])
             if not value:

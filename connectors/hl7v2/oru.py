@@ -24,12 +24,14 @@ from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
 from connectors.hl7v2.memo import Memo
 from connectors.hl7v2.settings import Hl7Settings
-from connectors.hl7v2.values import ENCAPSULATED, NUMERIC, Value, numbers, read_values
+from connectors.hl7v2.values import ENCAPSULATED, NUMERIC, TEXTUAL, Value, numbers, read_values
 from events import Coding, Correction, Event, Millis, Observation
 from events.clinical import ObservationStatus
 
 FIELDS = 21
 """We read up to OBX-20 and OBR-15."""
+TEXT_LINES_MAX = 200
+"""Lines read of a text that has more than a message may have events: 200 characters of it are kept."""
 _BLANKS = [""] * FIELDS
 _MASK = (1 << 63) - 1
 _SPREAD = 0x9E3779B97F4A7C15
@@ -197,9 +199,7 @@ class Results:
             self.notes.append("obx_order_detail")
             return
         kind = dialect.firsts[fields[2]].upper()
-        values = [NOT_ASKED] if treatment == "not_asked" else read_values(kind, fields[5], dialect)
-        if len(values) + len(self.events) > self._limit:
-            raise Fault(RefusalReason.TOO_MANY_EVENTS, f"OBX[{self._number}]-5", f"more than {self._limit} events")
+        values = [NOT_ASKED] if treatment == "not_asked" else self._values(kind, fields[5])
         if len(values) > 1:
             self.notes.append("obx5_repeats")
         if kind in NUMERIC and not kind and fields[5]:
@@ -233,6 +233,17 @@ class Results:
             else:
                 self._seen[observation.observation_id] = observation
                 self.events.append(observation)
+
+    def _values(self, kind: str, field: str) -> list[Value]:
+        """Read OBX-5; raises `Fault` where the message has more values than it may, before they are all read."""
+        mark, room = self._dialect.delimiters.repetition, self._limit - len(self.events)
+        few = len(field) <= room or field.count(mark) < room
+        if not few and kind in TEXTUAL:
+            field, few = mark.join(field.split(mark, TEXT_LINES_MAX)[:TEXT_LINES_MAX]), True
+        values = read_values(kind, field, self._dialect) if few else []
+        if not few or len(values) > room:
+            raise Fault(RefusalReason.TOO_MANY_EVENTS, f"OBX[{self._number}]-5", f"more than {self._limit} events")
+        return values
 
     def _repeated(self, observation: Observation) -> None:
         """Add an observation whose identity the message has used: the same value is a repeat, another one a second

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -19,6 +19,8 @@ from connectors.zones import check_zone
 
 ROUTES_MAX = 500
 """More feeds than any hospital has; they are gone through one by one."""
+HEADER_BYTES_MAX = 4_096
+"""As far as MSH-3 and MSH-4 are looked for: each has 227 characters at the most."""
 ANY = "*"
 PORT_MAX = 65_535
 
@@ -52,6 +54,9 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Used in place of MSH-2, whatever stands there: four or five characters."""
     accepted_versions: frozenset[str] = frozenset()
     """MSH-12 that is read; empty: as for all."""
+    acknowledgement: Literal["", "asked", "original"] = ""
+    """How its messages are answered: `asked`, by MSH-15 and MSH-16; `original`, one AA, AE or AR whatever stands there.
+    Empty: as for all."""
     strict: bool = False
     """Refuse what is else survived by a rule and noted (`connectors.hl7v2.strictness`)."""
 
@@ -117,7 +122,7 @@ def route_of(body: bytes, routes: Sequence[Route], port: int) -> Route:
     """
     if not routes:
         return NO_ROUTE
-    line = body.split(b"\r", 1)[0].decode("latin-1")
+    line = body[:HEADER_BYTES_MAX].split(b"\r", 1)[0].decode("latin-1")
     fields = [*line.split(line[3:4] or "|", 4), "", "", ""]
     for route in routes:
         marks = route.delimiters or fields[1] or "^~"

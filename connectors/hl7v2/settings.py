@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from connectors.decoded import EVENTS_PER_MESSAGE_MAX, MESSAGE_BYTES_MAX
-from connectors.hl7v2.routes import Route, check_routes
+from connectors.hl7v2.routes import Route, check_routes, route_of
 from connectors.zones import check_zone
 
 VERSIONS = frozenset({"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"})
@@ -20,6 +20,8 @@ VERSIONS = frozenset({"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.
 EXPIRED_DISPOSITIONS = frozenset({"20", "40", "41", "42"})
 """PV1-36 that mean death (HL7 table 0112; 40 to 42: at home, in a facility, place unknown)."""
 
+
+_EDGE = b"\x0b\x1c\r\n\t \x00"
 
 MESSAGE_BYTES_LIMIT = 64 * 1024 * 1024
 """As far as `message_bytes_max` may be raised: a message is held in memory whole, several times over."""
@@ -60,8 +62,17 @@ class Hl7Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     read. `cdc`: HL7 tables 0005 and 0189 (United States). `nhs`: the NHS Data Dictionary's ethnic category. One letter
     means other groups in each, so no table is guessed (docs/decisions/0039)."""
 
+    acknowledgement: Literal["asked", "original"] = "asked"
+    """`asked`: as MSH-15 and MSH-16 say, which may be two answers a message. `original`: one, AA, AE or AR; for engines
+    that fill these fields and do not mean it."""
     routes: tuple[Route, ...] = ()
     """Senders that are read by rules of their own; the first that takes a message holds."""
+
+    def answers_as_asked(self, data: bytes, port: int = 0) -> bool:
+        """Say whether a message is answered by its MSH-15 and MSH-16: by its route, else as for all."""
+        if not self.routes:
+            return self.acknowledgement == "asked"
+        return (route_of(data.lstrip(_EDGE), self.routes, port).acknowledgement or self.acknowledgement) == "asked"
 
     @property
     def route_ports(self) -> tuple[int, ...]:

@@ -199,7 +199,7 @@ function showHeld(patient) {
     parts.push(["warn", "LIMIT " + named(one.kind) + why + totals + ", by " + (one.by || "nobody named") + ", until " + day(one.until)]);
   }
   if (patient.review) parts.push(["warn", "waits for review, " + age(patient.review.waits_s) + ": " + named(patient.review.reason)]);
-  for (const one of patient.held_back || []) parts.push(["small", one.filter + ": " + named(one.verdict) + ", " + named(one.reason)]);
+  for (const one of [...patient.remarks || [], ...patient.held_back || []]) parts.push(["small", one.filter + ": " + named(one.verdict) + ", " + named(one.reason) + (one.detail ? ", " + one.detail : "")]);
   return parts;
 }
 function show(row, patient) {

@@ -20,7 +20,7 @@ function showWhy(why, alert) {
   const signature = JSON.stringify(said);
   if (!said || why.signature === signature) return;
   why.signature = signature;
-  text(why.summary, "Why: " + said.brief);
+  text(why.summary, "Why, as of " + hour(said.at) + ": " + said.brief);
   why.body.replaceChildren(...said.parts.flatMap(([head, lines]) => {
     if (!lines) return [make("p", "small", head)];
     const list = make("ul");
@@ -39,7 +39,7 @@ function sayModel(told) {
   if (Math.abs(told.others_log_odds) >= NOTABLE) parts.push([told.others + " others together " + (told.others_log_odds > 0 ? "raise" : "lower") + " it (" + signed(told.others_log_odds) + ")."]);
   parts.push(["From " + chance(told.base) + " where the model starts to " + chance(told.log_odds) + ". In log-odds: +0.7 doubles the odds. It says what moved the number, not what makes the patient ill."]);
   const main = told.reasons.find((one) => one.direction === "raises") || told.reasons[0];
-  return { brief: main ? main.text.split(" (")[0] + ", " + main.direction + " the risk" : "no single large reason", parts };
+  return { brief: main ? main.text.split(" (")[0] + ", " + main.direction + " the risk" : "no single large reason", parts, at: told.as_of };
 }
 function saySubScores(alert) {
   const news2 = alert.news2 || {};
@@ -55,5 +55,5 @@ function saySubScores(alert) {
   const zero = PARAMETERS.filter((name) => news2[name] === 0);
   if (zero.length) parts.push(["Scored 0: " + list(zero) + "."]);
   if ((news2.missing || []).length) parts.push(["Not known: " + list(news2.missing) + "; with them between " + news2.low + " and " + news2.high + "."]);
-  return { brief: scored.slice(0, 2).map((name) => named(name) + " " + news2[name]).join(", ") + (scored.length > 2 ? " and more" : ""), parts };
+  return { brief: scored.slice(0, 2).map((name) => named(name) + " " + news2[name]).join(", ") + (scored.length > 2 ? " and more" : ""), parts, at: alert.received_time };
 }

@@ -150,7 +150,13 @@ class Taking:
         told = [
             answer
             for arrival, verdict in zip(arrivals, verdicts, strict=True)
-            for answer in answers(arrival.data or b"", verdict, now=now, control_id=self._control_id)
+            for answer in answers(
+                arrival.data or b"",
+                verdict,
+                now=now,
+                control_id=self._control_id,
+                asked=self._hl7.answers_as_asked(arrival.data or b""),
+            )
         ]
         body = wrap_answers(told, batch, now=now, control_id=self._control_id()) if batch.wrapped else b"".join(told)
         return web.Response(status=status, body=body, content_type=HL7_ANSWER, headers=headers)

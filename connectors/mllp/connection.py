@@ -321,7 +321,8 @@ class Connection:
         for data, verdict in zip(batch.messages, self._verdicts(batch), strict=True):
             if data is None:
                 continue
-            told = answers(data, verdict, now=now, control_id=service.control_ids.__next__)
+            asked = service.settings.answers_as_asked(data, self._port)
+            told = answers(data, verdict, now=now, control_id=service.control_ids.__next__, asked=asked)
             yield from told
             if verdict != "stored" and not told:
                 service.report(Notice("untold", self.number, code=outcome_of(data, verdict)))

@@ -125,6 +125,10 @@ class CrossedBoosted:
         """Give the mixed log-odds of rows that are usable, before calibration: what `said` wants."""
         return self._mix[0] * self.crossed.logits_many(matrix) + self._mix[1] * self.boosting.logits_many(matrix)
 
+    def mended(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the probabilities that belong to log-odds before calibration: whoever wants both asks the trees once."""
+        return sigmoid(self.calibrator.intercept + self.calibrator.slope * raw)
+
     def logits_many(self, matrix: Matrix) -> NDArray[np.float64]:
         """Give the calibrated log-odds of rows that are usable."""
         return self.calibrator.intercept + self.calibrator.slope * self.raw_logits(matrix)

@@ -91,9 +91,9 @@ def _alerts(alert: AlertEvent, also: Sequence[AlertEvent]) -> Text:
 
 
 def main_reason(alert: AlertEvent) -> str:
-    """Say what most raises the risk that a model's alert tells of; nothing where the alert does not explain itself."""
-    main = None if alert.explanation is None else alert.explanation.main
-    return "" if main is None else main.brief
+    """Say what most raised the risk that a model's alert tells of, and when; nothing where the alert does not say."""
+    told = alert.explanation
+    return "" if told is None or told.main is None else f"{to_iso(told.as_of)[11:16]} {told.main.brief}"
 
 
 def _mark(disposition: str) -> str:

@@ -127,6 +127,11 @@ def kill_switch(
     help="Where the live service is, if FILE does not say.",
 )
 @folder_option
+@click.option(
+    "--new-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Where FILE keeps none of the keys in force: the private key of one that it declares. It signs nothing.",
+)
 @click.option("--drop-keys", is_flag=True, help="FILE declares no [decision_keys], and from here on nobody need sign.")
 @who_option
 @reason_option
@@ -138,6 +143,7 @@ def configure(
     who: str,
     reason: str,
     key_path: Path | None,
+    new_key: Path | None,
     *,
     drop_keys: bool,
 ) -> int:
@@ -152,7 +158,7 @@ def configure(
     place = Place(None, folder) if folder is not None else Place(config_path or file, None)
     settings = read_site(file).settings
     catalogue_for(settings)
-    _check_keys(read_decisions(place), settings, Decider(who, reason, key_path), drop_keys=drop_keys)
+    _check_keys(read_decisions(place), settings, Decider(who, reason, key_path), new_key, drop_keys=drop_keys)
     name = configuration_hash(settings)
     click.echo(f"Putting configuration {name} in force, for every patient.")
     decide(
@@ -161,9 +167,12 @@ def configure(
     return EXIT_DONE
 
 
-def _check_keys(decisions: Decisions, settings: Settings, by: Decider, *, drop_keys: bool) -> None:
-    """Refuse what would drop the keys unsaid, or declare keys that nobody has shown to hold."""
-    from stream.trust import sign_content, signer_of
+def _check_keys(
+    decisions: Decisions, settings: Settings, by: Decider, new_key: Path | None, *, drop_keys: bool
+) -> None:
+    """Refuse what would drop the keys unsaid, or declare keys of which nobody has shown to hold one."""
+    from connectors.signing import public_key
+    from stream.loudness import may_configure
 
     declared = settings.decision_keys
     if decisions.keys and not declared and not drop_keys:
@@ -171,18 +180,15 @@ def _check_keys(decisions: Decisions, settings: Settings, by: Decider, *, drop_k
             f"FILE declares no [decision_keys], and {', '.join(decisions.keys)} are in force: copy them into it, or "
             "say --drop-keys where from here on nobody need sign"
         )
-    if not declared or decisions.keys:
+    if not declared:
         return
-    if by.key_path is None:
+    shown = {public_key(read_key(path)) for path in (by.key_path, new_key) if path is not None}
+    shown |= {key.public_key for key in decisions.keys.values()} if decisions.keys else set()
+    if not any(key.public_key in shown and may_configure(key) for key in declared.values()):
         raise ConfigurationError(
-            "FILE declares the first [decision_keys]: give --key FILE, the private key of one of them. What nobody can "
-            "sign for could never be taken back"
-        )
-    _, fault = signer_of(declared, by.who, b"", sign_content(read_key(by.key_path), b""))
-    if fault is not None:
-        raise ConfigurationError(
-            f"the key of --key cannot decide as {by.who} under the [decision_keys] of FILE: name one of them, and a "
-            "role that it has (--as)"
+            "nobody has shown to hold one of the [decision_keys] of FILE that may decide a configuration: what nobody "
+            "can sign for could never be taken back. Sign with one of them (--key FILE), keep one that is in force, or "
+            "give the private key of a new one (--new-key FILE)"
         )
 
 

@@ -21,6 +21,7 @@ import click
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from connectors.batches.inbox import FAILED, RESULTS_SUFFIX
 from connectors.kafka.settings import PASSWORD_VARIABLE as KAFKA_PASSWORD
 from connectors.mllp.tls import problems
 from connectors.redis.settings import PASSWORD_VARIABLE as REDIS_PASSWORD
@@ -70,6 +71,7 @@ def command(config_path: Path | None, data_dir: Path | None) -> int:
         *_pseudonyms(),
         *_people(config_path),
         *_mllp(config_path),
+        *_batch(config_path),
         *_versions(),
         *(_data_folder(data_dir) if data_dir else ()),
         *_live(config_path),
@@ -162,6 +164,24 @@ def _mllp(path: Path | None) -> Iterator[Finding]:
     mutual = "senders show a certificate" if mllp.tls_client_ca else "senders are not asked for a certificate"
     found = problems(mllp, datetime.now(UTC))
     yield not found, f"MLLP: TLS; {mutual}", "; ".join(found)
+
+
+def _batch(path: Path | None) -> Iterator[Finding]:
+    """Look at the watched folder, and whether anybody looks at what failed."""
+    try:
+        name = read_site(path).batch.folder
+    except ConfigurationError:
+        return  # told already
+    if not name:
+        return
+    folder = Path(name)
+    if not (folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
+        yield False, f"watched folder {folder}", "batch.folder: make it, writable by the service's user"
+        return
+    failed = folder / FAILED
+    count = sum(1 for one in failed.glob(f"*{RESULTS_SUFFIX}")) if failed.is_dir() else 0
+    remedy = "look at their results, mend them, put them back, and remove them from there"
+    yield count == 0, f"watched folder {folder}: {count} files in {FAILED}", remedy
 
 
 def _versions() -> Iterator[Finding]:

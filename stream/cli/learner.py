@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from connectors.kafka.settings import PASSWORD_VARIABLE
 from models.version import ModelVersion
+from stream.cli.key_file import read_key
 from stream.cli.listening import serve
 from stream.cli.options import BUILD_VARIABLE, code_version, config_option, read_site
 from stream.cli.outcome_options import chosen_definition, outcome_options
@@ -52,7 +53,8 @@ Examples:
   wardstream learner --config wardstream.toml --version-every-h 24 --key learner-key.pem
 
 \b
-Environment: WARDSTREAM_KAFKA_PASSWORD. On [live] health_port: /health/live, /health/ready, /findings and /metrics.
+Environment: WARDSTREAM_KAFKA_PASSWORD. On [live] health_port: /health/live, /health/ready, /metrics, /findings and
+/contest.
 """
 
 
@@ -142,7 +144,7 @@ def command(
     if live.state_folder:
         snapshots = Snapshots(Path(live.state_folder) / "learner", head_of(release, learner, definition))
 
-    key = None if key_path is None else key_path.read_bytes()
+    key = None if key_path is None else read_key(key_path)
 
     def make() -> LearnerProcess:
         company = company_of(site, definition, key, password, log, judge_h * SECONDS_PER_HOUR) if monitors else None
@@ -195,7 +197,7 @@ class Candidates:
             raise ConfigurationError("live.state_folder is not set: a candidate version is written there for review")
         self._folder = Path(site.live.state_folder) / "candidates"
         self._site = site
-        self._key = None if key_path is None else key_path.read_bytes()
+        self._key = None if key_path is None else read_key(key_path)
         self._password = password
         self._log = log
 

@@ -24,10 +24,10 @@ _folder = click.option(
 HELP = """List, show and train model versions; sign, publish and promote them, and hold them back.
 
 A version is immutable and named by the hash of its content. On the live service (Kafka) it goes this way: train, show
-(review its card), sign, publish, propose (the gates of docs/change-control.md judge), promote. `rollback` undoes the
-last promotion within seconds; `hold` silences one version, `demote` leaves NEWS2 alone, `restore` lifts either. An
-embedded service (`wardstream run`) begins with the version of --model in shadow; propose, promote, rollback, hold,
-demote and restore reach it by its --data-dir.
+(review its card), sign, publish, propose (the gates of docs/change-control.md judge) or challenge (it is tried beside
+the champion), promote. `rollback` undoes the last promotion within seconds; `hold` silences one version, `demote`
+leaves NEWS2 alone, `restore` lifts either. An embedded service (`wardstream run`) begins with the version of --model
+in shadow; propose, promote, rollback, hold, demote and restore reach it by its --data-dir.
 
 \b
 Examples:
@@ -38,6 +38,7 @@ Examples:
   wardstream models publish versions/4f1c02aa91be.json --config wardstream.toml
   wardstream models promote 4f1c --shadow --config wardstream.toml
   wardstream models propose 4f1c --evidence evidence.json --config wardstream.toml
+  wardstream models challenge 4f1c --config wardstream.toml
   wardstream models review --config wardstream.toml
   wardstream models rollback --config wardstream.toml
   wardstream models rollback --data-dir ward/

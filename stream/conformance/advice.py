@@ -48,6 +48,7 @@ NOTES: dict[str, tuple[Severity, str, str]] = {
     "evn_trigger_differs": ("should", "EVN-1 names another event than MSH-9: MSH-9 counts", "correct it at the sender"),
     "birth_date_unreadable": ("should", "PID-7 is no date: the patient counts as adult", "correct it at the sender"),
     "birth_date_with_time": ("note", "a birth date with a time of day: the date counts", "send the date alone"),
+    "ethnicity_unreadable": ("note", "an ethnicity that is of no known list", "map it at the engine"),
     "sex_unknown_code": ("note", "PID-8 is not of table 0001", "map it at the engine"),
     "batch_count_mismatch": (
         "must", "BTS-1 counts other messages than there are: some may be lost", "look at how the batch is written",

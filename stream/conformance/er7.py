@@ -13,6 +13,8 @@ import msgspec
 
 from connectors.hl7v2.dialect import Dialect, dialect_of
 from connectors.hl7v2.faults import Fault
+from connectors.hl7v2.routes import Route, route_of
+from connectors.hl7v2.settings import Hl7Settings
 from events import Coding
 
 READ: dict[str, frozenset[int]] = {
@@ -125,6 +127,15 @@ def look(data: bytes) -> Look:
         unnamed_identifier=unnamed,
         names=tuple(names),
     )
+
+
+def route_for(data: bytes, settings: Hl7Settings) -> Route:
+    r"""Give the route by whose rules a message of a file is read: those that a port decides are not taken.
+
+    >>> route_for(b"MSH|^~\\&|LAB|MAIN", Hl7Settings()).name
+    'none'
+    """
+    return route_of(data.strip(_EDGE).removeprefix(b"\xef\xbb\xbf"), settings.routes, 0)
 
 
 def _text(data: bytes) -> str:

@@ -124,7 +124,9 @@ class Survey:
     def _accepted(self, decoded: Decoded, envelope: Envelope, seen: Look, arrival: Arrival) -> None:
         example = arrival.position
         self._persons.name(decoded, example)
-        if seen.unnamed_identifier and decoded.feed not in self._settings.hl7.authorities:
+        hl7 = self._settings.hl7
+        known = decoded.feed in hl7.authorities
+        if seen.unnamed_identifier and not known and not er7.route_for(arrival.data or b"", hl7).authority:
             self._persons.unnamed += 1
             self._persons.unnamed_example = self._persons.unnamed_example or example
         self._persons.take(envelope, example)

@@ -14,7 +14,7 @@ from connectors.sources.arrival import Arrival
 from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, MILLIS_PER_SECOND, Millis, to_iso
 from features import FUTURE_TOLERANCE_MS
 from stream.conformance.counting import Counted, Spread
-from stream.conformance.er7 import Look
+from stream.conformance.er7 import Look, route_for
 from stream.conformance.shape import Sender, Times
 
 SENDERS_MAX = 200
@@ -113,7 +113,7 @@ class Traffic:
             return
         if not seen.zoneless:
             feed.zone = feed.zone or EACH_OFFSET
-        elif decoded.feed in self._hl7.zones:
+        elif decoded.feed in self._hl7.zones or route_for(arrival.data or b"", self._hl7).zone:
             feed.zone = OWN_ZONE
         elif not seen.unzoned_header:
             feed.zone = HEADER_OFFSET if feed.zone != GENERAL_ZONE else feed.zone

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS
 from models.learners import factory
-from models.learners.classifier import Classifier
+from models.learners.classifier import Classifier, refusals_of
 from models.learners.ensemble import CrossedBoosted
 from models.qsofa import qsofa_totals
 from models.rows import Inputs
@@ -75,11 +75,14 @@ class Ours:
 
     def ask(self, matrix: Floats) -> tuple[Floats, Floats]:
         """Give the probabilities, NaN where a row is refused."""
-        rows = matrix[:, self._places]
-        said, notes = self._learner.predict_proba_many(rows), np.full(len(rows), np.nan)
-        known = ~np.isnan(said)
-        if self._mixed is not None and known.any():
-            notes[known] = self._mixed.raw_logits(rows[known])
+        rows, nothing = matrix[:, self._places], np.full(len(matrix), np.nan)
+        if self._mixed is None:
+            return self._learner.predict_proba_many(rows), nothing
+        said, notes = nothing, nothing.copy()
+        usable = np.array([not refusal for refusal in refusals_of(self._mixed.inputs, rows)], dtype=bool)
+        if usable.any():
+            notes[usable] = self._mixed.raw_logits(rows[usable])
+            said[usable] = self._mixed.mended(notes[usable])
         return said, notes
 
     def tell(self, matrix: Floats, labels: Bools, notes: Floats) -> list[str]:

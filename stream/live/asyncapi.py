@@ -61,6 +61,13 @@ _OF_TOPIC: dict[str, Node] = {
             "catch-all",
         },
     },
+    "hl7v2.ingest.v1": {
+        "ce_mllpport": {
+            "type": "string",
+            "pattern": "^[0-9]{1,5}$",
+            "description": "the MLLP port that the message came to, where a route of [hl7] goes by it",
+        },
+    },
     "ack.ingest.v1": {
         "ws_actor": {"type": "string", "description": "from a gateway alone: whom it authenticated"},
         "ws_signature": {

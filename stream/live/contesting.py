@@ -166,12 +166,25 @@ class ContestCompanion(Companion):
             self.shown[one.version] = _shown(heard, None, str(fault))
             return
         self.shown[one.version] = _shown(heard, evidence, "")
-        at = self._now()
+        at, left_out = (
+            self._now(),
+            f"{heard.unusable} unanswered by one of the two, {heard.elsewhere} of another champion",
+        )
 
         def make(decisions: Decisions) -> list[Decision]:
             there = settings_in_force(decisions, self._settings)
             findings = self._findings()
-            found = verdicts(decisions, evidence, champion, challenger, there, entrant=one, findings=findings, at=at)
+            found = verdicts(
+                decisions,
+                evidence,
+                champion,
+                challenger,
+                there,
+                entrant=one,
+                findings=findings,
+                left_out=left_out,
+                at=at,
+            )
             if found:
                 self._keep(evidence)
             return found

@@ -10,7 +10,6 @@ import asyncio
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -24,7 +23,7 @@ from connectors.kafka.settings import PASSWORD_VARIABLE, KafkaSettings
 from connectors.kafka.topics import CONTROL, EVENTS, MODELS
 from events import MILLIS_PER_DAY, Millis, Promotion
 from models.version import ModelVersion
-from stream.decisions import UnreadableDecisionError, decode_decision
+from stream.decisions import Decisions
 from stream.live.versions import LiveVersions
 from stream.live_settings import STAGES, LiveSettings
 from stream.records import UNHEARD_RETENTION_MS
@@ -84,7 +83,8 @@ class KafkaDoctor:
         if EVENTS in present:
             findings.append(await self._clocks())
         if {CONTROL, MODELS} <= present:
-            findings.append(await self._versions())
+            decisions = await self._decisions()
+            findings += [await self._versions(decisions), _trust(decisions)]
         findings.append(await self._instances())
         return findings
 
@@ -152,15 +152,19 @@ class KafkaDoctor:
             f"{EVENTS} has a record from {ahead / 1000:.1f} s in the future: set both clocks by one NTP source",
         )
 
-    async def _versions(self) -> Finding:
+    async def _decisions(self) -> Decisions:
+        decisions = Decisions()
+        async for record in read_topic(self._kafka, CONTROL, password=self._password):
+            decisions.take(record.offset, record.value, record.record_time)
+        return decisions
+
+    async def _versions(self, decisions: Decisions) -> Finding:
         versions = LiveVersions(self._shipped, self._live.version_keys)
         async for record in read_topic(self._kafka, MODELS, password=self._password):
             versions.take(record.key, record.value, record.headers)
-        promoted = ""
-        async for record in read_topic(self._kafka, CONTROL, password=self._password):
-            with suppress(UnreadableDecisionError):
-                event = decode_decision(record.value).event
-                promoted = event.version if isinstance(event, Promotion) else promoted
+        standing = decisions.standing_promotions()
+        event = standing[-1].decision.event if standing else None
+        promoted = event.version if isinstance(event, Promotion) else ""
         subject = f"the promoted model version: {promoted or 'none, NEWS2 alone'}"
         if not promoted or promoted in versions:
             problems = versions.problems()
@@ -196,6 +200,15 @@ class KafkaDoctor:
             f"{', '.join(doubled)}: members of that name replace one another; two processes have the same [live] name "
             "(or none, on one host): give each its own, with --name",
         )
+
+
+def _trust(decisions: Decisions) -> Finding:
+    """Say whose signature counts, and what is on the topic and does not count."""
+    keys = ", ".join(decisions.keys)
+    subject = (
+        f"decisions: signed by {keys}" if keys else "decisions: no key is declared, who may write the topic decides"
+    )
+    return Finding(not decisions.problems(), subject, "; ".join(decisions.problems()))
 
 
 async def _members(client: AIOKafkaAdminClient, groups: list[str]) -> list[tuple[str, str]]:

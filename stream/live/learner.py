@@ -165,7 +165,11 @@ class LearnerProcess:
     # -- reading and folding ----------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        await self._tail.start(max(self.fold.next_offset, self._begin))
+        try:
+            await self._tail.start(max(self.fold.next_offset, self._begin))
+        except BrokerError as fault:
+            self._log.error("not_read", topic=EXAMPLES, why=str(fault))
+            raise
         self._caught_up = True
         await self._fold_waiting()
         self._log.info("caught_up", record=self.fold.next_offset, begin=self.fold.begin)

@@ -37,6 +37,8 @@ class ToldVersion(msgspec.Struct, frozen=True, tag="version"):
     """The probability from which on wards are told."""
     reference: Reference | None = None
     """As the version brings it; None: what it meets first."""
+    restored: int = 0
+    """The decision by which a person last restored it, 0 where none did: after that its monitors begin anew."""
 
 
 class ToldUpstream(msgspec.Struct, frozen=True, tag="upstream"):
@@ -57,6 +59,7 @@ class ToldUsual(msgspec.Struct, frozen=True, tag="usual"):
     feature: str
 
 
+_KNOWN = frozenset(LEARNING_INPUTS.names)
 Word = ToldVersion | ToldUpstream | ToldUsual
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -114,7 +117,10 @@ class MonitorFold(Beside):
 
     def _reference_of(self, version: str) -> Reference | None:
         found = self._told.get(version)
-        return None if found is None else found.reference
+        if found is None or found.reference is None:
+            return None
+        # Of inputs that this release's rows do not have: what the version meets first is taken in its place.
+        return found.reference if _KNOWN.issuperset(found.reference.inputs.names) else None
 
     def _threshold_of(self, version: str) -> float:
         # Until it is told no risk is an alert.
@@ -158,6 +164,9 @@ class MonitorFold(Beside):
         for name in others[: max(len(self._told) - VERSIONS_MAX, 0)]:
             del self._told[name]
         if word.version != self.monitors.version:
+            return
+        if before is not None and before.restored != word.restored:
+            self.monitors.begin_anew()
             return
         if before is None or before.reference != word.reference:
             self.monitors.refer_anew()

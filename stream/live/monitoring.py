@@ -20,7 +20,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from structlog.typing import FilteringBoundLogger
 
-from connectors.kafka.faults import BrokerError
+from connectors.kafka.faults import BrokerError, NotSentError
 from connectors.kafka.topics import FINDINGS
 from models.change_control import MonitorFinding
 from models.drift.labels import LabelFigures
@@ -32,7 +32,7 @@ from stream.live.beside import Beside
 from stream.live.company import Answer, Companion, Following, Learning
 from stream.live.findings import Findings, changes, finding_key
 from stream.live.monitor_fold import NAME, MonitorFold, Now, ToldUpstream, ToldVersion, Word, encode_word
-from stream.live.responding import asked_version, responses
+from stream.live.responding import asked_version, responses, restored_by
 from stream.live.tails import Tail
 from stream.live.upstream import UpstreamTail
 from stream.outcomes import OutcomeDefinition
@@ -119,7 +119,8 @@ class Monitors(Companion):
             if version is None:
                 continue
             # What another threshold comes to for a ward of its own is that ward's: one habit of all is watched.
-            word = ToldVersion(name, settings.guardrails.thresholds_of("", name)[0], version.monitored)
+            threshold, _ = settings.guardrails.thresholds_of("", name)
+            word = ToldVersion(name, threshold, version.monitored, restored_by(decisions, name))
             if now.told.get(name) != word:
                 yield word
         for key, signal in self._upstream.newest().items() if self._upstream.caught_up else ():
@@ -152,9 +153,12 @@ class Monitors(Companion):
         if not records:
             return
         reached = max(await learning.send(records))
-        async with asyncio.timeout(SENT_WITHIN_S):
-            while self._findings_tail.reached <= reached:  # noqa: ASYNC110 - another task reads
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(SENT_WITHIN_S):
+                while self._findings_tail.reached <= reached:  # noqa: ASYNC110 - another task reads
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise NotSentError("unreachable", f"{FINDINGS} was not read back in {SENT_WITHIN_S:g} s") from None
 
     # -- what is told of it -------------------------------------------------------------------------------------------
 

@@ -33,6 +33,15 @@ def asked_version(decisions: Decisions) -> str:
     return "" if stands is not None and stands.standing == "demoted" else event.version
 
 
+def restored_by(decisions: Decisions, version: str) -> int:
+    """Give the decision by which a version's standing was last said to be good; 0 where none of those kept did."""
+    for one in reversed(decisions.kept()):
+        event = one.decision.event
+        if isinstance(event, Standing) and event.version == version and event.standing == "good":
+            return one.sequence
+    return 0
+
+
 def responses(decisions: Decisions, findings: Iterable[MonitorFinding], usable: Usable, at: Millis) -> list[Decision]:
     """Give what is to be entered now; nothing where no finding demotes, or none is news.
 

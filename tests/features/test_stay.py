@@ -209,3 +209,26 @@ def test_the_encounter_is_kept_with_the_state():
     again = PatientState.decode(state.encode())
     again.apply(Discharge(30), LATE, "V0")
     assert again.admitted
+
+
+def test_the_unit_of_origin_is_where_the_stay_began():
+    """A further admission of an open stay, an encounter within it and any transfer leave it; the next has its own."""
+    began = (Admission(10, Location("ED")), Admission(20, WARD), Transfer(30, ICU))
+    assert applied(*began).stay.origin == "ED"
+    assert applied(*began, Discharge(40), Admission(50, WARD)).stay.origin == WARD.ward
+    assert applied(Transfer(10, ICU), Admission(20, WARD)).stay.origin == ICU.ward
+    assert applied(Transfer(10, ICU, incidental=True)).stay.origin == ""
+    assert applied(Admission(10, ICU), Cancellation(20, "admission"), Admission(30, WARD)).stay.origin == WARD.ward
+    state = applied(Admission(10, Location("ED")))
+    state.apply(Admission(1_000, WARD), LATE, "V2")
+    assert state.stay.origin == "ED"
+
+
+def test_ethnicity_is_the_newest_that_was_said():
+    """As with sex: an older statement that comes late does not overwrite; it merges, and is stored with the state."""
+    state = applied(Demographics(20, ethnicity="asian"), Demographics(10, ethnicity="white"), Demographics(30))
+    assert state.stay.ethnicity == "asian"
+    assert PatientState.decode(state.encode()).stay.ethnicity == "asian"
+    other = applied(Demographics(40, ethnicity="black"))
+    state.absorb(other)
+    assert state.stay.ethnicity == "black"

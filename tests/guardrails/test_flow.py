@@ -21,6 +21,7 @@ from guardrails.candidate import Candidate
 from guardrails.chain import CHAIN, Filter, judge, judge_with
 from guardrails.configuration import POLICIES, STANDINGS, GuardrailSettings, SubgroupRules
 from guardrails.verdict import Verdict
+from models.drift.served import GroupCounts
 from models.scorer import Scorer
 from models.version import ModelVersion
 from stream.effects import Effect, Score, Suppression
@@ -42,7 +43,16 @@ def answering(logit: float) -> ModelVersion:
     return msgspec.structs.replace(SHIPPED, weights=(0.0,) * len(SHIPPED.weights), intercept=logit)
 
 
-VERSIONS = {one.version: one for one in (SHIPPED, answering(ALWAYS), answering(NEVER), answering(math.nan))}
+WORSE_FOR_WOMEN = msgspec.structs.replace(
+    answering(ALWAYS),
+    groups=(
+        GroupCounts("sex", "female", 900, 90, 100, 30, 90.0),
+        GroupCounts("sex", "male", 900, 90, 140, 80, 90.0),
+    ),
+)
+VERSIONS = {
+    one.version: one for one in (SHIPPED, answering(ALWAYS), answering(NEVER), answering(math.nan), WORSE_FOR_WOMEN)
+}
 NAMES = (*VERSIONS, "ffffffffffff", "")
 
 
@@ -134,6 +144,8 @@ CONTROLS: st.SearchStrategy[Event] = st.one_of(
         kill_switch=st.booleans(),
         subgroups=st.builds(
             SubgroupRules,
+            worse=st.sampled_from(POLICIES),
+            too_few=st.sampled_from(POLICIES),
             no_figures=st.sampled_from(POLICIES),
             groups=st.fixed_dictionaries(
                 {}, optional={"sex": st.dictionaries(st.sampled_from(["female", "male"]), st.sampled_from(POLICIES))}

@@ -45,6 +45,7 @@ from stream.live_settings import LiveSettings
 from stream.settings import Settings
 from stream.versions import load_versions
 from tests.live.parity import HandHost, hospital_log, write_log
+from tests.stream.signed_cases import configuration, keyed
 
 USERS = {"ward": "the-password"}
 
@@ -236,6 +237,16 @@ def test_a_promoted_version_that_is_nowhere(kafka: KafkaSettings, another: Model
     found = only(ask_kafka(kafka))
     assert another.version in found.subject
     assert "models publish" in found.remedy
+
+
+def test_a_decision_that_does_not_count(kafka: KafkaSettings, another: ModelVersion) -> None:
+    """With a key declared, a promotion that nobody signed is named, and is not what is looked for as promoted."""
+    asyncio.run(declare(kafka))
+    declared = encode_decision(configuration(keyed()))
+    asyncio.run(put(kafka, Record(CONTROL, b"configuration", declared), promotion(another.version)))
+    [found] = wrong(ask_kafka(kafka))
+    assert found.subject == "decisions: signed by learner, officer"
+    assert "decision 2 (Promotion, as role:test) does not count" in found.remedy
 
 
 def test_a_promoted_version_that_nobody_trusted_signed(kafka: KafkaSettings, another: ModelVersion) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,9 +21,10 @@ from connectors.kafka.admin import declare
 from connectors.kafka.headers import header
 from connectors.kafka.settings import KafkaSettings
 from connectors.local.certificates import Authority
-from connectors.mllp.client import MllpClient
+from connectors.mllp.client import MllpClient, control_id_of
 from connectors.mllp.settings import MllpSettings
 from connectors.redis.settings import RedisSettings
+from events import decode_envelope
 from stream.live.canary import FEED
 from stream.live.gateway import Gateway
 from stream.live.parsing import read_item
@@ -27,10 +32,13 @@ from stream.live.stage import LogItem
 from stream.live_settings import LiveSettings
 from stream.service_settings import ServiceSettings
 from stream.settings import SiteFile, parse_site
-from tests.live.gateways import HL7, GatewayProcess, chart, numbers, read, send
+from tests.live.gateways import HL7, GatewayProcess, chart, configure, numbers, read, send
+from tests.stream.test_control_ids import numbered
+from tests.stream.test_run_batch import batch
 from tests.stream.test_run_mllp import free_port, local
 
 WITHIN_S = 60
+MESSAGES = 3_000
 
 
 @pytest_asyncio.fixture
@@ -100,6 +108,81 @@ async def test_a_route_by_port_is_known_from_the_log(
         gateway.kill()
 
 
+@pytest.mark.asyncio
+async def test_nothing_of_a_file_is_lost_by_a_kill(
+    declared: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    """A gateway killed within a file of its watched folder, and started again, has all of it on the topic in order; two
+    that watch one folder do not take the file both.
+    """
+    inbox = tmp_path / "in"
+    inbox.mkdir()
+    text = f"\n[batch]\nfolder = {json.dumps(str(inbox))}\nlook_s = 0.05\nsettle_s = 0.1\n"
+    (inbox / "day.hl7").write_bytes(batch(MESSAGES))
+    gateway = GatewayProcess(tmp_path / "g", declared, redis_settings, people=text)
+    while not (found := numbers(await read(declared, HL7), "MON|W")):
+        assert gateway.process.poll() is None
+    gateway.kill()
+    assert len(found) < MESSAGES, "the file was too short to be killed within"
+    pair = [GatewayProcess(tmp_path / name, declared, redis_settings, people=text) for name in ("h", "i")]
+    try:
+        while not (inbox / "done" / "day.hl7").exists():
+            assert all(one.process.poll() is None for one in pair)
+        found = numbers(await read(declared, HL7), "MON|W")
+        assert set(found) == set(range(MESSAGES))
+        assert found[-MESSAGES:] == list(range(MESSAGES)), "the second time it was taken whole, by one of the two"
+        assert [one.name for one in (inbox / "done").iterdir() if not one.name.startswith(".")].count("day.hl7") == 1
+    finally:
+        for one in pair:
+            one.kill()
+
+
+@pytest.mark.asyncio
+async def test_repeats_and_reused_ids_over_a_kill(
+    declared: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    """After kill -9 of the gateway a repeat is AA and changes nothing, and the same control id with other content is a
+    new message: [parse] has each content once.
+    """
+    first = GatewayProcess(tmp_path / "g", declared, redis_settings)
+    told = [numbered("1"), numbered("2", minute=1)]
+    assert [one.code for one in await send(first.mllp, told)] == ["AA", "AA"]
+    first.kill()
+    second = GatewayProcess(tmp_path / "g", declared, redis_settings)
+    again = [told[0], numbered("1", value=140), told[0], numbered("1", value=141)]
+    assert [one.code for one in await send(second.mllp, again)] == ["AA"] * 4
+    [feed] = second.get("/feeds").json()["feeds"]
+    assert feed["numbering"]["reused"] == 3
+    second.kill()
+    with worker(tmp_path / "w", declared, redis_settings) as process:
+        while len(found := await _envelopes(declared)) < 4:
+            assert process.poll() is None
+        assert Counter(found) == {"1": 3, "2": 1}
+
+
+async def _envelopes(kafka: KafkaSettings) -> list[str]:
+    return [
+        envelope.message_id
+        for record in await read(kafka, "events.v1")
+        if (envelope := decode_envelope(record.value or b"")).patient
+    ]
+
+
+@contextmanager
+def worker(folder: Path, kafka: KafkaSettings, redis: RedisSettings) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker of [parse]."""
+    config = configure(folder, kafka, redis)
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stream.cli", "worker", "--stages", "parse", "--config", str(config)], stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 async def _open_and_send(client: MllpClient, message: bytes) -> None:
     await client.open()
     await client.send(message)
@@ -123,7 +206,8 @@ async def test_the_canary_needs_no_certificate(
     await gateway.start()
     try:
         async with asyncio.timeout(WITHIN_S):
-            while not any(one.key == FEED.encode() for one in await read(declared, HL7)):
+            while not (found := [one for one in await read(declared, HL7) if one.key == FEED.encode()]):
                 pass
+        assert control_id_of(found[0].value or b"").startswith(b"canary-")
     finally:
         await gateway.stop()

@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from alerts.monitoring.signal import SignalState, encode_signal, make_signal
 from connectors.kafka.reading import read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
-from connectors.kafka.topics import CONTROL, EXAMPLES
+from connectors.kafka.topics import CONTROL, EXAMPLES, SIGNALS
 from connectors.redis.settings import RedisSettings
 from connectors.signing import generate_key, sign
 from events import MILLIS_PER_HOUR, Promotion, Standing
@@ -28,7 +29,7 @@ from stream.live.versions import version_record
 from stream.promotion import MONITOR, champion_of
 from stream.versions import load_versions, shipped_version
 from tests.live.cluster import Cluster, hospital
-from tests.live.test_drill import command, decided, scores
+from tests.live.test_drill import command, decided
 from tests.live.verdict import verdict
 from tests.stream.live.test_monitor_fold import START, stay
 from tests.stream.test_promotion_cli import ensemble
@@ -56,6 +57,22 @@ def miscalibrated(version: str, days: int) -> list[Record]:
         for number in range(STAYS)
         for value in stay(number, generator, version, 0.6, begin)
     ]
+
+
+class Said(msgspec.Struct):
+    """What these tests read of a score."""
+
+    model: str
+    probability: float | None
+
+
+async def said(cluster: Cluster) -> list[Said]:
+    """Give each score, in order of time."""
+    found = [
+        (record.record_time, msgspec.json.decode(record.value or b"", type=Said))
+        async for record in read_topic(cluster.kafka, "scores.v1")
+    ]
+    return [one for _, one in sorted(found, key=lambda each: each[0])]
 
 
 async def decisions_of(cluster: Cluster) -> Decisions:
@@ -106,7 +123,7 @@ async def test_a_broken_limit_demotes_by_itself_once_and_the_former_champion_com
     third = len(arrivals) // 3
     await cluster.ingest(arrivals[:third])
     await cluster.drain()
-    assert set(await scores(cluster)) == {champion.version}
+    assert {one.model for one in await said(cluster)} == {champion.version}
 
     await cluster.put(miscalibrated(champion.version, 0))
     await cluster.until(lambda: decided(cluster, 4), EFFECT_S, lambda: f"no demotion: {cluster.log_of('l0')[-2000:]}")
@@ -118,10 +135,11 @@ async def test_a_broken_limit_demotes_by_itself_once_and_the_former_champion_com
     assert back.decision.event.version == former.version
     standing = await read_findings(cluster.kafka, "")
     assert ("calibration", "demote", champion.version) in {(one.monitor, one.response, one.version) for one in standing}
-    before = len(await scores(cluster))
+    before = len(await said(cluster))
     await cluster.ingest(arrivals[third : 2 * third])
     await cluster.drain()
-    assert set((await scores(cluster))[before:]) == {former.version}
+    assert {one.model for one in (await said(cluster))[before:]} == {former.version}
+    assert None not in {one.probability for one in (await said(cluster))[before:]}
 
     cluster.kill("l0")
     cluster.start("l0")
@@ -131,11 +149,11 @@ async def test_a_broken_limit_demotes_by_itself_once_and_the_former_champion_com
 
     await cluster.put(miscalibrated(former.version, 10))
     await cluster.until(lambda: decided(cluster, 5), EFFECT_S, lambda: f"no demotion: {cluster.log_of('l0')[-2000:]}")
-    before = len(await scores(cluster))
+    before = len(await said(cluster))
     await cluster.ingest(arrivals[2 * third :])
     await cluster.drain()
     found = await decisions_of(cluster)
-    assert set((await scores(cluster))[before:]) == {""}
+    assert {one.probability for one in (await said(cluster))[before:]} == {None}
     assert (found.newest, champion_of(found), found.chain.faults) == (5, "", ())
     assert (await verdict(cluster, versions)).well() == []
 
@@ -165,6 +183,39 @@ async def test_a_person_says_that_a_feed_s_values_are_as_they_are_to_be(cluster:
 
 
 @pytest.mark.asyncio
+async def test_what_stands_upstream_is_found_until_the_last_partition_clears_it(cluster: Cluster) -> None:
+    """Raised by two partitions and cleared by one, before the learner began: written down once, told, and it passes."""
+    await cluster.declare()
+    await cluster.put([upstream(0, "raised"), upstream(1, "raised"), upstream(0, "cleared")])
+    cluster.start("l0", command="learner")
+
+    async def standing() -> list[tuple[str, str]]:
+        return [(one.monitor, str(one.figures["subject"])) for one in await read_findings(cluster.kafka, "")]
+
+    async def stands() -> bool:
+        return await standing() == [("upstream", "unit_changed|feed|LAB|lactate")]
+
+    async def passed() -> bool:
+        return await standing() == []
+
+    await cluster.until(stands, EFFECT_S, lambda: cluster.log_of("l0")[-2000:])
+    await cluster.put([upstream(1, "cleared")])
+    await cluster.until(passed, EFFECT_S, lambda: cluster.log_of("l0")[-2000:])
+    words = [decode_example(record.value or b"") async for record in read_topic(cluster.kafka, EXAMPLES)]
+    states = [msgspec.json.decode(word.content)["state"] for word in words if isinstance(word, Told)]
+    assert states == ["raised", "cleared"]
+
+
+def upstream(partition: int, state: SignalState) -> Record:
+    """Give what a partition says of a unit."""
+    seq = 1 if state == "raised" else 2
+    signal = make_signal(
+        "unit_changed", "feed|LAB|lactate", state, seq, START, START, partition, feed="LAB", feature="lactate"
+    )
+    return Record(SIGNALS, b"feed|LAB|lactate", encode_signal(signal))
+
+
+@pytest.mark.asyncio
 async def test_a_plan_that_lets_no_monitor_demote_is_kept_to(cluster: Cluster) -> None:
     """The same finding stands, is told and holds promotions; nobody is demoted."""
     shipped = dict(load_versions()[0])
@@ -181,8 +232,14 @@ async def test_a_plan_that_lets_no_monitor_demote_is_kept_to(cluster: Cluster) -
         return "demote" in {one.response for one in standing}
 
     await cluster.until(found, EFFECT_S, lambda: cluster.log_of("l0")[-2000:])
-    said = await answered(cluster)
-    assert said["current"]
-    assert "calibration" in {one["monitor"] for one in said["findings"]}
+    answer = await answered(cluster)
+    assert answer["current"]
+    assert "calibration" in {one["monitor"] for one in answer["findings"]}
     assert (await asyncio.to_thread(cluster.health, "l0")).well
+    counted = {
+        (one.labels["monitor"], one.labels["response"]): one.value
+        for one in await asyncio.to_thread(cluster.metrics, "l0")
+        if one.name == "wardstream_learner_findings"
+    }
+    assert counted["calibration", "demote"] >= 1
     assert (await decisions_of(cluster)).newest == 1

@@ -318,7 +318,11 @@ MISSING: dict[str, tuple[str, tuple[int, str, int], tuple[str, ...]]] = {
         (TOPIC, "hl7v2.ingest.v1", WRITE),
         ("hl7v2.ingest.v1", "grant our user 'poor-ingest' access"),
     ),
-    "examples": ("learner", (TOPIC, "examples.v1", READ), ("examples.v1", "grant our user 'poor-examples' access")),
+    "examples": (
+        "learner",
+        (TOPIC, "examples.v1", READ),
+        ('"topic": "examples.v1"', "does not allow poor-examples", "grant access to topics"),
+    ),
 }
 """By user `poor-NAME`: whose rights it has but one, and what is told of that."""
 

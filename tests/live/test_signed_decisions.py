@@ -217,7 +217,8 @@ async def test_a_worker_that_starts_anew_comes_to_the_same(cluster: Cluster) -> 
     assert (await command(cluster, "models", "rollback", key="officer"))[0] == 0
     other = cluster.folder / "other.toml"
     other.write_text(CONFIGURATION.replace(OFFICER_KEY.public, STRANGER.public))
-    assert (await command(cluster, "control", "configure", str(other), key="officer"))[0] == 0
+    hand_over = ("control", "configure", str(other), "--new-key", str(cluster.folder / "stranger.pem"))
+    assert (await command(cluster, *hand_over, key="officer"))[0] == 0
     cluster.start("w0")
     await applied(cluster, 6)
     before = [(one.version, one.enabled, one.configuration, one.sequence) for one in controls(cluster)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from models.drift.served import GroupCounts
 from models.source_attributes import ATTRIBUTES_REQUIRED, SourceAttribute, source_attributes
 from models.version import ModelVersion, load
 
@@ -61,6 +62,14 @@ def test_figures_by_subgroup_are_told_where_the_version_has_them(version: ModelV
         version, lineage=msgspec.structs.replace(version.lineage, evaluation=measured)
     )
     assert answers(with_groups)["fairness on data of the training source"] == "sex_F_sensitivity 0.71."
+
+
+def test_counts_by_group_are_told_with_their_intervals(version: ModelVersion) -> None:
+    """Of a version of the learner: outcomes and rows of each group, and figures where enough was seen."""
+    groups = (GroupCounts("sex", "female", 900, 90, 100, 30, 90.0), GroupCounts("sex", "other", 30, 2, 1, 1, 2.0))
+    said = answers(msgspec.structs.replace(version, groups=groups))["fairness on data of the training source"]
+    assert "sex female: 90 outcomes in 900 rows, sensitivity 0.33 (0.24 to 0.44), PPV 0.30" in said
+    assert said.endswith("sex other: 2 outcomes in 30 rows.")
 
 
 def test_nobody_has_validated_it_and_it_says_so(version: ModelVersion) -> None:

@@ -154,5 +154,5 @@ def test_a_row_and_the_terminal_say_why_the_model_speaks(new_ward: Any, shipped:
     shown = console.export_text()
     [main] = [one for one in row["alert"]["explanation"]["reasons"] if one["direction"] == "raises"][:1]
     brief = main["text"].partition(" (")[0] + ", raises the risk"
-    assert brief in shown
+    assert f"{said['as_of'][11:16]} {brief}" in shown
     assert "model acknowledged" in shown

@@ -81,8 +81,8 @@ def test_a_clean_challenger_goes_into_force_by_itself(found: dict[str, Evidence]
 def test_a_poisoned_challenger_is_stopped(found: dict[str, Evidence]) -> None:
     """Nothing is promoted, and the review says by what it was stopped, on how many rows, and how the two compare."""
     decisions = in_force()
-    [step] = judged(decisions, found[POISONED.version], POISONED)
-    assert step.reason == "stopped"
+    [step] = judged(decisions, found[POISONED.version], POISONED, left_out="7 unanswered")
+    assert (step.reason, step.figures["left out"]) == ("stopped", "7 unanswered")
     assert champion_of(decisions) == CHAMPION.version
     assert step.figures["rows"] == str(found[POISONED.version].rows)
     assert step.figures["auroc"].count("-") >= 3

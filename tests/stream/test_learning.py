@@ -17,10 +17,16 @@ from events import (
     Location,
     Merge,
     Outcome,
+    Promotion,
     Transfer,
 )
-from models.drift.served import counts_of
+from models.drift.served import counts_of, served_of
 from models.inputs import LEARNING_INPUTS
+from models.learners.crossed_logistic import CrossedLogistic
+from models.rows import Inputs
+from models.version import Lineage, dump, load
+from stream.candidates import frozen
+from stream.control import Control
 from stream.learning import NOTES, FoldState, LearnerFold
 from stream.live.examples import Happened, decode_example, encode_example, happened
 from stream.outcomes import OutcomeDefinition
@@ -236,3 +242,19 @@ def test_gone_on_from_a_state_it_counts_the_same():
         fold.finish()
     assert second.facts.state() == whole.facts.state()
     assert second.served.totals() == whole.served.totals() != {}
+
+
+def test_a_version_of_the_learner_brings_its_counts_and_the_guardrail_reads_them():
+    """What was counted by group is in the version's bytes, and what it comes to is what the chain is asked by."""
+    inputs = Inputs(("age_years", "heart_rate.last"))
+    fold = LearnerFold(ICU, learner=CrossedLogistic(inputs, pairs=(), schedule=(32,)))
+    hospital_of_two(fold, 120)
+    fold.finish()
+    made = frozen(fold, Lineage("test", 0, 0))
+    assert load(dump(made), version=made.version).groups == counts_of(fold.served.totals()) != ()
+    control = Control({made.version: made})
+    control.apply(Promotion(0, made.version, enabled=True))
+    assert control.asks_of_groups
+    assert control.served == served_of(made.groups)
+    assert control.served.knows(("sex", "male"))
+    assert not control.served.knows(("sex", "other"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from connectors.decoded import Identifier
@@ -155,3 +156,46 @@ def test_the_feature_table_names_nobody(tmp_path, cli, who, new_ward):
     done = cli("features", who, "--data-dir", tmp_path / "ward-1")
     assert done.code == 1
     assert not [word for word in NAMES if word in done.out + done.err]
+
+
+RECORDED = """
+[hl7]
+ethnicity = "cdc"
+[guardrails]
+raise_at = 0.0001
+clear_at = 0.0001
+[guardrails.subgroups.groups.ethnicity]
+black = "review"
+"""
+
+
+def of_ethnicity(message: bytes, code: str) -> bytes:
+    """Put a code into PID-10."""
+    lines = message.split(b"\r")
+    place = next(number for number, line in enumerate(lines) if line.startswith(b"PID"))
+    fields = lines[place].split(b"|")
+    fields += [b""] * (11 - len(fields))
+    fields[10] = code.encode()
+    lines[place] = b"|".join(fields)
+    return b"\r".join(lines)
+
+
+def test_a_recorded_ethnicity_is_judged_by_and_in_no_output(tmp_path, cli):
+    """Where a site records it, a score may say that it was asked by ethnicity; which it is stands nowhere."""
+    worse = (Result("9279-1", value=22.0, unit="/min"), Result("59408-5", value=95.0, unit="%"))
+    more = (Result("8480-6", value=105.0, unit="mm[Hg]"), Result("8867-4", value=100.0, unit="/min"))
+    sent = [adt("A01", 1), oru(2, *worse, *more), oru(3, *worse, *more)]
+    (tmp_path / "feed.hl7").write_bytes(b"".join(of_ethnicity(message, "2054-5") for message in sent))
+    (tmp_path / "wardstream.toml").write_text(RECORDED)
+    done = cli("replay", tmp_path / "feed.hl7", "--out", tmp_path / "out", "--config", tmp_path / "wardstream.toml")
+    assert done.code == 0, done.err
+    scores = map(msgspec.json.decode, (tmp_path / "out" / "scores.ndjson").read_bytes().splitlines())
+    said = [one for score in scores for one in score["verdicts"] if one["filter"] == "subgroups"]
+    assert said
+    for one in said:
+        assert (one["verdict"], one["reason"], one["detail"]) == ("defer", "declared", "ethnicity")
+    for name in OUTPUTS:
+        text = (tmp_path / "out" / name).read_text()
+        assert not [word for word in ("2054-5", "black") if word in text], name
+    assert "2054-5" not in done.out + done.err
+    assert "black" not in done.out + done.err

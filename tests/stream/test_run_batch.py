@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +61,24 @@ def test_nothing_of_a_file_is_lost_or_doubled_by_kills(start: Callable[[str], Ru
     told = [line for line in service.logs() if line["event"] == "batch_file"]
     assert [line["where"] for line in told] == ["done", "done"]
     assert "day.hl7" not in service.errors.read_text(), "a file's name may name a patient"
+
+
+def test_doctor_looks_at_the_folder(tmp_path: Path) -> None:
+    """Doctor names a folder that is not there, and one in which files have failed."""
+    config = tmp_path / "wardstream.toml"
+    config.write_text(table(tmp_path / "in"))
+    assert "WRONG watched folder" in _doctor(config)
+    (tmp_path / "in" / "failed").mkdir(parents=True)
+    assert "ok    watched folder" in _doctor(config)
+    (tmp_path / "in" / "failed" / "a.hl7.results.ndjson").write_bytes(b"")
+    assert "1 files in failed" in _doctor(config)
+
+
+def _doctor(config: Path) -> str:
+    command = [sys.executable, "-m", "stream.cli", "doctor", "--config", str(config)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "300"}
+    ).stdout
 
 
 def _stored(service: Running) -> int:

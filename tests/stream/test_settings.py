@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,48 @@ def test_a_table_that_is_new_changes_no_name() -> None:
     declared = Settings(wards=WardSettings(budget=4))
     assert parse_json(configuration_text(declared)) == declared
     assert configuration_hash(declared) != configuration_hash(Settings())
+
+
+def test_what_is_declared_of_groups_is_in_the_text_and_what_is_not_changes_no_name() -> None:
+    """Policies by group and ethnicity come back from the log; a site that says nothing of either keeps its name."""
+    plain = configuration_text(Settings())
+    assert "subgroups" not in plain
+    assert "ethnicity" not in plain
+    text = """
+        [hl7]
+        ethnicity = "nhs"
+        [fhir]
+        ethnicity = true
+        [guardrails]
+        raise_at = 0.1
+        clear_at = 0.07
+        [guardrails.subgroups]
+        too_few = "review"
+        [guardrails.subgroups.groups.ethnicity]
+        black = "annotate"
+        [guardrails.versions.4f1c02aa91be.groups.ward]
+        "Ward 4A" = "abstain"
+    """
+    declared = parse_site(text).settings
+    assert parse_json(configuration_text(declared)) == declared
+    assert declared.guardrails.policy_of("4f1c02aa91be", "ward", "Ward 4A") == "abstain"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('worse = "silence"', "line 5: guardrails.subgroups.worse: Invalid enum value 'silence'"),
+        ('wors = "trust"', "line 5: guardrails.subgroups.wors: unknown key; did you mean worse?"),
+        ('groups.gender.male = "trust"', "guardrails: subgroups.groups.gender: is no attribute; expected sex, age"),
+        ('groups.sex.man = "trust"', "guardrails: subgroups.groups.sex.man: is no group of it; expected male, female"),
+        ('groups.sex.male = "silence"', "Invalid enum value 'silence'"),
+    ],
+)
+def test_a_policy_by_group_that_is_none_is_refused_by_its_key(line: str, words: str) -> None:
+    """With what is expected in its place."""
+    text = f"[guardrails]\nraise_at = 0.1\nclear_at = 0.07\n[guardrails.subgroups]\n{line}\n"
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        parse_site(text)
 
 
 @pytest.mark.parametrize("command", [("run", "--data-dir", "data"), ("worker",)])

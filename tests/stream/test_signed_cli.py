@@ -206,12 +206,28 @@ def test_the_first_keys_are_declared_by_who_holds_one(ward: Ward) -> None:
     file = ward.folder / "keys.toml"
     file.write_text(toml())
     configure = ("control", "configure", file)
-    assert "give --key FILE" in ward.decide(*configure).err
-    assert "cannot decide as safety-officer" in ward.decide(*configure, key=ward.strangers).err
-    file.write_text(toml(roles=("operator",)))
-    assert "cannot decide as safety-officer" in ward.decide(*configure, key=ward.key).err
+    said = "nobody has shown to hold one of the [decision_keys]"
+    assert said in ward.decide(*configure).err
+    assert said in ward.decide(*configure, key=ward.strangers).err
+    file.write_text(toml(roles=("evidence", "wardstream:monitor")))
+    assert said in ward.decide(*configure, key=ward.key).err
     assert ward.sequences() == 0
     ward.declare()
+
+
+def test_keys_are_handed_over_to_who_holds_the_next(ward: Ward) -> None:
+    """A table that keeps none of the keys in force is refused, unless a new one is shown: a typing error shuts out."""
+    ward.made().declare()
+    file = ward.folder / "keys.toml"
+    file.write_text(toml("night", STRANGER))
+    configure = ("control", "configure", file)
+    assert "keep one that is in force" in ward.decide(*configure, key=ward.key).err
+    assert ward.decide(*configure, "--new-key", ward.key, key=ward.key).code == 2
+    assert ward.decide(*configure, "--new-key", ward.strangers).code == 2
+    assert ward.decide(*configure, "--new-key", ward.strangers, key=ward.key).code == 0
+    assert set(folder_decisions(ward.data).keys) == {"night"}
+    file.write_text(toml("night", STRANGER) + toml())
+    assert ward.decide(*configure, key=ward.strangers).code == 0
 
 
 def test_keys_are_not_dropped_unsaid(ward: Ward) -> None:
@@ -258,7 +274,8 @@ def test_nobody_decides_in_the_role_of_a_start(ward: Ward) -> None:
     ward.made().declare()
     file = ward.folder / "keys.toml"
     file.write_text(toml("night", STRANGER))
-    done = ward.cli("control", "configure", file, "--as", START, "--data-dir", ward.data)
+    shown = ("--new-key", ward.strangers)
+    done = ward.cli("control", "configure", file, *shown, "--as", START, "--data-dir", ward.data)
     assert done.code == 2
     assert "the service's own role" in done.err
 

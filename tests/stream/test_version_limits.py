@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from models.drift.served import GroupCounts
 from models.likeness import Likeness, Shape
 from models.venn import Category, VennTable
 from models.version import ModelVersion
@@ -90,3 +91,18 @@ def test_the_floor_tells_of_who_is_unlike(ward_with: Any) -> None:
     ward.chart("1", 10, ward.SICK)
     assert ward.story("1") == ["raised band_rise"]
     assert ward.alerts("1", "model") == []
+
+
+def test_a_row_says_for_whom_the_version_is_less_to_be_trusted(new_ward: Any, constant_version: Any) -> None:
+    """The remark on a woman's score is on the board beside her alert; the alert is told as a man's is."""
+    counts = (GroupCounts("sex", "female", 900, 90, 100, 30, 90.0), GroupCounts("sex", "male", 900, 90, 140, 80, 90.0))
+    version = msgspec.structs.replace(version_with(constant_version, CERTAIN, 100.0), groups=counts)
+    ward = new_ward(version=version, enabled=True)
+    ward.board = Board(ward.service.host.shelf)
+    ward.service.listen = ward.board.take
+    ward.admit("1")
+    ward.chart("1", 10, ward.WELL)
+    (alert,) = ward.alerts("1", "model")
+    said = [one for one in alert["verdicts"] if one["filter"] == "subgroups"]
+    assert on_the_board(ward, 11)["remarks"] == said
+    assert [one["reason"] for one in said] == ["served_worse"]

@@ -20,7 +20,8 @@ import java.util.stream.Collectors;
  *
  * <p>Run: {@code java -cp 'libs/*' Send.java HOST PORT FILE}. The last line printed is JSON: sent, acks by code, seconds,
  * and how many acknowledgements named the message sent (MSA-2 is MSH-10). HAPI parses each message into its v2.3 model
- * and writes it anew, so what arrives is HAPI's wording of it.
+ * and writes it anew, so what arrives is HAPI's wording of it. With {@code -Dmllp.tls=true} it speaks TLS by the JVM's
+ * own key and trust stores.
  */
 public final class Send {
   /** Seconds until an answer is given up; the service answers in milliseconds. */
@@ -43,7 +44,8 @@ public final class Send {
       context.getParserConfiguration().setDefaultObx2Type("ST");
       context.getParserConfiguration().setInvalidObx2Type("ST");
       Parser parser = context.getPipeParser();
-      try (Connection connection = context.newClient(arguments[0], Integer.parseInt(arguments[1]), false)) {
+      try (Connection connection = context.newClient(
+          arguments[0], Integer.parseInt(arguments[1]), Boolean.getBoolean("mllp.tls"))) {
         Initiator initiator = connection.getInitiator();
         initiator.setTimeout(ANSWER_TIMEOUT_S, TimeUnit.SECONDS);
         for (String framed : file.split("\u001c\r")) {

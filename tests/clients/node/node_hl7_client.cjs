@@ -2,6 +2,7 @@
 // Run: NODE_PATH=.clients/node/node_modules node node_hl7_client.cjs HOST PORT FILE
 "use strict";
 
+const fs = require("node:fs");
 const { Client, Message } = require("node-hl7-client");
 const { readMessages, Tally } = require("./framed.cjs");
 
@@ -9,7 +10,10 @@ const { readMessages, Tally } = require("./framed.cjs");
 const ANSWER_TIMEOUT_MS = 30_000;
 
 async function main(host, port, path) {
-  const client = new Client({ host });
+  // MLLP_TLS_CA, MLLP_TLS_CERT and MLLP_TLS_KEY are PEM files: it speaks TLS then, and shows a certificate.
+  const { MLLP_TLS_CA: ca, MLLP_TLS_CERT: cert, MLLP_TLS_KEY: key } = process.env;
+  const read = (path) => fs.readFileSync(path);
+  const client = new Client(ca ? { host, tls: { ca: read(ca), cert: read(cert), key: read(key) } } : { host });
   let answered = () => {};
   const outbound = client.createConnection({ port: Number(port) }, async (response) => answered(response.getMessage()));
   outbound.on("data.error", (error) => console.error(`answer not understood: ${error}`));

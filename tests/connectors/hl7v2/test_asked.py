@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import count, product
+from pathlib import Path
 
 import hl7
 import pytest
 
 from connectors.decoded import Refusal, RefusalReason
 from connectors.hl7v2.acknowledgement import NOT_STORED, answers, outcome_of
-from connectors.hl7v2.asked import CONDITIONS, Asked, codes_for
+from connectors.hl7v2.asked import CONDITIONS, Asked, asked_table, codes_for
 from connectors.hl7v2.codec import decode
 from connectors.hl7v2.settings import Hl7Settings
 
@@ -51,6 +52,11 @@ def test_the_table(outcome: str, accept: str) -> None:
     """What each outcome comes to for each word in MSH-15 and MSH-16, written out."""
     told = tuple(" ".join(codes_for(outcome, Asked(accept, application))) for application in WORDS)  # type: ignore[arg-type]
     assert told == TABLE[outcome][accept]
+
+
+def test_the_documentation_has_the_table() -> None:
+    """docs/hl7.md has the table that the code makes."""
+    assert asked_table() in Path("docs/hl7.md").read_text(encoding="utf-8")
 
 
 def test_the_words_are_those_of_table_0155() -> None:

@@ -159,6 +159,7 @@ def patient(key: str, total: int, band: str, **changed: Any) -> dict[str, Any]:
         ],
         "alert": None,
         "retracted": [],
+        "remarks": [],
         "held_back": [],
         **changed,
     }
@@ -182,8 +183,9 @@ RAISED = {
 def ward(reading) -> list[dict[str, Any]]:
     """Put two patients and a feed on the board."""
     held = [{"filter": "refractory", "verdict": "suppress", "reason": "within_episode"}]
+    remark = {"filter": "subgroups", "verdict": "annotate", "reason": "served_worse", "detail": "sex female (ppv)"}
     patients = [
-        patient("abcdef0123456789", 9, "high", alert=RAISED, held_back=held),
+        patient("abcdef0123456789", 9, "high", alert=RAISED, held_back=held, remarks=[remark]),
         patient("<b>0123456789", 3, "low_medium", ward="Oak", bed="<img src=x onerror=alert(1)>"),
     ]
     reading.documents["patients"]["patients"] = patients
@@ -212,6 +214,7 @@ async def test_the_page_shows_who_how_sick_why_and_how_old(serve, ward, browser:
         "NEWS2 raised band rise",
         "10 min ago",
         "refractory: suppress, within episode",
+        "subgroups: annotate, served worse, sex female (ppv)",
         "2 values, 5 min to 13 h old",
     ):
         assert words in shown
@@ -272,7 +275,8 @@ async def test_the_page_says_in_words_why_the_model_speaks(serve, ward, browser:
     await browser.open(site.url)
     await browser.until("document.querySelector('#rows .reasons:not([hidden])')")
     why = "#rows tr:nth-child(1) .reasons:not([hidden])"
-    assert await browser.text(f"{why} summary") == ("Why: respiration rate 29 /min, 12 min old, raises the risk")
+    summary = await browser.text(f"{why} summary")
+    assert re.fullmatch(r"Why, as of \d\d:\d\d: respiration rate 29 /min, 12 min old, raises the risk", summary)
     await open_reasons(browser)
     shown = await browser.text(why)
     for words in (
@@ -301,7 +305,8 @@ async def test_the_page_says_which_sub_scores_news2_rests_on(serve, ward, browse
     await browser.open(site.url)
     await open_reasons(browser)
     floor, model = "#rows .alert > div:nth-child(1) .reasons", "#rows .alert > div:nth-child(2) .reasons"
-    assert await browser.text(f"{floor} summary") == "Why: resp. rate 3, SpO₂ 2 and more"
+    summary = await browser.text(f"{floor} summary")
+    assert re.fullmatch(r"Why, as of \d\d:\d\d: resp. rate 3, SpO₂ 2 and more", summary)
     shown = await browser.text(floor)
     assert re.search(
         r"NEWS2 9 as of .*, of which resp\. rate 3 \(red\): 29 /min, 3 min old SpO₂ 2 pulse 1: 104 /min", shown

@@ -273,9 +273,9 @@ async def test_a_long_message_is_decoded_beside_the_loop(serve, message, monkeyp
     """A message of more than DECODED_INLINE_BYTES_MAX is decoded in another thread than that which answers others."""
     threads: list[int] = []
 
-    def noted(piece: Framed, given: Hl7Settings) -> Decoded | Refusal:
+    def noted(piece: Framed, given: Hl7Settings, port: int) -> Decoded | Refusal:
         threads.append(threading.get_ident())
-        return decode_piece(piece, given)
+        return decode_piece(piece, given, port)
 
     monkeypatch.setattr(connection, "decode_piece", noted)
     long = message(2) + b"NTE|1||" + b"x" * connection.DECODED_INLINE_BYTES_MAX + b"\r"

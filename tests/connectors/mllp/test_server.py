@@ -13,7 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.hl7v2.framing import frame
+from connectors.hl7v2.routes import Route
+from connectors.hl7v2.settings import Hl7Settings
 from connectors.intake import NotStoredError
+from connectors.mllp.limits import MllpLimits
+from tests.connectors.mllp.conftest import Ward
 
 pytestmark = pytest.mark.asyncio
 
@@ -71,6 +75,28 @@ async def test_what_a_sender_asks_for(serve, message) -> None:
         await client.send(frame(asking(7, b"AL|AL")) + frame(asking(8, b"NE|SU")) + frame(message(9)))
         assert await client.answers(2) == [("CE", "M7"), ("AR", "M9")]
         assert ward.notices.counts("untold") == {"AE": 1, "not_stored": 1}
+
+
+async def test_engines_that_do_not_mean_what_they_ask(message) -> None:
+    """Where the configuration says so, for all or for a route, a message has one answer of the original mode."""
+    asking = message(1).replace(b"|P|2.5.1||||||", b"|P|2.5.1|||AL|AL||", 1)
+    other = asking.replace(b"|LAB|", b"|PAS|", 1)
+    cases = (
+        (Hl7Settings(acknowledgement="original"), ["AA", "AA"]),
+        (Hl7Settings(routes=(Route("lab", sender="LAB|*", acknowledgement="original"),)), ["AA", "CA", "AA"]),
+        (
+            Hl7Settings(acknowledgement="original", routes=(Route("lab", sender="LAB|*", acknowledgement="asked"),)),
+            ["CA", "AA", "AA"],
+        ),
+    )
+    for settings_, codes in cases:
+        ward = Ward(MllpLimits(linger_s=0.2), settings_)
+        ward.port = await ward.server.start("127.0.0.1", 0)
+        client = await ward.connect()
+        await client.send(frame(asking) + frame(other))
+        assert [code for code, _ in await client.answers(len(codes))] == codes
+        ward.part()
+        await ward.server.stop(5)
 
 
 async def test_together(serve, message) -> None:
@@ -298,12 +324,12 @@ async def test_same_messages_however_they_are_cut(serve, message, kinds: list[in
     """Whatever pieces a stream comes in, the intake gets the same messages, and the sender the same answers."""
     choices = {
         1: (frame(message(1)), ("AA", "M1"), "ok"),
-        2: (b"\x0b" + message(2)[:-30] + frame(message(3)), ("AE", "M2"), "truncated"),
+        2: (b"\x0b" + message(2)[:-30] + frame(message(3)), ("AA", "M3"), "truncated"),
         3: (b"\x0bgarbage\x1c", ("AR", ""), "garbage"),
         4: (frame(message(4)[:60] + b"x" * 2_000), ("AR", "M4"), "oversized"),
     }
     wire = b"".join(choices[kind][0] for kind in kinds)
-    answers = [answer for kind in kinds for answer in [choices[kind][1], *[("AA", "M3")] * (kind == 2)]]
+    answers = [choices[kind][1] for kind in kinds]
     reasons = [reason for kind in kinds for reason in [choices[kind][2], *["ok"] * (kind == 2)]]
     async with serve(message_bytes_max=1_000) as ward:
         client = await ward.connect()

@@ -75,6 +75,15 @@ def test_a_zone_in_the_configuration_settles_it() -> None:
     assert "no_zone" not in {finding.name for finding in surveyed(message, settings=settings).findings}
 
 
+def test_a_route_settles_it() -> None:
+    """A zone and an authority that a route has for the sender are no finding either."""
+    settings = parse_toml(
+        '[[hl7.routes]]\nname = "monitors"\nsender = "MON|*"\nzone = "Europe/London"\nauthority = "HOSP"'
+    )
+    message = oru(sent="202603031200", observed="202603031155", pid="PID|1||42||Doe^Jane||19500101|F")
+    assert surveyed(message, settings=settings).findings == ()
+
+
 def test_a_mapped_code_settles_it() -> None:
     """A local code that a person wrote under [codes] is mapped, and is no candidate any more."""
     message = oru(*GOOD_OBX[:6], "OBX|7|NM|TEMP^Body temperature^L||36.8|Cel|||||F")

@@ -11,6 +11,7 @@ import pytest
 
 from events import MILLIS_PER_HOUR
 from models.inputs import CLINICAL_INPUTS
+from models.learners.factory import from_bytes
 from stream.cli import evaluate as evaluate_command
 from stream.evaluating.contenders import LEARNERS, STOCK, TITLES, maker_of, rule_totals
 from stream.evaluating.parts import Parts
@@ -178,3 +179,25 @@ def test_every_contender_learns_what_it_is_told_and_refuses_alike(name):
         "no_usable_input",
         "not_finite",
     ]
+
+
+@pytest.mark.parametrize("name", ["crossed-boosted", "boosting", "crossed-logistic"])
+def test_a_contender_of_ours_says_what_its_learner_says(name):
+    """Its answers are its learner's to the last bit, and its notes the log-odds before calibration, of all or none."""
+    names = CLINICAL_INPUTS.names
+    contender = maker_of(name)(names)
+    matrix = np.random.default_rng(5).normal(60.0, 20.0, (1_200, WIDTH))
+    contender.tell(matrix[:1_000], matrix[:1_000, 0] > 70, np.full(1_000, np.nan))
+    learner = from_bytes(contender.keep())
+    asked = matrix[1_000:]
+    asked[3] = np.nan
+    said, notes = contender.ask(asked)
+    assert said.tobytes() == learner.predict_proba_many(asked).tobytes()
+    known = ~np.isnan(said)
+    assert not known[3]
+    assert known.sum() == len(asked) - 1
+    if name == "crossed-boosted":
+        assert notes[known].tobytes() == learner.raw_logits(asked[known]).tobytes()
+        assert np.isnan(notes[3])
+    else:
+        assert np.isnan(notes).all()

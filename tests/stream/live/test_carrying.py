@@ -40,6 +40,7 @@ from stream.records import PatientRecord, RecordShelf
 from stream.settings import Settings
 from tests.live.cluster import hospital
 from tests.live.parity import add_effect
+from tests.stream.signed_cases import OFFICER_KEY, Log
 
 OLD, NEW = 4, 7
 SEEDS = (1, 2, 3)
@@ -202,6 +203,16 @@ def test_an_old_partition_that_lacks_a_decision_is_refused() -> None:
     controls: Sequence[Control] = [applied(decisions), behind]
     with pytest.raises(RepartitionRefusedError, match=r"has not applied what control\.v1 says"):
         prelude_of(decisions, [read_control(one.encode()) for one in controls], 9)
+
+
+def test_a_decision_that_does_not_count_is_carried_into_no_partition() -> None:
+    """With keys declared, what nobody signed is in neither the old partitions nor the new: they are equal."""
+    log = Log()
+    assert not log.decide(Promotion(1, "v1", enabled=True))
+    assert log.decide(Promotion(2, "v2", enabled=True), OFFICER_KEY)
+    assert not log.decide(KillSwitch(3, engaged=False))
+    prelude = prelude_of(log.decisions, [read_control(applied(log.decisions).encode())], 9)
+    assert [event.version for one in prelude for event in one.events if isinstance(event, Promotion)] == ["v2"]
 
 
 def test_alerts_remember_the_ward_they_left() -> None:

@@ -21,7 +21,7 @@ from connectors.redis.connection import connect
 from connectors.redis.layout import PATIENT_STAGE, partition_of
 from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
-from events import Envelope, Retirement
+from events import Acknowledgement, Envelope, Retirement
 from features.store import Entry
 from stream.board import LIVE_STATES
 from stream.live.board import LiveBoard, StoredRecords
@@ -34,6 +34,7 @@ from stream.view import WardView
 from tests.stream.conftest import SICK, WELL, Ward
 from tests.stream.live.partitions import SICK as VITALS
 from tests.stream.live.partitions import START, Messages
+from tests.stream.test_explained_alerts import loud
 
 UNTIL_S = 60
 
@@ -152,6 +153,25 @@ async def test_the_board_is_the_embedded_service_s(late, shadow, start, new_ward
         assert live["patients"] == embedded["patients"]
         assert (live["wards"], live["as_of"]) == (embedded["wards"], embedded["as_of"])
     assert live["patients"][0]["patient"] == ward.key("sick")
+
+
+@pytest.mark.asyncio
+async def test_a_gateway_that_begins_after_an_answer_still_says_why(shadow, start, new_ward, shipped) -> None:
+    """Started when the alert's newest event is an answer, the board has the reasons that the ward was told."""
+    ward = new_ward(version=loud(shipped), enabled=True)
+    ward.admit("1")
+    ward.chart("1", 10, WELL)
+    ward.chart("1", 30, {**WELL, "hr": 89.0, "rr": 20.0})
+    raised, *_ = ward.alerts("1", "model")
+    ward.enter(Acknowledgement(ward.at(32), raised["alert_id"], "nurse"), 32, "1")
+    await shadow.follow(ward)
+    gateway, _ = await start()
+    embedded = json.loads(WardView(ward.service).patients(ward.at(33)))
+    live = await shown(gateway, ward.at(33), embedded)
+    assert live["patients"] == embedded["patients"]
+    [row] = live["patients"]
+    assert row["alert"]["state"] == "acknowledged"
+    assert row["alert"]["explanation"]["reasons"]
 
 
 @pytest.mark.asyncio

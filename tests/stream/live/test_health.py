@@ -33,7 +33,12 @@ def process() -> Process:
 
 @pytest_asyncio.fixture
 async def get(process: Process) -> AsyncIterator[Callable]:
-    server = HealthServer(lambda: Condition(well=True), process.ask, lambda: (b"x 1\n# EOF\n", "text/plain"))
+    async def answer() -> object:
+        return {"version": "4f1c"}
+
+    server = HealthServer(
+        lambda: Condition(well=True), process.ask, lambda: (b"x 1\n# EOF\n", "text/plain"), {"/findings": answer}
+    )
     port = await server.start("127.0.0.1", 0)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
 
@@ -73,3 +78,18 @@ async def test_a_question_that_fails_is_not_well(get, process) -> None:
 async def test_metrics_are_served(get) -> None:
     """The metrics come as they are given."""
     assert await get("/metrics") == (200, b"x 1\n# EOF\n")
+
+
+@pytest.mark.asyncio
+async def test_what_is_to_be_known_of_a_well_process_is_a_note(get, process) -> None:
+    """It answers 200 and says it; who has nothing to note answers as before."""
+    process.condition = Condition(well=True, notes=("a limit is broken",))
+    answered = {"well": True, "status": "ok", "problems": [], "notes": ["a limit is broken"]}
+    assert await get("/health/ready") == (200, answered)
+    assert "notes" not in (await get("/health/live"))[1]
+
+
+@pytest.mark.asyncio
+async def test_a_process_s_own_answers_are_json(get) -> None:
+    """Each by its path."""
+    assert await get("/findings") == (200, b'{"version":"4f1c"}')

@@ -156,6 +156,16 @@ def test_a_reference_told_late_is_taken_up_and_one_told_again_is_not() -> None:
     assert fold.state() == before
 
 
+def test_a_reference_of_inputs_that_rows_do_not_have_is_not_held_against_anything() -> None:
+    """A version of another release: what it meets first is its reference, and nothing fails."""
+    strange = msgspec.structs.replace(reference().inputs, names=("of another release",))
+    fold = MonitorFold(DEFINITION)
+    fold.told(encode_word(ToldVersion(CHAMPION, 0.2, msgspec.structs.replace(reference(), inputs=strange))))
+    fold.scored("p", START, row(), 0.1, CHAMPION)
+    assert fold.monitors.state().reference is None
+    assert fold.monitors.version == CHAMPION
+
+
 def test_another_threshold_begins_the_habit_of_alerts_anew() -> None:
     """Wards that are told at half the risk have twice the alerts: a decision, and no flood."""
     fold = MonitorFold(DEFINITION)
@@ -165,6 +175,19 @@ def test_another_threshold_begins_the_habit_of_alerts_anew() -> None:
     assert sum(fold.monitors.state().alerts.reference_alerts) == 29
     fold.told(encode_word(ToldVersion(CHAMPION, 0.1)))
     assert sum(fold.monitors.state().alerts.reference_alerts) == 0
+
+
+def test_restored_by_a_person_its_monitors_begin_anew(values: list[bytes], whole: ExampleFold) -> None:
+    """What took it out of force was seen; what stands upstream goes on, and told again it is no news."""
+    again = word(ToldVersion(CHAMPION, 0.1, reference(), restored=7), 9)
+    fold = folded([*values, again])
+    before = {one.monitor for one in monitors(whole).now().findings}
+    assert {one.monitor for one in monitors(fold).now().findings} == {"upstream"} < before
+    assert monitors(fold).monitors.label_figures().rows == 0
+    assert monitors(fold).monitors.state().reference == reference()
+    state = monitors(fold).state()
+    monitors(fold).told(encode_word(ToldVersion(CHAMPION, 0.1, reference(), restored=7)))
+    assert monitors(fold).state() == state
 
 
 def test_until_it_is_told_a_threshold_nothing_is_an_alert() -> None:

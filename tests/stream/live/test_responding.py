@@ -7,7 +7,7 @@ import pytest
 from events import Millis, Promotion, Standing
 from models.change_control import MonitorFinding, Response
 from stream.decisions import Decision, Decisions, encode_decision
-from stream.live.responding import COMPLETED_WITHIN_MS, asked_version, responses
+from stream.live.responding import COMPLETED_WITHIN_MS, asked_version, responses, restored_by
 from stream.promotion import MONITOR, champion_of
 
 FORMER, CHAMPION = "0123456789ab", "4f1c02aa91be"
@@ -100,6 +100,8 @@ def test_who_restores_a_version_has_seen_what_stood(decisions: Decisions) -> Non
     take(decisions, *due(decisions, finding()))
     take(decisions, Decision(Standing(AT + 5, CHAMPION, "good", "mended"), "chief"))
     take(decisions, Decision(Promotion(AT + 6, CHAMPION, enabled=True), "chief"))
+    assert restored_by(decisions, CHAMPION) == 5
+    assert restored_by(decisions, FORMER) == 0
     assert due(decisions, finding(at=AT + 5), at=AT + 9) == []
     assert [type(one.event) for one in due(decisions, finding(at=AT + 7), at=AT + 9)] == [Standing, Promotion]
 
