@@ -19,7 +19,7 @@ from connectors.fhir import codec as fhir
 from connectors.fhir.ndjson import iter_ndjson
 from connectors.fhir.settings import FhirSettings
 from connectors.hl7v2 import codec as hl7v2
-from connectors.hl7v2.acknowledgement import acknowledge, answers
+from connectors.hl7v2.acknowledgement import Verdict, acknowledge, answers
 from connectors.hl7v2.framing import Framed, MllpReader, split
 from connectors.hl7v2.settings import Hl7Settings
 from events import Envelope, encode_envelope
@@ -81,7 +81,7 @@ def _hold(result: Decoded | Refusal) -> None:
 
 
 def _answer(data: bytes, result: Decoded | Refusal) -> None:
-    verdict = result if isinstance(result, Refusal) else "stored"
+    verdict: Verdict = result if isinstance(result, Refusal) else "stored"
     given = answers(data, verdict, now=0, control_id=lambda: "F1")
     assert len(given) <= 2, "more answers than there are modes"
     for answer in [acknowledge(data, verdict, now=0, control_id="F1"), *given]:

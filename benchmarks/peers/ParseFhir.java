@@ -2,7 +2,7 @@ import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.parser.IParser;
 import org.hl7.fhir.r4.model.Observation;
 
-/** HAPI FHIR's JSON parser reading Observations, without validation: a peer for {@code benchmarks/codecs.py}. */
+/** HAPI FHIR's JSON parser reading Observations, without validation: a peer for {@code benchmarks/codec_speed.py}. */
 public final class ParseFhir {
   public static void main(String[] arguments) throws Exception {
     IParser parser = FhirContext.forR4().newJsonParser();

@@ -7,7 +7,7 @@ import ca.uhn.hl7v2.model.v251.segment.OBX;
 import ca.uhn.hl7v2.parser.PipeParser;
 import ca.uhn.hl7v2.validation.impl.ValidationContextFactory;
 
-/** HAPI HL7v2 reading ORU^R01 by its typed classes, without validation: a peer for {@code benchmarks/codecs.py}. */
+/** HAPI HL7v2 reading ORU^R01 by its typed classes, without validation: a peer for {@code benchmarks/codec_speed.py}. */
 public final class ParseHl7 {
   public static void main(String[] arguments) throws Exception {
     DefaultHapiContext context = new DefaultHapiContext();

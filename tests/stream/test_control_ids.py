@@ -1,4 +1,4 @@
-"""Senders that reuse control ids, repeat messages or skip sequence numbers: what is counted and told, over kills too."""
+"""Senders that reuse control ids, repeat messages or skip numbers: what is counted and told, over kills."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.connectors.http.test_taking_hl7 import HL7, message
 
+TOKEN = "secret"  # noqa: S105 - of a server that lives for one test
 FHIR = {"Content-Type": "application/fhir+json"}
 
 
@@ -50,6 +51,6 @@ async def test_the_place_of_the_fault_is_said_and_nobody_named(serve: Any) -> No
 @pytest.mark.asyncio
 async def test_it_asks_for_the_token(serve: Any) -> None:
     """Where the service has a token, who has none may not ask."""
-    site = await serve(token="secret")
+    site = await serve(token=TOKEN)
     async with site.client.post("/check", data=message("M1"), headers=HL7) as response:
         assert response.status == 401

@@ -4,7 +4,7 @@ Owns the contenders, the turns and the report. Must not know how any of them wor
 reading thread, so that what else the machine does counts for nobody. Each contender is asked for the same: patient, and
 of each result code, value, unit and time. Ours gives whole events with identity, status and content hash besides.
 
-Run: `make codecs`, or `.venv/bin/python benchmarks/codecs.py --rounds 5`. hl7apy is in the extra `bench`; without it,
+Run: `make codecs`, or `.venv/bin/python benchmarks/codec_speed.py --rounds 5`. hl7apy is in the extra `bench`; without it,
 or without Java and `deploy/clients.sh`, those peers are left out and named.
 """
 
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -168,10 +168,14 @@ def fhir_resources() -> Callable[[bytes], object]:
 
     def read(text: bytes) -> object:
         one = Observation.model_validate_json(text)
-        quantity = one.valueQuantity
+        subject, codings, quantity = one.subject, one.code.coding, one.valueQuantity
+        assert subject is not None, "the generator gives one"
+        assert codings, "the generator gives one"
+        assert quantity is not None, "the generator gives one"
+        assert quantity.value is not None, "the generator gives one"
         return (
-            one.subject.reference,
-            one.code.coding[0].code,
+            subject.reference,
+            codings[0].code,
             float(quantity.value),
             quantity.code,
             one.effectiveDateTime,
@@ -261,7 +265,7 @@ def fhir_contenders(stack: ExitStack, count: int) -> list[Contender]:
     ]
 
 
-def report(title: str, rates: dict[str, list[float]], targets: dict[str, float]) -> bool:
+def report(title: str, rates: dict[str, list[float]], targets: Mapping[str, float]) -> bool:
     """Print a table; give whether the targets were reached."""
     print(f"\n{title} (a second of one core; median of the rounds)")
     ours = statistics.median(rates[OURS])
