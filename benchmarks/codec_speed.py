@@ -4,8 +4,8 @@ Owns the contenders, the turns and the report. Must not know how any of them wor
 reading thread, so that what else the machine does counts for nobody. Each contender is asked for the same: patient, and
 of each result code, value, unit and time. Ours gives whole events with identity, status and content hash besides.
 
-Run: `make codecs`, or `.venv/bin/python benchmarks/codec_speed.py --rounds 5`. hl7apy is in the extra `bench`; without it,
-or without Java and `deploy/clients.sh`, those peers are left out and named.
+Run: `make codecs`, or `.venv/bin/python benchmarks/codec_speed.py --rounds 5`. hl7apy is in the extra `bench`; without
+it, or without Java and `deploy/clients.sh`, those peers are left out and named.
 """
 
 from __future__ import annotations
