@@ -11,6 +11,8 @@ from typing import Annotated
 
 import msgspec
 
+from connectors.weak_keys import signs_for_nobody
+
 KEYS_MAX = 64
 """Of one site: a key for each person on call, and one for each machine that decides."""
 ROLES_MAX = 32
@@ -26,14 +28,24 @@ Role = Annotated[str, msgspec.Meta(pattern=WHO_PATTERN)]
 class DecisionKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key that decisions may be signed with.
 
-    >>> DecisionKey("00" * 32, ("safety-officer",)).may_sign("safety-officer")
+    >>> DecisionKey("a5" * 32, ("safety-officer",)).may_sign("safety-officer")
     True
+    >>> DecisionKey("00" * 32, ("safety-officer",))
+    Traceback (most recent call last):
+    ValueError: public_key: anybody can sign for this one, it is no key that `wardstream models keygen` made
     """
 
     public_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
     """Ed25519 (RFC 8032), in hexadecimal: `wardstream models keygen` prints it."""
     roles: Annotated[tuple[Role, ...], msgspec.Meta(min_length=1, max_length=ROLES_MAX)]
     """As whom it may decide (`--as`); `evidence` lets it sign what `models weigh` writes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no person's key: a point of small order, for which a signature can be made up."""
+        if signs_for_nobody(self.public_key):
+            raise ValueError(
+                "public_key: anybody can sign for this one, it is no key that `wardstream models keygen` made"
+            )
 
     def may_sign(self, role: str) -> bool:
         """Whether what is decided in this role may be signed with it."""

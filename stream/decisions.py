@@ -43,6 +43,9 @@ DECISION_BYTES_MAX = 1024 * 1024
 DECISIONS_KEPT_MAX = 1_000
 """Held in memory, newest, beside the newest of each kind (of standings, of each version): a partition that lacks more
 is given what is in force."""
+VERSIONS_KEPT_MAX = 250
+"""Of those older ones that are of a version which is not in force: four times what a partition remembers of standings.
+Anybody who may write the topic may hold versions that there are not."""
 PROBLEMS_MAX = 20
 """Named in health; the first ones, for what went wrong first explains the rest."""
 START = "wardstream:start"
@@ -212,8 +215,9 @@ class Decisions:
             self.standings.pop(event.version, None)
             self.standings[event.version] = event
         elif type(event) is Promotion:
-            if decision.undoes:
-                self._promotions = [former for former in self._promotions if former.sequence < decision.undoes]
+            before = [former for former in self._promotions if former.sequence < decision.undoes]
+            if decision.undoes and _goes_back(event, before):
+                self._promotions = before
             else:
                 self._promotions = [*self._promotions, decided][-DECISIONS_KEPT_MAX:]
         return decided
@@ -272,6 +276,15 @@ class Decisions:
         return tuple(found)
 
 
+def _goes_back(event: Promotion, before: list[Decided]) -> bool:
+    """Whether a rollback puts in force what it says that was before; else it is a promotion like any other.
+
+    What makes the model say less counts unsigned: it must not make readers believe that a version speaks.
+    """
+    last = before[-1].decision.event if before else Promotion(0, "", enabled=False)
+    return isinstance(last, Promotion) and (last.version, last.enabled) == (event.version, event.enabled)
+
+
 def _read(event: Configuration) -> Settings | None:
     """Read a configuration; None where this release cannot."""
     try:
@@ -298,15 +311,18 @@ def _unread(sequence: int, why: str) -> str:
 
 
 def _bounded(decisions: tuple[Decided, ...]) -> Iterator[Decided]:
-    """Keep the newest, and of the older ones the last of each kind."""
-    excess = len(decisions) - DECISIONS_KEPT_MAX
-    if excess <= 0:
-        yield from decisions
-        return
-    newest = {kind_of(decided.decision.event): decided.sequence for decided in decisions}
-    for number, decided in enumerate(decisions):
-        if number >= excess or decided.sequence == newest[kind_of(decided.decision.event)]:
-            yield decided
+    """Keep the newest, and of the older ones the last of each kind; of what is of a version, the newest words."""
+    excess = max(len(decisions) - DECISIONS_KEPT_MAX, 0)
+    older, newer = decisions[:excess], decisions[excess:]
+    if older:
+        newest = {kind_of(decided.decision.event): decided for decided in decisions}
+        last = newest.get((Promotion.__name__, ""))
+        in_force = getattr(last.decision.event, "version", "") if last is not None else ""
+        older = tuple(decided for decided in older if newest[kind_of(decided.decision.event)] is decided)
+        spare = [decided for decided in older if kind_of(decided.decision.event)[1] not in ("", in_force)]
+        forgotten = {decided.sequence for decided in spare[: max(len(spare) - VERSIONS_KEPT_MAX, 0)]}
+        yield from (decided for decided in older if decided.sequence not in forgotten)
+    yield from newer
 
 
 def kind_of(event: DecisionEvent) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from events import Admission, Cancellation, Demographics, Discharge, Envelope, Event, Millis, Transfer
+from events import Admission, Cancellation, Demographics, Discharge, Envelope, Event, Handover, Millis, Transfer
 from models.groups import Group, age_band_of, groups_of
 from models.labels import PATIENTS_MAX
 
@@ -96,7 +96,10 @@ class Facts:
     def happened(self, patient: str, event: Event, received_time: Millis) -> None:
         """Hear of one event; one that says nothing new of these facts is passed over."""
         before = self._known.get(patient, NOTHING)
-        known = _after(before, event)
+        if type(event) is Handover and not event.home:
+            known = _joined(before, self._known.get(event.retired, NOTHING))
+        else:
+            known = _after(before, event)
         if known is before:
             return
         ward = known.facts.ward_type
@@ -139,6 +142,15 @@ def _after(known: Known, event: Event) -> Known:
     if type(event) is Cancellation and event.cancelled == "discharge":
         return msgspec.structs.replace(known, left=False)
     return known
+
+
+def _joined(known: Known, retired: Known) -> Known:
+    """Take over who a record that was merged into this one was said to be, where this one does not say."""
+    facts, theirs = known.facts, retired.facts
+    sex, ethnicity, age = facts.sex or theirs.sex, facts.ethnicity or theirs.ethnicity, known.age or retired.age
+    if (sex, ethnicity, age) == (facts.sex, facts.ethnicity, known.age):
+        return known
+    return msgspec.structs.replace(known, facts=msgspec.structs.replace(facts, sex=sex, ethnicity=ethnicity), age=age)
 
 
 def _described(known: Known, event: Demographics) -> Known:

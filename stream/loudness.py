@@ -54,7 +54,7 @@ def machine_may(event: Promotion | Configuration | KillSwitch | Standing | Chang
 def may_configure(key: DecisionKey) -> bool:
     """Whether a key can sign a configuration in some role: one that is no part of the service.
 
-    >>> may_configure(DecisionKey("00" * 32, ("evidence", "wardstream:monitor")))
+    >>> may_configure(DecisionKey("a5" * 32, ("evidence", "wardstream:monitor")))
     False
     """
     return any(role != EVIDENCE and not role.startswith(MACHINE) for role in key.roles)

@@ -95,7 +95,7 @@ def score_patient(
     if book.review.waiting is not None or verdicts[-1].verdict == "defer":
         _hear_review(cause.envelope_id, record, control, at, prediction, verdicts[-1])
     tally.scores += 1
-    tally.verdicts[verdicts] += 1
+    tally.count_verdicts(verdicts)
     score = Score(
         cause.envelope_id,
         cause.patient,

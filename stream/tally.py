@@ -12,6 +12,9 @@ from guardrails.verdict import Verdict
 
 DISTINCT_CODES_MAX = 10_000
 """Unmapped codes told apart: more than any feed's whole vocabulary; the rest count as `(other)`."""
+VERDICT_ROWS_MAX = 10_000
+"""Rows of verdicts told apart by their details, which may name a ward, and that is whatever a feed wrote. Beyond, they
+are counted without them; the figures need none."""
 
 
 class Tally:
@@ -60,10 +63,22 @@ class Tally:
         self.quarantined: Counter[str] = Counter()
         self.unmapped: Counter[str] = Counter()
         self.verdicts: Counter[tuple[Verdict, ...]] = Counter()
-        """By all the verdicts of a score: there are few such rows, and one addition a score is the cheapest."""
+        """By all the verdicts of a score (`count_verdicts`): few rows, and one addition a score is the cheapest."""
         self.alerts: Counter[str] = Counter()
         self.acts: Counter[str] = Counter()
         """What became of what people decided of patients: `stream.acting` names them."""
+
+    def count_verdicts(self, verdicts: tuple[Verdict, ...]) -> None:
+        """Count a score by what the chain said of it.
+
+        >>> tally = Tally()
+        >>> tally.count_verdicts((Verdict("subgroups", "annotate", "too_few_seen", "ward 8A"),))
+        >>> tally.verdict_counts()
+        {'subgroups:annotate:too_few_seen': 1}
+        """
+        if verdicts not in self.verdicts and len(self.verdicts) >= VERDICT_ROWS_MAX:
+            verdicts = tuple(Verdict(one.filter, one.verdict, one.reason) for one in verdicts)
+        self.verdicts[verdicts] += 1
 
     def count_unmapped(self, codings: tuple[tuple[str, str], ...]) -> None:
         """Count an observation whose code is in no table, by its first coding."""

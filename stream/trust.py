@@ -137,7 +137,7 @@ def _machines_fault(claim: Claim, *, automatic: bool) -> DecisionFault | None:
 def refusal_words(fault: DecisionFault, keys: Mapping[str, DecisionKey]) -> str:
     """Say to who decides why it would not count, and what to do.
 
-    >>> print(refusal_words("unsigned", {"officer": DecisionKey("00" * 32, ("safety-officer",))}))
+    >>> print(refusal_words("unsigned", {"officer": DecisionKey("a5" * 32, ("safety-officer",))}))
     nothing is decided, for it is not signed. Give --key FILE, the private key of one of: officer (as safety-officer). \
 Without one: engage the kill switch, hold or demote a version, or promote `none`
     """

@@ -32,6 +32,8 @@ FILES_MAX = 10_000
 PRIVATE_MODE = 0o700
 NAMES_TRIED_MAX = 10_000
 """Of a file whose name came before."""
+NAME_BYTES_MAX = 255 - len(f"..{NAMES_TRIED_MAX}{RESULTS_SUFFIX}")
+"""Kept of a file's name where it is moved: a name has 255 bytes, and its results' has more than its own."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -135,6 +137,7 @@ def _look(path: Path) -> Candidate | None:
 
 def _free_name(folder: Path, name: str) -> str:
     """Give a name that no file has there; a name whose results were written and no file moved is free."""
+    name = os.fsdecode(os.fsencode(name)[:NAME_BYTES_MAX])
     for number in range(NAMES_TRIED_MAX):
         tried = f"{name}.{number}" if number else name
         if not (folder / tried).exists():

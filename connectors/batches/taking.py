@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import io
 import time
 import zlib
 from collections import Counter
@@ -95,23 +97,40 @@ class FolderWatch:
                     await self.look()
                 self._fault = ""
             except OSError as error:
-                fault = str(error) if isinstance(error, InboxError) else error.strerror or type(error).__name__
-                if fault != self._fault:  # once, not with every look
-                    self._fault = fault
-                    self._warn(fault)
+                self._say(str(error) if isinstance(error, InboxError) else _words(error))
+            except Exception as error:  # noqa: BLE001 - a watch that ended would leave all files lying, untold
+                self._say(f"batch.folder: {type(error).__name__}, a fault of ours: the files stay, and are tried again")
             await self._pause(self._settings.look_s)
 
+    def _say(self, fault: str) -> None:
+        if fault != self._fault:  # once, not with every look
+            self._fault = fault
+            self._warn(fault)
+
     async def look(self) -> None:
-        """Take in all files that are ready now."""
+        """Take in all files that are ready now; raises `InboxError` after them where one of them cannot be."""
+        kept: InboxError | None = None
         settings = self._settings
         for candidate, age_s in await asyncio.to_thread(self._inbox.settled, self._elapsed_s(), settings.settle_s):
             if self._stopping.is_set():
                 return
-            await self._take(candidate, age_s)
+            try:
+                data, fault = await asyncio.to_thread(self._read, candidate)
+            except FileNotFoundError:
+                continue  # whoever put it there has taken it back
+            except OSError as error:
+                text = f"batch.folder: a file in it cannot be read ({_words(error)}): make it readable by the service"
+                kept = kept or InboxError(text)
+                continue
+            try:
+                await self._take(candidate, age_s, data, fault)
+            except InboxError as error:  # of its name alone
+                kept = kept or error
+        if kept is not None:
+            raise kept
 
-    async def _take(self, candidate: Candidate, age_s: float) -> None:
+    async def _take(self, candidate: Candidate, age_s: float, data: bytes | None, fault: str) -> None:
         name = blake2b(candidate.path.name.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
-        data, fault = await asyncio.to_thread(self._read, candidate)
         if data is None:
             await self._finish(candidate, FileTold(name, FAILED, 0, {}, (fault,)), [])
             return
@@ -133,17 +152,7 @@ class FolderWatch:
         if candidate.size > limit:
             return None, f"longer than batch.file_bytes_max ({limit})"
         data = candidate.path.read_bytes()
-        if data[:2] == GZIP:
-            unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            try:
-                data = unpacker.decompress(data, limit + 1)
-            except zlib.error:
-                return None, "damaged: it is no whole gzip file"
-            if len(data) > limit:
-                return None, f"unpacked, longer than batch.file_bytes_max ({limit})"
-            if not unpacker.eof:
-                return None, "damaged: the gzip file breaks off"
-        return data, ""
+        return _unpacked(data, limit) if data[:2] == GZIP else (data, "")
 
     def _decode(self, pieces: Iterator[Framed], name: str) -> list[Arrival]:
         portion: list[Arrival] = []
@@ -177,6 +186,22 @@ class FolderWatch:
                 await self._stopping.wait()
 
 
+def _unpacked(data: bytes, limit: int) -> tuple[bytes | None, str]:
+    """Unpack a gzip file, which may have several members one behind the other (RFC 1952, section 2.2); or say why not.
+
+    >>> _unpacked(gzip.compress(b"MSH|1") + gzip.compress(b"MSH|2"), 10), _unpacked(gzip.compress(b"MSH|1") + b"x", 10)
+    ((b'MSH|1MSH|2', ''), (None, 'damaged: it is no whole gzip file'))
+    """
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            found = file.read(limit + 1)
+    except EOFError:
+        return None, "damaged: the gzip file breaks off"
+    except (OSError, zlib.error):
+        return None, "damaged: it is no whole gzip file"
+    return (None, f"unpacked, longer than batch.file_bytes_max ({limit})") if len(found) > limit else (found, "")
+
+
 def _line(arrival: Arrival, receipt: Receipt) -> dict[str, object]:
     """Say what became of one message: as an ACK would, for whoever put the file there."""
     refusal = receipt.refusal
@@ -195,3 +220,7 @@ def _told(name: str, lines: list[dict[str, object]], found: BatchAccount) -> Fil
     problems = found.problems or (() if lines else ("there is no message in it",))
     where: Where = FAILED if problems or outcomes.get("refused") else DONE
     return FileTold(name, where, len(lines), outcomes, problems)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or type(error).__name__

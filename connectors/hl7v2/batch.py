@@ -64,6 +64,7 @@ def account(data: bytes) -> BatchAccount:
         in_batch = False
 
     for match in _SEGMENT.finditer(data):
+        del problems[PROBLEMS_MAX:]  # or a file of nothing but wrappers takes many times its size
         name, fields = match[1].decode().upper(), match[3].split(match[2])
         if name == "MSH":
             messages += 1

@@ -24,6 +24,8 @@ HEADER_BYTES_MAX = 4_096
 ANY = "*"
 PORT_MAX = 65_535
 
+_EDGE = b"\x0b\x1c\r\n\t \x00"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SENDER = re.compile(r"[^|]+\|[^|]+")
 
 
@@ -114,7 +116,7 @@ def check_routes(routes: Sequence[Route]) -> None:
 
 
 def route_of(body: bytes, routes: Sequence[Route], port: int) -> Route:
-    r"""Give the first route that takes a message, or `NO_ROUTE`. `body` begins with MSH.
+    r"""Give the first route that takes a message, or `NO_ROUTE`. Before MSH may stand what the codec takes away.
 
     >>> routes = [Route("lab", sender="LAB|*", zone="Europe/Paris")]
     >>> route_of(b"MSH|^~\\&|LAB^x|MAIN|||2026", routes, 2575).name, route_of(b"MSH|^~\\&|PAS|MAIN", routes, 0).name
@@ -122,7 +124,8 @@ def route_of(body: bytes, routes: Sequence[Route], port: int) -> Route:
     """
     if not routes:
         return NO_ROUTE
-    line = body[:HEADER_BYTES_MAX].split(b"\r", 1)[0].decode("latin-1")
+    head = body.lstrip(_EDGE).removeprefix(_BYTE_ORDER_MARK).lstrip(_EDGE)[:HEADER_BYTES_MAX]
+    line = head.replace(b"\n", b"\r").split(b"\r", 1)[0].decode("latin-1")
     fields = [*line.split(line[3:4] or "|", 4), "", "", ""]
     for route in routes:
         marks = route.delimiters or fields[1] or "^~"

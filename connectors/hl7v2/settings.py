@@ -79,6 +79,17 @@ class Hl7Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The MLLP ports that routes go by."""
         return tuple(sorted({route.port for route in self.routes if route.port}))
 
+    def goes_by_port(self, data: bytes) -> bool:
+        r"""Say whether a message is read by other rules at one of the routes' ports than where there is no port.
+
+        >>> lab = Hl7Settings(routes=(Route("lab", port=2576, sender="LAB|*", zone="Europe/Berlin"),))
+        >>> [lab.goes_by_port(b"MSH|^~\\&|%s|MAIN" % sender) for sender in (b"LAB", b"PAS")]
+        [True, False]
+        """
+        head = data.lstrip(_EDGE)
+        usual = route_of(head, self.routes, 0)
+        return any(route_of(head, self.routes, port) is not usual for port in self.route_ports)
+
     def __post_init__(self) -> None:
         check_routes(self.routes)
         check_zone("zone", self.zone)

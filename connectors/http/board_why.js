@@ -39,7 +39,7 @@ function sayModel(told) {
   if (Math.abs(told.others_log_odds) >= NOTABLE) parts.push([told.others + " others together " + (told.others_log_odds > 0 ? "raise" : "lower") + " it (" + signed(told.others_log_odds) + ")."]);
   parts.push(["From " + chance(told.base) + " where the model starts to " + chance(told.log_odds) + ". In log-odds: +0.7 doubles the odds. It says what moved the number, not what makes the patient ill."]);
   const main = told.reasons.find((one) => one.direction === "raises") || told.reasons[0];
-  return { brief: main ? main.text.split(" (")[0] + ", " + main.direction + " the risk" : "no single large reason", parts, at: told.as_of };
+  return { brief: main ? main.text.split(" (mainly: ")[0] + ", " + main.direction + " the risk" : "no single large reason", parts, at: told.as_of };
 }
 function saySubScores(alert) {
   const news2 = alert.news2 || {};

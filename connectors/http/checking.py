@@ -24,6 +24,10 @@ from connectors.http.taking import FHIR_TYPES, HL7_TYPES
 from connectors.sources.arrival import Arrival
 
 CHECK_PATH = "/check"
+CAME_BY = "Wardstream-Came-By"
+MLLP = "mllp"
+"""What `CAME_BY` says of a message that came to an MLLP port: no other route of ours knows to which, and a message that
+is read by the rules of its port would be read by others here: another zone, another's numbers."""
 
 
 class Checking:
@@ -50,6 +54,9 @@ class Checking:
                     arrivals = await asyncio.to_thread(self._decoded, body, kind)
         if not arrivals:
             raise HttpFault(400, "no content, or more messages than one request may have", code="required")
+        by_mllp = request.headers.get(CAME_BY) == MLLP and kind in HL7_TYPES
+        if by_mllp and any(self._hl7.goes_by_port(arrival.data or b"") for arrival in arrivals):
+            raise HttpFault(409, "its MLLP port has a route of its own: to be sent there again", code="conflict")
         issues = [_issue(arrival.decoded) for arrival in arrivals if isinstance(arrival.decoded, Refusal)]
         if issues:
             return outcome(422, issues)

@@ -59,13 +59,15 @@ class Served(msgspec.Struct, frozen=True):
 def counts_of(totals: Mapping[Group, Counts]) -> tuple[GroupCounts, ...]:
     """Give what a version keeps of a tally's totals: in order, without the groups that are too small to name.
 
+    A name that is longer than may be read is left out too: a ward is whatever a feed wrote.
+
     >>> counts_of({("sex", "male"): Counts(rows=30), ("sex", "other"): Counts(rows=3)})[0].rows
     30
     """
     return tuple(
         GroupCounts(attribute, group, one.rows, one.positives, one.flagged, one.hits, one.expected)
         for (attribute, group), one in sorted(totals.items())
-        if one.rows >= GROUP_ROWS_MIN and group != OTHER
+        if one.rows >= GROUP_ROWS_MIN and group != OTHER and len(group) <= NAME_CHARS_MAX
     )
 
 

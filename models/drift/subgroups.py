@@ -27,7 +27,8 @@ DAYS_MAX = 28
 """Days that count: four weeks, for an outcome is seldom."""
 GROUPS_MAX = 128
 """Groups that are told apart; a hospital has some dozens of wards. What is beyond counts as `OTHER`."""
-OTHER = "other"
+OTHER = "(all others)"
+"""No group of any attribute is called so: `other` is a recorded sex and a recorded ethnicity."""
 
 GAP_LEVEL = 0.999
 """Of a gap's interval; figures that are shown have one of 95 %."""
@@ -143,6 +144,8 @@ class SubgroupTally:
             if day <= newest - self._days_max:
                 return
             self._days = {each: counted for each, counted in self._days.items() if each > newest - self._days_max}
+            # A name of which nothing counts any more holds no place: after a restart it is not known either.
+            self._known = {group: None for counted in self._days.values() for group in counted}
             self._days[day] = {}
         counted = self._days[day]
         for group in map(self._named, groups):
@@ -153,7 +156,7 @@ class SubgroupTally:
         known = (attribute, name or NOT_RECORDED)
         if known not in self._known:
             if len(self._known) >= GROUPS_MAX:
-                return attribute, OTHER
+                known = attribute, OTHER
             self._known[known] = None
         return known
 

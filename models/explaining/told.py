@@ -54,8 +54,10 @@ class ToldReason(msgspec.Struct, frozen=True):
 
         >>> ToldReason("x", "pH 7.2, 1 h old (mainly: lowest in 6 h 7.1)", "raises", 0.5, 7.2, "", 3_600_000).brief
         'pH 7.2, 1 h old, raises the risk'
+        >>> ToldReason("hour_of_day", "hour of the day (UTC) 3", "lowers", -0.5, 3.0, "", None).brief
+        'hour of the day (UTC) 3, lowers the risk'
         """
-        return f"{self.text.partition(' (')[0]}, {self.direction} the risk"
+        return f"{self.text.partition(' (mainly: ')[0]}, {self.direction} the risk"
 
     def sentence(self) -> str:
         """Say it in one line.

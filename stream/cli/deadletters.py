@@ -26,6 +26,7 @@ from stream.letters.grouping import grouped
 from stream.letters.kept import KeptLetter, Taken, folder_letters, topic_letters
 from stream.letters.pointing import point
 from stream.letters.redriving import DONE, TIMEOUT_S, Redriver, ServiceError
+from stream.printable import in_a_cell, printable
 
 SHOWN = 50
 """Lines of a listing: the newest; `--all` shows them all."""
@@ -128,7 +129,9 @@ def _list_each(letters: Iterable[KeptLetter]) -> None:
     for column in ("number", "received", "reason", "fault at", "feed", "bytes"):
         table.add_column(column, justify="right" if column in ("number", "bytes") else "left")
     for one in letters:
-        table.add_row(one.name, one.received[:19], one.reason, one.fault, one.feed, f"{len(one.data):,}")
+        table.add_row(
+            one.name, one.received[:19], one.reason, in_a_cell(one.fault), in_a_cell(one.feed), f"{len(one.data):,}"
+        )
     Console().print(table)
 
 
@@ -139,9 +142,9 @@ def _list_causes(letters: Iterable[KeptLetter], taken: Taken | None) -> None:
     knows: Callable[[KeptLetter], bool] = (lambda _letter: False) if taken is None else taken
     for group in grouped(letters, knows):
         table.add_row(
-            group.cause.reason, group.cause.place, f"{group.letters:,}", f"{group.messages:,}",
+            group.cause.reason, in_a_cell(group.cause.place), f"{group.letters:,}", f"{group.messages:,}",
             "?" if taken is None else f"{group.open:,}", group.first[:16], group.last[:16], group.example,
-            ", ".join(group.feeds), advice_for(group.cause.reason),
+            in_a_cell(", ".join(group.feeds)), advice_for(group.cause.reason),
         )  # fmt: skip
     Console().print(table)
 
@@ -163,10 +166,10 @@ def show(name: str, folder: Path | None, config_path: Path | None, *, raw: bool)
         sys.stdout.flush()
         return EXIT_DONE
     lines, fault = point(found)
-    click.echo(f"{found.reason} at {found.fault}: {found.detail} ({found.source})", err=True)
-    click.echo("\n".join(lines))
+    click.echo(printable(f"{found.reason} at {found.fault}: {found.detail} ({found.source})"), err=True)
+    click.echo("\n".join(map(printable, lines)))
     if fault:
-        click.echo(fault)
+        click.echo(printable(fault))
     click.echo(advice_for(found.reason), err=True)
     return EXIT_DONE
 

@@ -110,7 +110,8 @@ who_option = click.option(
 key_option = click.option(
     "--key",
     "key_path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    # Not asked here whether it is there: a kill switch is engaged all the same (`_key_for`), the rest is refused.
+    type=click.Path(path_type=Path),
     help="Your private key (of `models keygen`): signs the decision, as [decision_keys] in force may demand.",
 )
 reason_option = click.option("--reason", default="", help="Why, in words; kept with the decision. No patient in it.")

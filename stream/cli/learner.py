@@ -178,13 +178,16 @@ def company_of(
     from stream.live.company import Company, Following
     from stream.live.contesting import ContestCompanion
     from stream.live.monitoring import Monitors
+    from stream.settings import Settings
 
+    # Until a configuration is decided the defaults are in force, and not what this process's own file says.
+    begun = Settings()
     sign = None if key is None else signer(key)
     following = Following(site.kafka, password, site.live.version_keys, sign=sign)
-    monitors = Monitors(following, definition, site.settings, log)
+    monitors = Monitors(following, definition, begun, log)
     evidence = Path(site.live.state_folder) / "evidence" if site.live.state_folder else None
     contest = ContestCompanion(
-        following, definition, site.settings, evidence_folder=evidence, judge_s=judge_s, findings=monitors.holding
+        following, definition, begun, evidence_folder=evidence, judge_s=judge_s, findings=monitors.holding
     )
     return Company(following, (monitors, contest))
 

@@ -249,13 +249,14 @@ def plan_of(place: Place, decisions: Decisions) -> ChangePlan:
 
 
 def settings_of(place: Place, decisions: Decisions) -> Settings:
-    """Give the configuration in force: the one decided last, or the one that the service was started with."""
+    """Give the configuration in force: the one decided last; else the live service's defaults, or the folder's own."""
     from events import Configuration
 
     for one in reversed(decisions.kept()):
         if isinstance(one.decision.event, Configuration):
             return parse_json(one.decision.event.content)
-    return place.site().settings if place.folder is None else _folder_settings(place.folder)
+    # Workers go by the defaults until one is decided: what a command's own file says is nobody's decision.
+    return Settings() if place.folder is None else _folder_settings(place.folder)
 
 
 def _check_levels(evidence: Evidence, settings: Settings, version: str) -> None:

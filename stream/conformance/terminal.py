@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from stream.conformance.shape import Report
 from stream.conformance.tables import ROWS_SHORT, tables_of
+from stream.printable import in_a_cell
 
 VERDICTS = {
     "ready": ("green", "READY", "nothing was found that keeps this feed from going live"),
@@ -34,10 +34,10 @@ def show(report: Report, console: Console, *, whole: bool = False) -> None:
         console.print()
     lines = Table.grid(padding=(0, 1))
     for finding in report.findings:
-        where = f" [dim]\\[{escape(finding.example)}][/]" if finding.example else ""
+        where = f" [dim]\\[{in_a_cell(finding.example)}][/]" if finding.example else ""
         lines.add_row(
             f"[{COLOURS[finding.severity]}]{finding.severity.upper()}[/]",
-            f"{escape(finding.title)}{where}\n[italic]→ {escape(finding.action)}[/]",
+            f"{in_a_cell(finding.title)}{where}\n[italic]→ {in_a_cell(finding.action)}[/]",
         )
     console.print(lines)
     for shown in tables_of(report):
@@ -46,7 +46,7 @@ def show(report: Report, console: Console, *, whole: bool = False) -> None:
             table.add_column(column, justify="left" if number == 0 or not _numeric(shown.rows, number) else "right")
         rows = shown.rows if whole else shown.rows[:ROWS_SHORT]
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(in_a_cell, row))
         console.print(table)
         if len(shown.rows) > len(rows):
             console.print(f"  … {len(shown.rows) - len(rows):,} more: --all, --html or --json", style="dim")

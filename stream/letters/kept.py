@@ -128,6 +128,7 @@ def read_written(name: str, value: bytes) -> KeptLetter | None:
     try:
         one = _decode_written(value)
         from_iso(one.received_time)
+        bytes.fromhex(one.bytes_sha256)
         data = base64.b64decode(one.data_base64, validate=True)
     except (msgspec.MsgspecError, ValueError, binascii.Error):
         return None

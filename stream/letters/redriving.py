@@ -16,6 +16,7 @@ import httpx
 from connectors.decoded import Decoded
 from connectors.fhir.codec import decode_each
 from connectors.hl7v2.codec import decode
+from connectors.http.checking import CAME_BY, MLLP
 from stream.letters.kept import KeptLetter
 from stream.parse import unusable
 from stream.settings import Settings
@@ -28,6 +29,7 @@ WOULD_BE_TAKEN = "would be taken"
 TAKEN_BEFORE = "taken before"
 SAME_MESSAGE = "the same message as another letter"
 REFUSED_AGAIN = "refused again"
+BY_PORT = "of a port with a route: for its sender to send again"
 NOT_WHOLE = "not whole"
 ACT = "acts: for their actor to do again"
 NO_RECORD = "no record of ours"
@@ -78,8 +80,9 @@ class Redriver:
 
     def _post(self, path: str, letter: KeptLetter) -> str:
         kind = "application/fhir+json" if letter.fhir else "application/hl7-v2"
+        headers = {"content-type": kind, **({CAME_BY: MLLP} if f"{MLLP}/" in letter.source else {})}
         try:
-            answer = self._client.post(self._url + path, content=letter.data, headers={"content-type": kind})
+            answer = self._client.post(self._url + path, content=letter.data, headers=headers)
         except httpx.TransportError as error:
             raise ServiceError(
                 f"{self._url} does not answer ({type(error).__name__}): start the service, or name it by --to"
@@ -90,6 +93,8 @@ class Redriver:
             raise ServiceError(f"{self._url} has no {path}: it is not this release's service")
         if answer.status_code == 200:
             return TAKEN
+        if answer.status_code == 409:
+            return BY_PORT
         return REFUSED_AGAIN if answer.status_code < 500 else TRY_LATER
 
 
@@ -99,6 +104,10 @@ def _unfit(letter: KeptLetter) -> str:
         return ACT
     if letter.reason == "unreadable_record":
         return NO_RECORD
+    # What was cut off may read as a message by itself, of half a ward or half a time; and what stood outside of a frame
+    # has no end that anybody saw.
+    if letter.reason == "truncated" or (letter.reason == "garbage" and "mllp/" in letter.source):
+        return NOT_WHOLE
     # Of an oversized message only the beginning is kept.
     return "" if letter.data and len(letter.data) >= letter.size else NOT_WHOLE
 

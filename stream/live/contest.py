@@ -11,7 +11,7 @@ challenger that cannot be asked is refused by name, and one that fails at a row 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,9 @@ from stream.row_recorder import RecorderState, RowRecorder, TrainingRow
 NEWS2_AT = LEARNING_INPUTS.names.index("news2.total")
 AGE_AT = LEARNING_INPUTS.names.index("age_years")
 
+TOLD_MAX = 16
+"""Names in one word; the companion tells of `SLOTS`. One of a megabyte would hold the fold up for minutes."""
+
 Find = Callable[[str], ModelVersion | None]
 """Gives a version that is at hand, by its id."""
 
@@ -38,7 +41,7 @@ Find = Callable[[str], ModelVersion | None]
 class Challenged(msgspec.Struct, frozen=True):
     """Who takes part from here on: the whole list, as it is written down for the fold."""
 
-    challengers: tuple[str, ...] = ()
+    challengers: Annotated[tuple[str, ...], msgspec.Meta(max_length=TOLD_MAX)] = ()
 
 
 class Running(NamedTuple):

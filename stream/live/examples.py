@@ -6,7 +6,7 @@ not know who learns from them. A score's inputs and what happened later come apa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import nan
 
 import msgspec
@@ -16,6 +16,7 @@ from connectors.kafka.record import Record
 from connectors.kafka.topics import EXAMPLES, TOPICS
 from events import Correction, Demographics, Envelope, Event, Millis, Observation, content_id
 from events.encoding import misfit
+from events.times import INSTANT_MAX, INSTANT_MIN
 from features.catalogue import Catalogue
 from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS, schema_hash_of
 from stream.feed_values import values_of
@@ -148,8 +149,11 @@ def happened(envelope: Envelope) -> Happened | None:
     >>> happened(Envelope("0", "p", 0, 0, (Demographics(0, birth_date="1950-01-01"),))) is None
     True
     """
-    # A message with results says who somebody is each time: that was heard of the one which brought them.
-    charted = any(type(event) is Observation for event in envelope.events)
+    # A message with results says who somebody is each time: that alone is worth no record. Where one is made all the
+    # same (PV1 says where he lies) it goes along, for a feed of results alone has no other message that says it.
+    charted = any(type(event) is Observation for event in envelope.events) and not any(
+        _heard(event, charted=True) for event in envelope.events
+    )
     events = tuple(heard for event in envelope.events if (heard := _heard(event, charted=charted)) is not None)
     if not events:
         return None
@@ -181,13 +185,26 @@ def decode_example(data: bytes) -> ExampleRecord:
     if len(data) > EXAMPLE_BYTES_MAX:
         raise UndecodableExampleError(f"{len(data)} bytes, more than {EXAMPLE_BYTES_MAX}")
     try:
-        return _decoder.decode(data)
+        example = _decoder.decode(data)
     except RecursionError:
         raise UndecodableExampleError("nested too deep") from None
     except msgspec.ValidationError as error:
         raise UndecodableExampleError(misfit(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UndecodableExampleError("no JSON") from None
+    # Folds keep these: one that no snapshot has room for would end the process, at each start anew.
+    if not all(INSTANT_MIN <= time <= INSTANT_MAX for time in _times(example)):
+        raise UndecodableExampleError("a time that was never meant")
+    return example
+
+
+def _times(example: ExampleRecord) -> Iterator[Millis]:
+    if isinstance(example, Scored):
+        yield example.at
+    elif isinstance(example, Happened):
+        yield example.envelope.received_time
+        for event in example.envelope.events:
+            yield event.observation.event_time if isinstance(event, Correction) else event.event_time
 
 
 class ExampleRecorder:

@@ -244,7 +244,7 @@ class LearnerProcess:
         try:
             self._kept_bytes = self._snapshots.write(self.fold)
             self._kept_offset, self._kept_at = self._tried_offset, time.monotonic()
-        except OSError as fault:
+        except Exception as fault:  # noqa: BLE001 - a disk that is full, or a state that cannot be written: both are told
             self._keep_failures += 1
             self._log.error("snapshot_not_written", **describe(fault))
 

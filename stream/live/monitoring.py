@@ -22,6 +22,7 @@ from structlog.typing import FilteringBoundLogger
 
 from connectors.kafka.faults import BrokerError, NotSentError
 from connectors.kafka.topics import FINDINGS
+from guardrails.subgroups import UNSAID
 from models.change_control import MonitorFinding
 from models.drift.labels import LabelFigures
 from stream.clock import wall_ms
@@ -222,7 +223,17 @@ class Monitors(Companion):
 
 
 def _loggable(finding: MonitorFinding) -> dict[str, str]:
-    return {name: str(finding.figures.get(name, "")) for name in ("subject", "level")}
+    """Give what a log line says of a finding; of an attribute whose groups are not named, the group is left out.
+
+    >>> figures = {"subject": "ethnicity|black|ppv", "level": "serious"}
+    >>> _loggable(MonitorFinding(monitor="subgroup_gap", version="", response="annotate", at=0, figures=figures))
+    {'subject': 'ethnicity|ppv', 'level': 'serious'}
+    """
+    said = {name: str(finding.figures.get(name, "")) for name in ("subject", "level")}
+    attribute, *rest = said["subject"].split("|")
+    if attribute in UNSAID:
+        said["subject"] = "|".join((attribute, *rest[1:]))
+    return said
 
 
 def _label_metrics(figures: LabelFigures) -> Iterator[Metric]:

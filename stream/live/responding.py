@@ -70,6 +70,9 @@ def _cut_off(decisions: Decisions, usable: Usable, at: Millis) -> list[Decision]
     event = newest.decision.event
     if not isinstance(event, Standing) or event.standing != "demoted" or at - event.event_time > COMPLETED_WITHIN_MS:
         return []
+    if decisions.keys and not decisions.book.signer_of(newest.sequence):
+        # A demotion counts unsigned, by whoever names himself the monitor: our key must not sign what he wants by it.
+        return []
     before = copy(decisions)
     before.standings = {name: one for name, one in decisions.standings.items() if name != event.version}
     figures: dict[str, float | int | str | None] = {**newest.decision.figures}

@@ -69,9 +69,10 @@ def subgroups(evaluation: Evaluation) -> Section | None:
         if withheld:
             items = "".join(f"<li>{escape(line)}</li>\n" for line in withheld)
             body += f"<p>Not given, for want of numbers:</p>\n<ul>\n{items}</ul>\n"
+    unknown = "" if "ethnicity" in evaluation.subgroups else " No ethnicity was recorded, so nothing is known of it."
     body += paragraph(
-        "Limits: groups are as recorded; ethnicity is in none of our feeds, so nothing is known of it. Many groups "
-        "are looked at, and one interval in twenty misses by chance.",
+        f"Limits: groups are as recorded.{unknown} Many groups are looked at, and one interval in twenty misses by "
+        "chance.",
         kind="limit",
     )
     return Section("groups", "Does it serve every group alike?", body)

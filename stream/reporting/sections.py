@@ -134,8 +134,9 @@ def time(evaluation: Evaluation) -> Section:
     ]
     body = paragraph(
         f"The learner begins the run knowing nothing. Each point is the figure of the {evaluation.window_h // 24} days "
-        "before it, of scores given before their outcomes were known. A rule learns nothing, so its line shows how "
-        "hard each stretch was."
+        "before it, of scores given before their outcomes were known. Another learner, River's too, is asked and told "
+        "in the same order. A rule, a version and a file of predictions learn nothing here: their lines show how hard "
+        "each stretch was."
     )
     body += '<div class="plots">\n'
     body += figure(

@@ -26,6 +26,7 @@ from connectors.signing import (
     sign,
     verify,
 )
+from connectors.weak_keys import SMALL_ORDER, signs_for_nobody
 
 PAIR, OTHER = generate_key(), generate_key()
 
@@ -69,6 +70,31 @@ def test_each_refusal_is_named(signature: Signature | None, fault: str) -> None:
     with pytest.raises(SignatureError) as refusal:
         verify([PAIR.public], b"content", signature)
     assert refusal.value.fault == fault
+
+
+@pytest.mark.parametrize("sign_bit", [0, 0x80])
+@pytest.mark.parametrize("encoded", sorted(SMALL_ORDER))
+def test_nothing_is_believed_of_a_key_that_anybody_can_sign_for(encoded: bytes, sign_bit: int) -> None:
+    """No private key is needed for one of small order: R of small order and S = 0 fit one content in eight or more."""
+    public = (encoded[:-1] + bytes([encoded[-1] | sign_bit])).hex()
+    assert signs_for_nobody(public)
+    for number in range(64):
+        for point in SMALL_ORDER:
+            with pytest.raises(SignatureError):
+                verify([public], b"%d" % number, Signature(key_id(public), point.hex() + "00" * 32))
+
+
+def test_the_points_of_small_order_are_all_there_are() -> None:
+    """Eight times such a point is the neutral one: of the curve -x2 + y2 = 1 + d x2 y2, y is one of five, two twice."""
+    prime = 2**255 - 19
+    heights = {int.from_bytes(one, "little") % prime for one in SMALL_ORDER}
+    order_8 = {y for y in heights if y not in (0, 1, prime - 1)}
+    d = -121665 * pow(121666, -1, prime) % prime
+    assert len(heights) == 5
+    for y in order_8:
+        x2 = (y * y - 1) * pow(d * y * y + 1, -1, prime) % prime
+        # Doubled, its height is (y2 + x2) / (1 - d x2 y2) = 0: of order 4, so it is of order 8 itself.
+        assert (y * y + x2) % prime == 0
 
 
 def test_with_no_trusted_key_nothing_is_believed() -> None:

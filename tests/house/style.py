@@ -30,6 +30,7 @@ CORE = (
     "connectors/acts/people.py",
     "connectors/acts/reasons.py",
     "connectors/decoded.py",
+    "connectors/weak_keys.py",
     "connectors/zones.py",
     "stream/catalogues.py",
     "stream/acting.py",

@@ -223,6 +223,7 @@ async def test_a_plan_that_lets_no_monitor_demote_is_kept_to(cluster: Cluster) -
     with cluster.config.open("a") as file:
         file.write("[change_control]\nmonitor_demotes = false\n")
     await cluster.declare()
+    await command(cluster, "control", "configure", str(cluster.config), "--reason", "reviewed", "--as", "chief")
     await command(cluster, "models", "promote", name, "--reason", "reviewed", "--as", "chief")
     cluster.start("l0", command="learner")
     await cluster.put(miscalibrated(name, 0))
@@ -242,4 +243,4 @@ async def test_a_plan_that_lets_no_monitor_demote_is_kept_to(cluster: Cluster) -
         if one.name == "wardstream_learner_findings"
     }
     assert counted["calibration", "demote"] >= 1
-    assert (await decisions_of(cluster)).newest == 1
+    assert (await decisions_of(cluster)).newest == 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import MILLIS_PER_HOUR as H
-from events import Admission, Cancellation, Demographics, Discharge, Envelope, Location, Transfer
+from events import Admission, Cancellation, Demographics, Discharge, Envelope, Handover, Location, Transfer
 from features.state import PatientState
 from models.groups import groups_of_stay
 from stream.facts import NO_FACTS, WARDS_MAX, Facts, Known, PatientFacts
@@ -129,3 +129,22 @@ def _in_order(events):
 def test_of_whom_nothing_is_said_nothing_is_recorded(events):
     """Every group is there, each without a name."""
     assert {name for _, name in heard(*events).groups_of("p", 0)} == {""}
+
+
+def test_who_was_merged_is_of_his_groups_under_the_one_key():
+    """A monitor's provisional patient gets his sex with the merge, as the scoring core's stay does; not the reverse."""
+    facts, own = Facts(), PatientState()
+    for patient, event in (
+        ("old", Demographics(1, sex="female", ethnicity="black")),
+        ("new", Admission(2, Location("A"))),
+        ("new", Handover(3, "old")),
+    ):
+        facts.happened(patient, event, 3)
+    retired = PatientState()
+    retired.apply(Demographics(1, sex="female", ethnicity="black"), received_time=1)
+    own.apply(Admission(2, Location("A")), received_time=2)
+    own.absorb(retired)
+    assert groups_of_stay(own.stay, None) == facts.groups_of("new", 3)
+    facts.happened("new", Demographics(4, sex="male"), 4)
+    facts.happened("new", Handover(5, "old"), 5)
+    assert dict(facts.groups_of("new", 5))["sex"] == "male"

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from connectors.signing import KeyPair, generate_key, sign
 from connectors.sqlite.journal import SqliteJournal
@@ -20,8 +21,14 @@ from models.inputs import schema_hash_of
 from models.rows import Inputs
 from models.version import ENSEMBLE_FORMAT, ModelVersion, dump
 from models.weights import Crossed, Ensemble
+from stream.cli.deciding import Place
+from stream.cli.learner import company_of
+from stream.cli.options import read_site
+from stream.cli.promotion import settings_of
+from stream.contest_judging import settings_in_force
 from stream.deciding import Deciding
-from stream.decisions import decode_decision
+from stream.decisions import Decisions, decode_decision
+from stream.outcomes import OutcomeDefinition
 from stream.promotion import AUTOMATIC
 from stream.release import Release
 from stream.service import EmbeddedService
@@ -318,6 +325,18 @@ def test_the_plan_is_part_of_what_is_decided_and_the_default_leaves_old_names_al
     plan = parse_toml("[change_control]\nautomatic = true\ndays_min = 28\n")
     assert configuration_hash(plan) != configuration_hash(Settings())
     assert parse_json(configuration_text(plan)).change_control.days_min == 28
+
+
+def test_a_plan_that_nobody_decided_is_not_in_force_over_the_live_service(tmp_path: Path) -> None:
+    """Workers go by the defaults until a configuration is decided: so do the gates, the monitors and the levels."""
+    file = tmp_path / "wardstream.toml"
+    file.write_text(AUTOMATIC_PLAN)
+    decisions = Decisions()
+    assert read_site(file).settings.change_control.automatic
+    assert settings_of(Place(file, None), decisions) == Settings()
+    company = company_of(read_site(file), OutcomeDefinition(), None, "", structlog.get_logger(), 1.0)
+    begun = [settings_in_force(decisions, vars(one)["_settings"]) for one in company.companions]
+    assert begun == [Settings(), Settings()]
 
 
 def test_evidence_at_other_levels_than_the_wards_is_refused(

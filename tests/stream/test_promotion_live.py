@@ -30,9 +30,10 @@ __all__ = ["site"]
 def test_a_challenger_is_promoted_demoted_by_a_monitor_and_the_chain_tells_of_a_forged_record(
     cli: Any, site: Path, kafka: KafkaSettings, redis_settings: RedisSettings, shipped: ModelVersion, tmp_path: Path
 ) -> None:
-    """Proposed, promoted by itself, taken out again by a finding: six decisions, whole; one forged later is named."""
+    """Proposed, promoted by itself, taken out again by a finding: the chain is whole; one forged later is named."""
     trust(cli, site, kafka, redis_settings, tmp_path / "key.pem")
     site.write_text(site.read_text() + "[change_control]\nautomatic = true\n")
+    assert cli("control", "configure", site, *WHY).code == 0
     champion, challenger = ensemble(shipped, -3.0), ensemble(shipped, -2.9)
     for one in (champion, challenger):
         file = kept(tmp_path / "models", one)
@@ -50,12 +51,12 @@ def test_a_challenger_is_promoted_demoted_by_a_monitor_and_the_chain_tells_of_a_
     assert f"In force: {champion.version}." in cli("models", "respond", tmp_path / "f.json", "--config", site).out
     verified = cli("audit", "verify", "--config", site)
     assert (verified.code, verified.err) == (0, "")
-    assert verified.out.startswith("6 decisions, 1 before the chain begins.")
+    assert verified.out.startswith("7 decisions, 1 before the chain begins.")
     forged = Decision(KillSwitch(1, engaged=False), "safety-officer", "all is well")
     send(read_site(site), Record(CONTROL, b"killswitch", encode_decision(forged)))
     told = cli("audit", "verify", "--config", site)
     assert told.code == 1
-    assert "record 7 names none before it" in told.err
+    assert "record 8 names none before it" in told.err
 
 
 def test_what_a_monitor_holds_is_shown_and_stops_a_proposal(

@@ -134,6 +134,20 @@ def test_what_makes_the_model_say_less_needs_no_key(ward: Ward) -> None:
     assert "needs none: it makes the model say less): 6" in verified.out
 
 
+@pytest.mark.parametrize("name", ["gone.pem", "models"])
+def test_a_key_file_that_is_not_there_keeps_nothing_back_that_silences(ward: Ward, name: str) -> None:
+    """A stick that is not plugged in, in a night of false alarms: decided unsigned; what speaks is refused."""
+    ward.made().declare()
+    gone = ward.folder / name
+    for words in (("control", "kill-switch", "engage"), ("models", "demote", ward.former.version)):
+        done = ward.decide(*words, key=gone)
+        assert (done.code, words) == (0, words)
+        assert f"{name}: cannot be read" in done.err
+    for louder in louder_commands(ward):
+        assert ward.decide(*louder, key=gone).code == 2
+    assert ward.sequences() == 3
+
+
 def test_a_key_that_cannot_be_used_keeps_no_kill_switch_back(ward: Ward) -> None:
     """Engaged it is decided unsigned, with a warning; released it is refused."""
     ward.made().declare()

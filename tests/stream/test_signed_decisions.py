@@ -23,7 +23,7 @@ from stream.decisions import (
     signed_content,
     signer,
 )
-from stream.settings import Settings, configuration_hash, configuration_text
+from stream.settings import ConfigurationError, Settings, configuration_hash, configuration_text, parse_toml
 from stream.trust import DecisionSignature
 from stream.verdict_book import BEFORE_KEYS, QUIETER
 from tests.stream.signed_cases import (
@@ -39,6 +39,7 @@ from tests.stream.signed_cases import (
     keyed,
 )
 
+IDENTITY = "01" + "00" * 31
 ONE, OTHER = "4f1c02aa91be", "a60d11223344"
 AUTOMATIC = Settings(change_control=ChangePlan(automatic=True))
 
@@ -115,6 +116,19 @@ def test_a_signature_of_another_form_is_wrong_and_keeps_no_kill_switch_back(text
     for event, counts in ((KillSwitch(NOW, engaged=True), True), (KillSwitch(NOW, engaged=False), False)):
         assert log.put(msgspec.structs.replace(log.made(event), signature=odd)) == counts
     assert log.decisions.kill_switch
+
+
+@pytest.mark.parametrize("public", ["00" * 32, IDENTITY, "ec" + "ff" * 31])
+def test_a_key_that_anybody_can_sign_for_is_not_declared(public: str) -> None:
+    """Its configuration is refused where it is written, and is not in force where it stands in a log all the same."""
+    text = f'[decision_keys.officer]\npublic_key = "{public}"\nroles = ["{OFFICER}"]\n'
+    with pytest.raises(ConfigurationError, match="anybody can sign"):
+        parse_toml(text)
+    log = Log(Settings())
+    content = configuration_text(keyed()).replace(OFFICER_KEY.public, public)
+    assert not log.decide(Configuration(NOW, "sha256:0", content))
+    assert log.decisions.keys == {}
+    assert "cannot be read" in log.decisions.problems()[0]
 
 
 def test_a_demotion_is_not_turned_into_a_hold_unsigned() -> None:

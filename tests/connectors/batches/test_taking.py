@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from connectors.batches.inbox import RESULTS_SUFFIX, Inbox
+from connectors.batches.inbox import LOCK_FILE, RESULTS_SUFFIX, Inbox, InboxError
 from connectors.batches.settings import BatchSettings
 from connectors.batches.taking import OFFERED_AT_ONCE_MAX, FileTold, FolderWatch
 from connectors.hl7v2.settings import Hl7Settings
@@ -93,6 +93,15 @@ async def test_a_file_is_taken_in_whole_and_moved(watched: Watched) -> None:
 
 
 @pytest.mark.asyncio
+async def test_all_members_of_a_gzip_file_are_taken(watched: Watched) -> None:
+    """Archives that were put one behind the other (RFC 1952) are one file: none of their messages is left out."""
+    watched.put("day.hl7.gz", gzip.compress(render(1)) + gzip.compress(render(2)) + gzip.compress(render(3)))
+    await watched.look()
+    assert [one.decoded.message_id for one in watched.intake.arrivals] == ["M1", "M2", "M3"]
+    assert [(one.where, one.outcomes) for one in watched.told] == [("done", {"accepted": 3})]
+
+
+@pytest.mark.asyncio
 async def test_what_is_refused_is_named_and_the_rest_is_taken(watched: Watched) -> None:
     """A message that cannot be used is offered too, for it is kept; its line says where and why; the file fails."""
     faulty = render(2).replace(b"PID|1||42", b"PID|1||")
@@ -111,7 +120,7 @@ async def test_what_is_refused_is_named_and_the_rest_is_taken(watched: Watched) 
         (batch(render(1), counted=2), "batch 1: BTS-1 counts 2, there is 1 message"),
         (b"", "there is no message in it"),
         (gzip.compress(batch(render(1)))[:-9], "damaged: the gzip file breaks off"),
-        (b"\x1f\x8bnothing", "damaged: it is no whole gzip file"),
+        (b"\x1f\x8bnothing of it", "damaged: it is no whole gzip file"),
     ],
 )
 async def test_a_file_that_is_not_in_order_fails(watched: Watched, data: bytes, problem: str) -> None:
@@ -143,6 +152,82 @@ async def test_a_packed_file_is_read(watched: Watched) -> None:
     watched.put("a.hl7.gz", gzip.compress(batch(render(1))))
     await watched.look()
     assert [one.outcomes for one in watched.told] == [{"accepted": 1}]
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_cannot_be_read_keeps_no_other_waiting(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another user's stays and is told; those behind it are taken."""
+    for name in ("a.hl7", "b.hl7"):
+        watched.put(name, render(ord(name[0])))
+    read = Path.read_bytes
+
+    def guarded(path: Path) -> bytes:
+        if path.name == "a.hl7":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", guarded)
+    with pytest.raises(InboxError, match="Permission denied"):
+        await watched.look()
+    assert [one.where for one in watched.told] == ["done"]
+    assert (watched.folder / "a.hl7").exists()
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_is_used_up_keeps_no_other_waiting(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a sender who names all his files alike there may be too many; the others' files are taken all the same."""
+    monkeypatch.setattr("connectors.batches.inbox.NAMES_TRIED_MAX", 1)
+    watched.put("a.hl7", render(1))
+    await watched.look()
+    watched.put("a.hl7", render(2))
+    watched.put("b.hl7", render(3))
+    with pytest.raises(InboxError, match="remove old ones"):
+        await watched.look()
+    assert [one.where for one in watched.told] == ["done", "done"]
+    assert [path.name for path in watched.folder.iterdir() if path.suffix == ".hl7"] == ["a.hl7"]
+
+
+@pytest.mark.asyncio
+async def test_a_name_of_the_longest_kind_is_moved(watched: Watched) -> None:
+    """A name that leaves no room for that of its results is cut: else the file would be taken in for ever."""
+    watched.put("a" * 255, render(1))
+    watched.put("b.hl7", render(2))
+    await watched.look()
+    assert [(one.where, one.outcomes) for one in watched.told] == [("done", {"accepted": 1})] * 2
+    assert [path.name for path in watched.folder.iterdir() if path.is_file()] == [LOCK_FILE]
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_the_intake_does_not_end_the_watch(tmp_path: Path) -> None:
+    """What the intake does not promise to raise is told once, and the file is taken when it is over."""
+    warned, told = asyncio.Event(), asyncio.Event()
+    intake = MemoryIntake()
+    intake.failing = RuntimeError("of ours")
+    warnings: list[str] = []
+
+    def warn(text: str) -> None:
+        warnings.append(text)
+        warned.set()
+
+    folder = tmp_path / "in"
+    watch = FolderWatch(
+        BatchSettings(folder=str(folder), look_s=0.01, settle_s=0.01),
+        Inbox(folder),
+        intake,
+        Hl7Settings(),
+        report=lambda _told: told.set(),
+        warn=warn,
+    )
+    await watch.start()
+    (folder / "a.hl7").write_bytes(render(1))
+    async with asyncio.timeout(WITHIN_S):
+        await warned.wait()
+        intake.failing = None
+        await told.wait()
+    assert ["RuntimeError" in text for text in warnings] == [True]
+    await watch.stop(1)
 
 
 @pytest.mark.asyncio

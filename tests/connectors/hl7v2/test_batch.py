@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +72,19 @@ def test_any_bytes(data: bytes) -> None:
     answer = wrap_answers([b"MSH|x\r"], found, now=0, control_id="A1")
     assert [line[:4] for line in answer.split(b"\r")] == [b"FHS|", b"BHS|", b"MSH|", b"BTS|", b"FTS|", b""]
     assert answer.isascii()
+
+
+def test_a_file_of_nothing_but_wrappers_takes_little_memory() -> None:
+    """What is wrong with a file is kept as far as it is told, however often it is wrong."""
+    data = b"BHS|\r" * 50_000
+    tracemalloc.start()
+    try:
+        found = account(data)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.problems) == PROBLEMS_MAX
+    assert peak < len(data)
 
 
 @given(st.lists(st.integers(0, 5), max_size=6))

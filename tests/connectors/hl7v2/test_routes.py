@@ -57,6 +57,16 @@ def used(data: bytes, *routes: Route, port: int = 0, **settings: Any) -> Decoded
     return decoded
 
 
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"\xef\xbb\xbf", b" \xef\xbb\xbf\r"])
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
+def test_a_message_is_answered_by_the_route_it_is_read_by(before: bytes, end: bytes) -> None:
+    """What stands before MSH, a byte order mark too, and how lines end makes no other route of the answer's."""
+    route = Route("lab", sender="LAB|MAIN", zone="Asia/Tokyo", acknowledgement="original")
+    data = before + message(rest=b"|||NE|NE").replace(b"\r", end)
+    assert used(data, route).event_time == used(message(), route).event_time
+    assert not Hl7Settings(routes=(route,)).answers_as_asked(data)
+
+
 def test_without_a_route_nothing_changes() -> None:
     """A route for others changes nothing of a message."""
     assert used(message(), Route("other", sender="PAS|*", zone="Asia/Tokyo")) == used(message())

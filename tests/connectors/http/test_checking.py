@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from connectors.hl7v2.routes import Route
+from connectors.hl7v2.settings import Hl7Settings
+from connectors.http.checking import CAME_BY
 from tests.connectors.http.test_taking_hl7 import HL7, message
 
 TOKEN = "secret"  # noqa: S105 - of a server that lives for one test
@@ -46,6 +49,23 @@ async def test_the_place_of_the_fault_is_said_and_nobody_named(serve: Any) -> No
         text = await response.text()
     assert "PID-3" in text
     assert "Doe" not in text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("came_by", "sender", "status"), [("mllp", "LAB", 409), ("mllp", "PAS", 200), ("", "LAB", 200)]
+)
+async def test_what_a_port_decides_is_not_said_to_be_taken(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, came_by: str, sender: str, status: int
+) -> None:
+    """A dead letter of a port with a route of its own would be read by another zone over HTTP: it is not to be sent."""
+    routes = (Route("monitors", port=2576, sender="LAB|*", zone="Asia/Tokyo"),)
+    monkeypatch.setattr("tests.connectors.http.conftest.Hl7Settings", lambda: Hl7Settings(routes=routes))
+    site = await serve()
+    body = message("M1").replace(b"|LAB|", f"|{sender}|".encode())
+    headers = HL7 | ({CAME_BY: came_by} if came_by else {})
+    async with site.client.post("/check", data=body, headers=headers) as response:
+        assert response.status == status
 
 
 @pytest.mark.asyncio

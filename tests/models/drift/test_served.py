@@ -8,9 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.checks_ensemble import random_ensemble
-from models.drift.served import GROUP_ROWS_MIN, GroupCounts, counts_of, problem_of, served_of, totals_of
+from models.drift.served import (
+    GROUP_ROWS_MIN,
+    NAME_CHARS_MAX,
+    GroupCounts,
+    counts_of,
+    problem_of,
+    served_of,
+    totals_of,
+)
 from models.drift.subgroups import GROUPS_MAX, OTHER, GapLimits, SubgroupTally
 from models.freezing import freeze_weights
+from models.groups import GROUP_NAMES
 from models.rows import Inputs
 from models.version import WRITTEN_IF_ANY, Lineage, MalformedVersionError, dump, load
 
@@ -60,6 +69,34 @@ def test_a_handful_is_not_named():
         for group in ("many", OTHER, "few" if number < GROUP_ROWS_MIN - 1 else "many"):
             tally.label(0, (("ward", group),), 0.1, label=False, flagged=False)
     assert [one.group for one in counts_of(tally.totals())] == ["many"]
+
+
+@pytest.mark.parametrize("attribute", ["sex", "ethnicity"])
+def test_who_is_recorded_as_other_is_a_group(attribute):
+    """That the tally could not tell some apart is no reason to be silent of those whom a feed records as `other`."""
+    tally = SubgroupTally()
+    for number in range(900):
+        name = "other" if number % 3 else "unknown"
+        tally.label(0, ((attribute, name),), 0.5, label=True, flagged=name != "other")
+    served = served_of(counts_of(tally.totals()))
+    assert served.worse == {(attribute, "other"): "sensitivity"}
+    assert served.knows((attribute, "other"))
+
+
+@pytest.mark.parametrize("attribute", [attribute for attribute, names in GROUP_NAMES.items() if names])
+def test_what_could_not_be_told_apart_has_the_name_of_no_group(attribute):
+    """Or one would be counted as the other."""
+    assert OTHER not in GROUP_NAMES[attribute]
+
+
+def test_a_version_can_be_read_whatever_a_ward_is_called():
+    """A feed that fills PV1-3 with a page of text costs that ward its figures, not the learner its versions."""
+    tally = SubgroupTally()
+    for name in ("W" * NAME_CHARS_MAX, "W" * (NAME_CHARS_MAX + 1)):
+        for _ in range(GROUP_ROWS_MIN):
+            tally.label(0, (("ward", name),), 0.1, label=False, flagged=False)
+    made = version_with(*counts_of(tally.totals()))
+    assert [len(one.group) for one in load(dump(made), version=made.version).groups] == [NAME_CHARS_MAX]
 
 
 def test_without_counts_nothing_is_known():

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from models.checks import INPUTS, rows
 from models.checks_ensemble import random_rows, random_version
 from models.explaining.explanation import SENTENCES, explain, tell
-from models.explaining.told import DECIMALS, NOTABLE, ToldExplanation, add_up
-from models.explaining.words import feature_of
+from models.explaining.told import DECIMALS, NOTABLE, ToldExplanation, ToldReason, add_up
+from models.explaining.words import feature_of, term_of
 from models.inputs import LEARNING_INPUTS
 from models.learning import Learner
 from models.rows import Inputs
@@ -116,3 +116,11 @@ def test_all_others_are_told_as_one():
     told = told_of(scorer, ROW, {}, 0, limit=1)
     assert (told.others, told.others_log_odds) == (2, 0.16)
     assert told.sentences() == ("age 81 years: lowers risk (-0.41)", "2 others together: raises risk (+0.16)")
+
+
+@pytest.mark.parametrize("name", ["hour_of_day", "lactate", "respiration_rate"])
+def test_in_brief_a_reason_keeps_its_value(name):
+    """A label may have brackets of its own; what is left out is the statistic alone."""
+    text = f"{term_of(name).label} 3"
+    reason = ToldReason(name, f"{text} (mainly: lowest in 6 h 2)", "raises", 0.5, 3.0, "", None)
+    assert reason.brief == f"{text}, raises the risk"

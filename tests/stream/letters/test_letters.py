@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from connectors.decoded import Refusal, RefusalReason
 from connectors.hl7v2.codec import decode
+from connectors.hl7v2.framing import MllpReader
 from connectors.hl7v2.settings import Hl7Settings
+from connectors.http.arrivals import hl7_arrivals
 from stream.causes import cause_of
 from stream.letters.grouping import grouped
 from stream.letters.kept import KeptLetter, read_written
@@ -22,6 +24,8 @@ from stream.letters.redriving import Redriver, ServiceError
 from stream.live.letters import letter_record
 from stream.parse import DeadLetter
 from tests.stream.conformance.samples import oru
+
+ADMITTED = b"MSH|^~\\&|PAS|MAIN|||20260101120000||ADT^A01|7|P|2.5\rEVN|A01|20260101120000\rPID|1||42^^^HOSP^MR\r"
 
 
 def letter(data: bytes, number: int = 1, *, reason: str = "missing_segment", fault: str = "PID", feed: str = "A|B",
@@ -120,6 +124,21 @@ def test_driving_again_is_idempotent() -> None:
     assert set(service.stored) == {b"MSH|good"}
 
 
+def test_a_letter_of_a_port_with_a_route_is_not_driven() -> None:
+    """The service is told that a message came by MLLP; where its port has a route, it is for its sender to send."""
+    asked: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.path, request.headers.get("wardstream-came-by", "")))
+        return httpx.Response(409)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    redriver = Redriver(client, "http://service", remedy="set TOKEN")
+    told = "of a port with a route: for its sender to send again"
+    assert redriver.drive(letter(b"MSH|x", source="g1/mllp/1#2")) == told
+    assert asked == [("/check", "mllp")]
+
+
 def test_a_mended_cause_drives_through() -> None:
     """What was refused again is taken once the service would take it."""
     service = Service()
@@ -153,6 +172,20 @@ def test_what_cannot_be_driven_is_not() -> None:
     assert service.asked == 0
 
 
+@pytest.mark.parametrize("within_frame", [True, False])
+def test_what_was_cut_off_is_not_driven_as_if_it_were_whole(*, within_frame: bool) -> None:
+    """A message whose frame was not closed, or that stood in none, reads without one as half of what it was."""
+    reader = MllpReader()
+    reader.read(b"\x0b" * within_frame + ADMITTED + b"PV1|1|I|WARD1")  # of WARD12^BAY^BED
+    (piece,) = reader.end()
+    assert [one.decoded.kind for one in hl7_arrivals(piece.data, Hl7Settings(), "check") or []] == ["ADT^A01"]
+    service = Service()
+    service.good = {piece.data}
+    reason = "truncated" if within_frame else "garbage"
+    assert service.redriver().drive(letter(piece.data, reason=reason, source="g1/mllp/1#1")) == "not whole"
+    assert service.stored == []
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_service_that_cannot_be_asked_is_the_operators(status: int) -> None:
     """No token, or another release's service: said once, with what to do."""
@@ -178,6 +211,14 @@ def test_a_letter_of_the_topic_is_read_as_it_was_written() -> None:
 def test_what_is_no_letter_is_none(value: bytes) -> None:
     """Any record that is no letter of ours is passed over."""
     assert read_written("0-0", value) is None
+
+
+def test_a_letter_without_a_digest_is_none() -> None:
+    """Who may write to the topic cannot write a record that keeps the others from being listed."""
+    document = {"reason": "garbage", "fault": "byte 1", "detail": "", "source": "s", "feed": "",
+                "received_time": "2026-03-03T12:00:00Z", "bytes_total": 1, "bytes_sha256": "no digest",
+                "data_base64": "eA=="}  # fmt: skip
+    assert grouped(filter(None, [read_written("0-1", json.dumps(document).encode())])) == []
 
 
 def test_a_cut_letter_is_not_whole() -> None:

@@ -18,7 +18,7 @@ from models.version import ModelVersion
 from models.weighing import Levels
 from stream.contest_rows import SLOTS
 from stream.live.beside import Besides
-from stream.live.contest import Contest, evidence_on
+from stream.live.contest import TOLD_MAX, Challenged, Contest, evidence_on
 from stream.live.examples import Happened, Scored
 from stream.row_recorder import RowRecorder, TrainingRow
 from stream.rows import RowFile
@@ -252,6 +252,16 @@ def test_a_challenger_that_fails_at_a_row_leaves_and_stops_nobody(
 
 def _broken(*_what: object, **_named: object) -> None:
     raise ZeroDivisionError
+
+
+def test_a_word_of_more_names_than_anybody_tells_is_refused() -> None:
+    """Forged, it would be held against itself name by name at the next word, and be kept in each snapshot."""
+    contest = Contest(DEFINITION, lambda _name: None)
+    word = msgspec.json.encode(Challenged(tuple(f"{number:012x}" for number in range(TOLD_MAX + 1))))
+    with pytest.raises(msgspec.ValidationError):
+        contest.told(word)
+    assert contest.challengers == ()
+    assert contest.refused == {}
 
 
 def test_a_state_that_is_none_is_refused() -> None:

@@ -40,6 +40,7 @@ from stream.decisions import (
 from stream.live import tails
 from stream.live.decisions import DecisionTail
 from stream.partition_fold import read_envelope
+from stream.promotion import champion_of
 from stream.settings import Settings, configuration_hash, configuration_text
 from stream.versions import load_versions
 
@@ -189,6 +190,18 @@ def test_what_is_held_is_bounded_and_what_is_in_force_stays(monkeypatch: pytest.
     assert [decided.sequence for decided in decisions.kept()] == [1, 2, 19, 20, 21, 22]
 
 
+def test_holding_ever_more_versions_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is of a kind of its own and counts unsigned; how the version in force stands is kept whatever comes."""
+    monkeypatch.setattr(decisions_module, "DECISIONS_KEPT_MAX", 4)
+    monkeypatch.setattr(decisions_module, "VERSIONS_KEPT_MAX", 3)
+    flood = (standing(f"{number:012x}", "held") for number in range(40))
+    decisions = made(promotion(), standing(VERSION, "held"), configuration(), *flood)
+    assert [decided.sequence for decided in decisions.kept()] == [1, 2, 3, *range(37, 44)]
+    control = Control(SHIPPED)
+    enter(control, decisions.lacking(0, NOW))
+    assert control.silenced
+
+
 def test_a_rollback_takes_its_promotion_away() -> None:
     """After a rollback the one before stands; a second one goes further back and never comes back to the first."""
     three = [promotion("a"), promotion("b"), promotion("c")]
@@ -199,6 +212,17 @@ def test_a_rollback_takes_its_promotion_away() -> None:
     twice = [*once, promotion("a", undoes=2)]
     assert [decided.sequence for decided in made(*twice).standing_promotions()] == [1]
     assert [decided.sequence for decided in made(*twice, promotion("d")).standing_promotions()] == [1, 6]
+
+
+@pytest.mark.parametrize("back", [promotion("", undoes=2, enabled=False), promotion("b", undoes=2, enabled=False)])
+def test_what_claims_to_go_back_and_does_not_makes_nobody_believe_that_a_former_version_speaks(back: Decision) -> None:
+    """It counts unsigned, for it silences; who is champion is what workers go by, not what it claims to undo."""
+    decisions = made(promotion("a"), promotion("b"), back)
+    control = Control(SHIPPED)
+    enter(control, decisions.lacking(0, NOW))
+    assert not control.enabled
+    assert champion_of(decisions) == ""
+    assert decisions.standing_promotions()[-1].decision == back
 
 
 def test_a_standing_is_a_decision_like_the_others() -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import Demographics, Discharge, Envelope, Observation
+from events import Demographics, Discharge, Envelope, Location, Observation, Transfer
 from features.catalogue import default_catalogue
 from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS
+from stream.facts import Facts
 from stream.live.beside import Beside
 from stream.live.canary import FEED
 from stream.live.example_fold import ExampleFold
@@ -127,8 +128,8 @@ def test_values_change_no_name_of_a_record():
     assert scored("p", 0, [1.0]).example_id == scored("p", 0, [1.0], None, "", "F", (("x", 1.0),)).example_id
 
 
-def test_who_somebody_is_is_told_where_no_result_comes_with_it():
-    """Sex and ethnicity, for subgroups, and nothing else of them; with results only whether they died."""
+def test_who_somebody_is_is_told_where_it_costs_no_record():
+    """Sex and ethnicity, for subgroups, and nothing else of them; of results alone no record is made for it."""
     who = Demographics(0, birth_date="1950-01-01", sex="female", pregnant=True, ethnicity="white")
     told = happened(Envelope("e", "p", 0, 0, (who,)))
     assert told is not None
@@ -137,7 +138,20 @@ def test_who_somebody_is_is_told_where_no_result_comes_with_it():
     dead = Demographics(0, sex="female", deceased=True)
     told = happened(Envelope("e", "p", 0, 0, (dead, heart_rate())))
     assert told is not None
-    assert told.envelope.events == (Demographics(0, deceased=True),)
+    assert told.envelope.events == (Demographics(0, sex="female", deceased=True),)
+
+
+def test_of_a_feed_of_results_alone_the_groups_are_known():
+    """An ORU^R01 with PID and PV1, of a patient whom no ADT announced: live as training rows have it."""
+    who = Demographics(0, sex="female", ethnicity="white")
+    envelope = Envelope("e", "p", 0, 0, (who, Transfer(0, Location("W1")), heart_rate()))
+    told = happened(envelope)
+    assert told is not None
+    offline, live = Facts(), Facts()
+    offline.hear(envelope)
+    live.hear(told.envelope)
+    assert live.groups_of("p", 0) == offline.groups_of("p", 0)
+    assert ("sex", "female") in live.groups_of("p", 0)
 
 
 def test_the_monitors_hear_values_before_their_score():

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events import Discharge, Envelope, Outcome, content_id
-from models.inputs import CLINICAL_INPUTS, Inputs
+from events import Correction, Discharge, Envelope, Observation, Outcome, content_id
+from models.inputs import CLINICAL_INPUTS, LEARNING_INPUTS, Inputs
 from models.learners.boosting import BoostingSettings
 from models.learners.classifier import Classifier
 from models.learners.ensemble import CrossedBoosted
 from stream.learning import state_digest
+from stream.live.beside import MakeBeside
+from stream.live.contest import Contest
 from stream.live.example_fold import ExampleFold, ExampleFoldState, Origin
-from stream.live.examples import encode_example, happened, scored
+from stream.live.examples import Happened, encode_example, happened, scored
 from stream.live.learner_snapshots import KEPT, Head, Snapshots, UnusableSnapshotError, head_of, packed, unpacked
+from stream.live.monitor_fold import MonitorFold
 from stream.outcomes import OutcomeDefinition
 from tests.live.test_learner import lessons
 
@@ -177,6 +180,27 @@ def test_a_state_that_does_not_fit_its_learner_is_refused(stored: tuple[Snapshot
     assert found.refused[0].why == "its state cannot be read"
     with pytest.raises(UnusableSnapshotError):
         unpacked(packed(head, fold.state())[:-1], head, 0, 1_000)
+
+
+@pytest.mark.parametrize("far", [2**70, -(2**70), 2**53])
+def test_a_time_that_no_snapshot_has_room_for_is_refused(values: list[bytes], far: int) -> None:
+    """One such record would end the process at its next snapshot, and again each time that it is read anew."""
+    beside: dict[str, MakeBeside] = {
+        "monitors": lambda: MonitorFold(DEFINITION),
+        "contest": lambda: Contest(DEFINITION, lambda _name: None),
+    }
+    fold = ExampleFold(DEFINITION, RIVER, beside=beside)
+    go_on(fold, values[:200], 0)
+    died = Envelope("e", "p", 0, far, (Outcome(0, "death"),))
+    then = Envelope("f", "p", 0, 0, (Outcome(far, "death"),))
+    result = Observation(1, (("loinc", "8867-4"),), 80.0, "/min", far)
+    mended = Envelope("g", "p", 0, 0, (Correction(result),))
+    row = scored("p", far, [0.0] * len(LEARNING_INPUTS.names))
+    forged = [row, Happened("e", died), Happened("f", then), Happened("g", mended)]
+    go_on(fold, [*values[:200], *map(encode_example, forged)], 200)
+    assert fold.undecodable == len(forged)
+    assert fold.beside.faults == {}
+    assert packed(head_of("r", RIVER, DEFINITION), fold.state())
 
 
 def test_figures_of_the_version_in_force_are_kept_by_version() -> None:

@@ -9,6 +9,7 @@ from models.change_control import MonitorFinding, Response
 from stream.decisions import Decision, Decisions, encode_decision
 from stream.live.responding import COMPLETED_WITHIN_MS, asked_version, responses, restored_by
 from stream.promotion import MONITOR, champion_of
+from tests.stream.signed_cases import MACHINE_KEY, OFFICER_KEY, Log
 
 FORMER, CHAMPION = "0123456789ab", "4f1c02aa91be"
 AT = 1_800_000_000_000
@@ -77,6 +78,18 @@ def test_what_is_older_or_was_answered_is_a_person_s(decisions: Decisions) -> No
     take(by_hand, Decision(Promotion(2, CHAMPION, enabled=True), "chief"))
     take(by_hand, Decision(Standing(AT, CHAMPION, "demoted", ""), "chief"))
     assert due(by_hand, at=AT) == []
+
+
+def test_an_unsigned_demotion_in_the_monitor_s_name_brings_no_former_champion_back() -> None:
+    """It silences, as anybody may; our key does not sign the promotion that would follow. Our own is completed."""
+    for key, completed in ((None, []), (MACHINE_KEY, [FORMER])):
+        log = Log()
+        for name in (FORMER, CHAMPION):
+            assert log.decide(Promotion(AT, name, enabled=True), OFFICER_KEY)
+        assert log.put(log.made(due(log.decisions, finding())[0], key))
+        assert champion_of(log.decisions) == ""
+        made = due(log.decisions, at=AT + 1_000)
+        assert [getattr(one.event, "version", "") for one in made] == completed
 
 
 def test_where_no_former_one_is_at_hand_news2_is_alone(decisions: Decisions) -> None:

@@ -127,6 +127,16 @@ def test_a_partial_news2_is_said_to_be_one(found):
     assert "NEWS2 here is partial" not in page(msgspec.structs.replace(found, news2_is_partial=False))
 
 
+def test_that_nothing_is_known_of_ethnicity_is_said_only_where_it_is_so(found):
+    """A site that records it has a table of it, and no words beside it that there is none."""
+    groups = dict(found.subgroups)
+    groups.pop("ethnicity", None)
+    some = next(iter(groups.values()))
+    unknown = "No ethnicity was recorded"
+    assert unknown in page(msgspec.structs.replace(found, subgroups=groups))
+    assert unknown not in page(msgspec.structs.replace(found, subgroups={**groups, "ethnicity": some}))
+
+
 def test_names_from_outside_are_text_and_no_markup(found):
     """A model's name is the operator's, and a ward's the feed's: neither can write into the page."""
     wild = '_<script>alert(1)</script>&" $\\frac$'
