@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from connectors.kafka.faults import BrokerError
-from events import Millis
+from events import Millis, Promotion
 from models.change_control import MonitorFinding
 from models.evidence import Evidence, EvidenceError, dump_evidence, evidence_digest
 from models.version import ModelVersion
@@ -128,10 +128,7 @@ class ContestCompanion(Companion):
             self._log.error("challenger_refused", version=name, why=why)
             await self._desk.enter(_once_refused(name, why, self._now()))
         if time.monotonic() - self._judged_at >= self._judge_s:
-            running = await learning.in_thread(lambda: tuple(contest.running))
-            for name in running:
-                if name in each:
-                    await self._weigh(learning, contest, each[name])
+            await self._judge(learning, contest, each)
             self._judged_at = time.monotonic()
 
     async def made(self, version: ModelVersion) -> None:
@@ -146,42 +143,46 @@ class ContestCompanion(Companion):
 
         await self._desk.enter(make)
 
-    async def _weigh(self, learning: Learning, contest: Contest, one: Entrant) -> None:
-        """Weigh one challenger beside who is in force now, keep the evidence, and enter what follows."""
+    async def _judge(self, learning: Learning, contest: Contest, each: Mapping[str, Entrant]) -> None:
+        """Weigh all challengers beside who is in force, on what was heard up to one record, and enter what follows.
+
+        First what the gates say of each, then a promotion: who goes into force ends the contest of all the others.
+        """
         beside = champion_of(self._desk.decisions)
+        heard = await learning.in_thread(
+            lambda: {name: contest.heard(name, beside or NEWS2_ALONE) for name in contest.running if name in each}
+        )
+        weighed = [made for name, one in heard.items() if (made := await self._weigh(each[name], beside, one))]
+        for make in weighed:
+            await self._desk.enter(_without_promotion(make))
+        for make in weighed:
+            await self._desk.enter(make)
+
+    async def _weigh(self, one: Entrant, beside: str, heard: Heard) -> Make | None:
+        """Weigh one challenger; give what is to be entered, nothing where there is no evidence."""
         champion, challenger = self._versions.get(beside), self._versions.get(one.version)
         if challenger is None or (beside and champion is None):
             self.shown[one.version] = Shown(0, 0, None, "it or the version in force is not at hand here")
-            return
-        heard = await learning.in_thread(
-            lambda: contest.heard(one.version, beside or NEWS2_ALONE) if one.version in contest.running else None
-        )
-        if heard is None:
-            return
-        settings = settings_in_force(self._desk.decisions, self._settings)
-        levels = levels_of(settings, one.version)
+            return None
+        levels = levels_of(settings_in_force(self._desk.decisions, self._settings), one.version)
         try:
             evidence = await asyncio.to_thread(evidence_on, heard, champion, challenger, levels)
         except EvidenceError as fault:
             self.shown[one.version] = _shown(heard, None, str(fault))
-            return
+            return None
         self.shown[one.version] = _shown(heard, evidence, "")
-        at, left_out = (
-            self._now(),
-            f"{heard.unusable} unanswered by one of the two, {heard.elsewhere} of another champion",
-        )
+        at = self._now()
+        left_out = f"{heard.unusable} unanswered by one of the two, {heard.elsewhere} of another champion"
 
         def make(decisions: Decisions) -> list[Decision]:
-            there = settings_in_force(decisions, self._settings)
-            findings = self._findings()
             found = verdicts(
                 decisions,
                 evidence,
                 champion,
                 challenger,
-                there,
+                settings_in_force(decisions, self._settings),
                 entrant=one,
-                findings=findings,
+                findings=self._findings(),
                 left_out=left_out,
                 at=at,
             )
@@ -189,7 +190,7 @@ class ContestCompanion(Companion):
                 self._keep(evidence)
             return found
 
-        await self._desk.enter(make)
+        return make
 
     def _keep(self, evidence: Evidence) -> None:
         """Write evidence to a file that is named by its content, whole before it has its name."""
@@ -247,6 +248,10 @@ def _contest_of(learning: Learning) -> Contest:
     found = learning.fold.beside.folds[NAME]
     assert isinstance(found, Contest), "it was made by this companion"
     return found
+
+
+def _without_promotion(make: Make) -> Make:
+    return lambda decisions: [one for one in make(decisions) if not isinstance(one.event, Promotion)]
 
 
 def _words(one: Shown) -> str:
