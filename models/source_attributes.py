@@ -152,7 +152,7 @@ def _of_version(version: ModelVersion) -> dict[str, str]:
         "known to be at the end of life.",
         "inputs that are demographic or social": (
             f"{', '.join(demographic) or 'none'}; of race, language, sexual orientation, gender identity and social "
-            "determinants nothing is read."
+            "determinants none is an input."
         ),
         "representativeness of the training data": f"That of its source, {lineage.source}"
         + (f": {lineage.note}." if lineage.note else "; not described further."),

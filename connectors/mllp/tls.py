@@ -46,8 +46,9 @@ class TlsFiles:
         self._settings = settings
         self._warn = warn
         self._elapsed_s = elapsed_s
-        self._context = make_context(settings)
+        # Looked at first: a file that is renewed in between is taken at the next look.
         self._state = self._look()
+        self._context = make_context(settings)
         self._looked_at_s = elapsed_s()
         self.reloads = 0
         """How often changed files were taken."""
