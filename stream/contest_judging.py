@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from events import MILLIS_PER_DAY, ChangeStep, Configuration, Millis
+from events import MILLIS_PER_DAY, ChangeStep, Millis
 from models.change_control import Judgement, MonitorFinding, judge
 from models.evidence import Evidence
 from models.version import ModelVersion
@@ -19,7 +19,7 @@ from models.weighing import NEWS2_ALONE, Levels
 from stream.decisions import Decided, Decision, Decisions
 from stream.entrants import CONTEST, Entrant
 from stream.promotion import AUTOMATIC, alarms, champion_of, judged, pedigree_of, promotion
-from stream.settings import Settings, parse_json
+from stream.settings import Settings
 
 SAID_AGAIN_MS = MILLIS_PER_DAY
 """A verdict that stays what it was is entered once in this time, with the figures of then."""
@@ -27,10 +27,7 @@ SAID_AGAIN_MS = MILLIS_PER_DAY
 
 def settings_in_force(decisions: Decisions, begun_with: Settings) -> Settings:
     """Give the configuration decided last, or the one that the service was started with."""
-    for one in reversed(decisions.kept()):
-        if isinstance(one.decision.event, Configuration):
-            return parse_json(one.decision.event.content)
-    return begun_with
+    return begun_with if decisions.settings is None else decisions.settings
 
 
 def levels_of(settings: Settings, version: str) -> Levels:

@@ -157,11 +157,10 @@ class Decisions:
         """The sequence of the newest record, read or unreadable."""
         self.newest_in_force = 0
         """The sequence of the newest that counts: no partition applies a higher one."""
-        self.keys: Mapping[str, DecisionKey] = {}
-        """The keys in force, by name: those that the newest configuration declared."""
+        self.settings: Settings | None = None
+        """What was configured last; None where nothing was."""
         self.book = VerdictBook()
         """Who signed what, and what does not count."""
-        self._automatic = False
         self.kill_switch = False
         """Whether the newest word on the kill switch was: engaged."""
         self.kill_switch_sequence = 0
@@ -205,7 +204,7 @@ class Decisions:
             self._unread = "" if settings is not None else _unread(sequence, "a configuration of another form")
             if settings is None:
                 return None
-            self.keys, self._automatic = settings.decision_keys, settings.change_control.automatic
+            self.settings = settings
         self.newest_in_force = sequence
         self._kept = tuple(_bounded((*self._kept, decided)))
         event = decision.event
@@ -221,6 +220,11 @@ class Decisions:
             else:
                 self._promotions = [*self._promotions, decided][-DECISIONS_KEPT_MAX:]
         return decided
+
+    @property
+    def keys(self) -> Mapping[str, DecisionKey]:
+        """The keys in force, by name: those that the newest configuration declared."""
+        return {} if self.settings is None else self.settings.decision_keys
 
     def demands(self, decision: Decision) -> bool:
         """Whether a decision counts only where a declared key signed it."""
@@ -244,7 +248,8 @@ class Decisions:
             informed=not self.chain.newest or self.chain.newest in decision.previous,
             standing=self.standings.get(event.version) if isinstance(event, Standing) else None,
         )
-        return verdict_on(claim, self.keys, automatic=self._automatic)
+        automatic = self.settings is not None and self.settings.change_control.automatic
+        return verdict_on(claim, self.keys, automatic=automatic)
 
     def kept(self) -> tuple[Decided, ...]:
         """Give the decisions in memory, in order."""

@@ -72,12 +72,24 @@ class Review(msgspec.Struct, frozen=True):
 
 def champion_of(decisions: Decisions) -> str:
     """Give the version that speaks; empty where NEWS2 is alone."""
+    asked = _asked(decisions)
+    return asked.version if asked is not None and asked.enabled else ""
+
+
+def asked_version(decisions: Decisions) -> str:
+    """Give the version that is asked: the champion, or the one in shadow in its place; empty where NEWS2 is alone."""
+    asked = _asked(decisions)
+    return "" if asked is None else asked.version
+
+
+def _asked(decisions: Decisions) -> Promotion | None:
+    """Give the promotion that stands, of a version that is not demoted."""
     last = _last_promotion(decisions)
     event = None if last is None else last.decision.event
-    if not isinstance(event, Promotion) or not event.enabled:
-        return ""
+    if not isinstance(event, Promotion):
+        return None
     stands = decisions.standings.get(event.version)
-    return "" if stands is not None and stands.standing == "demoted" else event.version
+    return None if stands is not None and stands.standing == "demoted" else event
 
 
 def pedigree_of(version: ModelVersion) -> Pedigree:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alerts.book import UnreadableBookError
 from alerts.ward_state import UnreadableWardStateError
-from connectors.sqlite.files import sync_file
+from connectors.durable import sync_file
 from connectors.sqlite.journal import SqliteJournal
 from connectors.sqlite.retention import base_path
 from connectors.sqlite.state_store import SqliteStateStore

@@ -76,7 +76,7 @@ class Tally:
         >>> tally.verdict_counts()
         {'subgroups:annotate:too_few_seen': 1}
         """
-        if verdicts not in self.verdicts and len(self.verdicts) >= VERDICT_ROWS_MAX:
+        if len(self.verdicts) >= VERDICT_ROWS_MAX and verdicts not in self.verdicts:
             verdicts = tuple(Verdict(one.filter, one.verdict, one.reason) for one in verdicts)
         self.verdicts[verdicts] += 1
 

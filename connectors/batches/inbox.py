@@ -20,6 +20,8 @@ from typing import Literal
 
 import msgspec
 
+from connectors.durable import sync_file
+
 Where = Literal["done", "failed"]
 DONE: Where = "done"
 FAILED: Where = "failed"
@@ -110,7 +112,7 @@ class Inbox:
         draft.replace(place)
         candidate.path.rename(folder / target)
         for one in (folder, self.folder):
-            _sync(one)
+            sync_file(one)
         self._seen.pop(candidate.path.name, None)
         return folder / target
 
@@ -143,11 +145,3 @@ def _free_name(folder: Path, name: str) -> str:
         if not (folder / tried).exists():
             return tried
     raise InboxError(f"batch.folder: {NAMES_TRIED_MAX} files of one name in {folder.name}: remove old ones")
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

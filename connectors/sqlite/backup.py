@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from connectors.sqlite.files import copy_database, make_private, open_database, sync_file
+from connectors.durable import sync_file
+from connectors.sqlite.files import copy_database, make_private, open_database
 from connectors.sqlite.journal_schema import JOURNAL_FILE, SCHEMA_VERSION
 from connectors.sqlite.locks import COMPACTION_LOCK_FILE, LOCK_FILE, lock_folder, share
 from connectors.sqlite.outputs import OUTPUTS_FILE

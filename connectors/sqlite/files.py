@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from connectors.durable import sync_file
+
 PRIVATE_MODE = 0o600
 """Read and written by the service's user alone; SQLite gives its -wal and -shm files the same mode."""
 BUSY_TIMEOUT_S = 5.0
@@ -81,12 +83,3 @@ def copy_database(
         if found != "ok":
             raise sqlite3.DatabaseError(f"{path.name}: the copy is damaged")
     sync_file(path)
-
-
-def sync_file(path: Path) -> None:
-    """Have a file's content, or a folder's list of names, on the disk on return."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from connectors.sqlite.files import sync_file
+from connectors.durable import sync_file
 from connectors.sqlite.outputs import OUTPUTS_FILE, SqliteOutputs, StoredOutput, patient_of
 from connectors.sqlite.transaction import transaction
 

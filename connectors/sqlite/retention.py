@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from connectors.sqlite.files import open_database, sync_file
+from connectors.durable import sync_file
+from connectors.sqlite.files import open_database
 from connectors.sqlite.journal_schema import JOURNAL_FILE
 from connectors.sqlite.transaction import transaction
 from events import Millis

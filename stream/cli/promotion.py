@@ -250,11 +250,8 @@ def plan_of(place: Place, decisions: Decisions) -> ChangePlan:
 
 def settings_of(place: Place, decisions: Decisions) -> Settings:
     """Give the configuration in force: the one decided last; else the live service's defaults, or the folder's own."""
-    from events import Configuration
-
-    for one in reversed(decisions.kept()):
-        if isinstance(one.decision.event, Configuration):
-            return parse_json(one.decision.event.content)
+    if decisions.settings is not None:
+        return decisions.settings
     # Workers go by the defaults until one is decided: what a command's own file says is nobody's decision.
     return Settings() if place.folder is None else _folder_settings(place.folder)
 

@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import msgspec
 import structlog
 
-from connectors.kafka.faults import BrokerError, NotSentError
-from connectors.kafka.outbox import Outbox
+from connectors.kafka.faults import NotSentError
 from connectors.kafka.reading import log_range
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.topics import CONTROL
 from stream.decisions import Decided, Decision, Decisions, decision_key, encode_decision
 from stream.live.decisions import DecisionTail
+from stream.live.writing import Writing, read_back
 from stream.trust import WORDS
 
 READ_WITHIN_S = 15.0
@@ -50,10 +49,10 @@ class ChangeDesk:
         sign: Callable[[Decision], Decision] | None = None,
     ) -> None:
         """`sign` is what `stream.decisions.signer` gives."""
-        self._kafka, self._password, self._client_id = kafka, password, client_id
+        self._kafka, self._password = kafka, password
         self._sign = sign or (lambda decision: decision)
         self._tail = DecisionTail(kafka, password)
-        self._outbox: Outbox | None = None
+        self._writing = Writing(kafka, password, client_id=client_id)
         self._lock = asyncio.Lock()
         self._refused: dict[str, str] = {}
         self._log = structlog.get_logger()
@@ -65,7 +64,7 @@ class ChangeDesk:
     async def stop(self) -> None:
         """Read and write no more."""
         await self._tail.stop()
-        await self._close()
+        await self._writing.stop()
 
     @property
     def decisions(self) -> Decisions:
@@ -108,7 +107,7 @@ class ChangeDesk:
         try:
             place = await self._send(Record(CONTROL, decision_key(linked), value))
         except NotSentError:
-            await self._close()  # It may stand all the same: what is read next tells.
+            await self._writing.stop()  # It may stand all the same: what is read next tells.
             await self._catch_up()
             return None
         await self._reach(place + 1)
@@ -124,31 +123,15 @@ class ChangeDesk:
             self._log.error("decision_not_entered", kind=kind, why=why)
 
     async def _send(self, record: Record) -> int:
-        if self._outbox is None:
-            outbox = Outbox(self._kafka, client_id=self._client_id, password=self._password)
-            await outbox.start()
-            self._outbox = outbox
-        place = (await self._outbox.send([record]))[0][1]
+        [place] = await self._writing.send([record])
         if place < 0:
             raise NotSentError("unreachable", f"{CONTROL}: stored, and the broker does not say where")
         return place
-
-    async def _close(self) -> None:
-        outbox, self._outbox = self._outbox, None
-        if outbox is not None:
-            with suppress(BrokerError):
-                await outbox.stop()
 
     async def _catch_up(self) -> None:
         _, end = (await log_range(self._kafka, CONTROL, password=self._password))[0]
         await self._reach(end)
 
     async def _reach(self, end: int) -> None:
-        try:
-            async with asyncio.timeout(READ_WITHIN_S):
-                while self._tail.reached < end:  # noqa: ASYNC110 - another task reads
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError:
-            raise NotSentError(
-                "unreachable", f"{CONTROL} was not read to record {end} in {READ_WITHIN_S:g} s"
-            ) from None
+        words = f"{CONTROL} was not read to record {end} in {READ_WITHIN_S:g} s"
+        await read_back(lambda: self._tail.reached >= end, READ_WITHIN_S, LOOK_S, words)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from connectors.durable import sync_file
 from models.inputs import schema_hash_of
 from stream.candidates import outcome_name
 from stream.live.beside import MakeBeside
@@ -144,11 +145,7 @@ class Snapshots:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._folder / name)
-        place = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(place)
-        finally:
-            os.close(place)
+        sync_file(self._folder)
         self._let_go(name)
         return len(data)
 

@@ -20,7 +20,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from structlog.typing import FilteringBoundLogger
 
-from connectors.kafka.faults import BrokerError, NotSentError
+from connectors.kafka.faults import BrokerError
 from connectors.kafka.topics import FINDINGS
 from guardrails.subgroups import UNSAID
 from models.change_control import MonitorFinding
@@ -33,10 +33,12 @@ from stream.live.beside import Beside
 from stream.live.company import Answer, Companion, Following, Learning
 from stream.live.findings import Findings, changes, finding_key
 from stream.live.monitor_fold import NAME, MonitorFold, Now, ToldUpstream, ToldVersion, Word, encode_word
-from stream.live.responding import asked_version, responses, restored_by
+from stream.live.responding import responses, restored_by
 from stream.live.tails import Tail
 from stream.live.upstream import UpstreamTail
+from stream.live.writing import read_back
 from stream.outcomes import OutcomeDefinition
+from stream.promotion import asked_version
 from stream.settings import Settings
 
 LOOK_S = 2.0
@@ -45,6 +47,7 @@ FIGURES_S = 60.0
 """How often the newest labels' figures are computed: 20 ms of the fold's thread."""
 SENT_WITHIN_S = 10.0
 """Until what was written to findings.v1 is read back."""
+SENT_LOOK_S = 0.05
 
 
 class Monitors(Companion):
@@ -154,12 +157,8 @@ class Monitors(Companion):
         if not records:
             return
         reached = max(await learning.send(records))
-        try:
-            async with asyncio.timeout(SENT_WITHIN_S):
-                while self._findings_tail.reached <= reached:  # noqa: ASYNC110 - another task reads
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise NotSentError("unreachable", f"{FINDINGS} was not read back in {SENT_WITHIN_S:g} s") from None
+        words = f"{FINDINGS} was not read back in {SENT_WITHIN_S:g} s"
+        await read_back(lambda: self._findings_tail.reached > reached, SENT_WITHIN_S, SENT_LOOK_S, words)
 
     # -- what is told of it -------------------------------------------------------------------------------------------
 

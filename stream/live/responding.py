@@ -11,26 +11,16 @@ from copy import copy
 
 import msgspec
 
-from events import MILLIS_PER_MINUTE, Millis, Promotion, Standing, to_iso
+from events import MILLIS_PER_MINUTE, Millis, Standing, to_iso
 from models.change_control import MonitorFinding
 from stream.decisions import Decision, Decisions
-from stream.promotion import MONITOR, demotion
+from stream.promotion import MONITOR, asked_version, demotion
 
 COMPLETED_WITHIN_MS: Millis = 10 * MILLIS_PER_MINUTE
 """A demotion whose second half (the former champion comes back) is missing was cut off if it is so new; later it is a
 person's to decide."""
 
 Usable = Callable[[str], bool]
-
-
-def asked_version(decisions: Decisions) -> str:
-    """Give the version that is asked: the champion, or the one in shadow in its place; empty where NEWS2 is alone."""
-    standing = decisions.standing_promotions()
-    event = standing[-1].decision.event if standing else None
-    if not isinstance(event, Promotion):
-        return ""
-    stands = decisions.standings.get(event.version)
-    return "" if stands is not None and stands.standing == "demoted" else event.version
 
 
 def restored_by(decisions: Decisions, version: str) -> int:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from connectors.decoded import Identifier
 from connectors.hl7v2.render import Result, render_oru
@@ -21,14 +15,14 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.mllp.client import Acknowledged, MllpClient, MllpClientError, control_id_of
 from connectors.redis.settings import RedisSettings
 from events import Location
+from tests.listening import WITHIN_S, ListeningProcess
 
 AT = 1_767_225_600_000
-WITHIN_S = 60
 HL7 = "hl7v2.ingest.v1"
 LETTERS = "deadletters.v1"
 
 
-class GatewayProcess:
+class GatewayProcess(ListeningProcess):
     """One `wardstream gateway`."""
 
     def __init__(
@@ -37,40 +31,7 @@ class GatewayProcess:
         """`people` is added to its configuration: who may act."""
         self.config = config = configure(folder, kafka, redis, canary=False, name="g1", **live)
         config.write_text(config.read_text() + people)
-        self.errors = folder / "gateway.log"
-        with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream.cli", "gateway", "--config", str(config)],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                text=True,
-            )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.errors.read_text()
-        said = json.loads(line)
-        self.mllp = int(said["mllp"].rpartition(":")[2])
-        self.url = f"http://{said['http']}"
-
-    def get(self, path: str) -> httpx.Response:
-        """Ask over HTTP."""
-        return httpx.get(self.url + path, timeout=WITHIN_S, trust_env=False)
-
-    def kill(self) -> None:
-        """Kill it."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(WITHIN_S)
-
-    def stop(self) -> int:
-        """Stop it in order; give its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(WITHIN_S)
-
-    def logs(self) -> list[dict[str, Any]]:
-        """Give what it logged: every line is a JSON object."""
-        return [json.loads(line) for line in self.errors.read_text().splitlines()]
+        super().__init__(("gateway", "--config", str(config)), folder / "gateway.log")
 
 
 def configure(folder: Path, kafka: KafkaSettings, redis: RedisSettings, **live: Any) -> Path:

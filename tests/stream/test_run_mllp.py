@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from connectors.decoded import Identifier
@@ -24,37 +21,20 @@ from connectors.mllp.client import Acknowledged, ConnectionBrokenError, MllpClie
 from connectors.sqlite.journal import SqliteJournal
 from connectors.sqlite.outputs import SqliteOutputs
 from events import Location
+from tests.listening import COMMAND, WITHIN_S, ListeningProcess
 
-WITHIN_S = 60
 AT = 1_767_225_600_000
-COMMAND = (sys.executable, "-m", "stream.cli")
 
 
-class Running:
+class Running(ListeningProcess):
     """One running service, with a configuration."""
 
     def __init__(self, folder: Path, text: str) -> None:
         folder.mkdir(exist_ok=True)
         self.config = folder / "wardstream.toml"
         self.config.write_text(text + "\n[service]\nmllp_port = 0\nhttp_port = 0\n")
-        self.errors = folder / "service.log"
-        with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [*COMMAND, "run", "--data-dir", str(folder / "data"), "--config", str(self.config)],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.errors.read_text()
-        self.said = json.loads(line)
-        self.mllp = int(self.said["mllp"].rpartition(":")[2])
-        self.url = f"http://{self.said['http']}"
-
-    def get(self, path: str) -> httpx.Response:
-        """Ask over HTTP."""
-        return httpx.get(self.url + path, timeout=WITHIN_S, trust_env=False)
+        data = str(folder / "data")
+        super().__init__(("run", "--data-dir", data, "--config", str(self.config)), folder / "service.log")
 
     def send(self, *messages: bytes, tls: ssl.SSLContext | None = None, port: int = 0) -> list[Acknowledged]:
         """Send over MLLP; give what was answered."""
@@ -68,21 +48,6 @@ class Running:
                 await client.close()
 
         return asyncio.run(send())
-
-    def kill(self) -> None:
-        """Kill it."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(WITHIN_S)
-
-    def stop(self) -> int:
-        """Stop it in order; give its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(WITHIN_S)
-
-    def logs(self) -> list[dict[str, Any]]:
-        """Give what it logged."""
-        return [json.loads(line) for line in self.errors.read_text().splitlines()]
 
 
 @pytest.fixture

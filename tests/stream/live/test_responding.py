@@ -7,8 +7,8 @@ import pytest
 from events import Millis, Promotion, Standing
 from models.change_control import MonitorFinding, Response
 from stream.decisions import Decision, Decisions, encode_decision
-from stream.live.responding import COMPLETED_WITHIN_MS, asked_version, responses, restored_by
-from stream.promotion import MONITOR, champion_of
+from stream.live.responding import COMPLETED_WITHIN_MS, responses, restored_by
+from stream.promotion import MONITOR, asked_version, champion_of
 from tests.stream.signed_cases import MACHINE_KEY, OFFICER_KEY, Log
 
 FORMER, CHAMPION = "0123456789ab", "4f1c02aa91be"
