@@ -21,7 +21,7 @@ def site_schema() -> dict[str, Any]:
     """Give the schema (JSON Schema 2020-12).
 
     >>> sorted(site_schema()["properties"])[:3]
-    ['alerts', 'change_control', 'codes']
+    ['alerts', 'batch', 'change_control']
     """
     (settings, *tables), definitions = msgspec.json.schema_components(
         [Settings, *MACHINE_TABLES.values()], ref_template="#/$defs/{name}"

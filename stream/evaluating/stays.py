@@ -37,6 +37,7 @@ class Stay(msgspec.Struct):
 class Stays:
     """All stays of a run, by patient key; those that were scored are kept, in order of their first score.
 
+    >>> from events import Demographics
     >>> stays = Stays()
     >>> stays.hear("p", Demographics(0, sex="female")); stays.outcome("p", 9)
     >>> stays.scored("p", 5).sex, stays.known[0].onset, stays.known[0].number
