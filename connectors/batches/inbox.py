@@ -12,6 +12,7 @@ taken again, which changes nothing, for what was taken in of it is known.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -124,6 +125,14 @@ class Inbox:
         )
         found = (_look(self.folder / name) for name in names[:FILES_MAX])
         return [candidate for candidate in found if candidate is not None]
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """Read a plain file, a byte beyond `limit` at the most; raises `OSError` where something else took its place."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no plain file")
+        return file.read(limit + 1)
 
 
 def _look(path: Path) -> Candidate | None:

@@ -19,7 +19,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from connectors.batches.inbox import DONE, FAILED, Candidate, Inbox, InboxError, Where
+from connectors.batches.inbox import DONE, FAILED, Candidate, Inbox, InboxError, Where, read_plain
 from connectors.batches.settings import BatchSettings
 from connectors.hl7v2.batch import BatchAccount, account
 from connectors.hl7v2.codec import decode_piece
@@ -151,7 +151,9 @@ class FolderWatch:
         limit = self._settings.file_bytes_max
         if candidate.size > limit:
             return None, f"longer than batch.file_bytes_max ({limit})"
-        data = candidate.path.read_bytes()
+        data = read_plain(candidate.path, limit)
+        if len(data) > limit:  # it grew between the look and here
+            return None, f"longer than batch.file_bytes_max ({limit})"
         return _unpacked(data, limit) if data[:2] == GZIP else (data, "")
 
     def _decode(self, pieces: Iterator[Framed], name: str) -> list[Arrival]:

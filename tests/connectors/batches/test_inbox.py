@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from connectors.batches.inbox import DONE, FAILED, RESULTS_SUFFIX, Inbox, InboxError
+from connectors.batches.inbox import DONE, FAILED, RESULTS_SUFFIX, Inbox, InboxError, read_plain
 
 SETTLE_S = 5.0
 
@@ -92,3 +93,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InboxError, match=r"^batch\.folder: "):
         Inbox(tmp_path / "file" / "in").open()
+
+
+def test_what_has_taken_a_files_place_is_not_read(inbox: Inbox) -> None:
+    """A link or a pipe that takes a file's name after the look is neither read nor waited for."""
+    secret, path = inbox.folder.parent / "secret", inbox.folder / "a.hl7"
+    secret.write_bytes(b"MSH|^~\\&|secret")
+    path.symlink_to(secret)
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+        read_plain(path, 100)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="no plain file"):
+        read_plain(path, 100)
+    path.unlink()
+    path.write_bytes(b"x" * 200)
+    assert len(read_plain(path, 100)) == 101, "a byte more than the limit says that there is more"

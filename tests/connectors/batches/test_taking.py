@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from connectors.batches.inbox import LOCK_FILE, RESULTS_SUFFIX, Inbox, InboxError
+from connectors.batches.inbox import LOCK_FILE, RESULTS_SUFFIX, Inbox, InboxError, read_plain
 from connectors.batches.settings import BatchSettings
 from connectors.batches.taking import OFFERED_AT_ONCE_MAX, FileTold, FolderWatch
 from connectors.hl7v2.settings import Hl7Settings
@@ -161,14 +161,13 @@ async def test_a_file_that_cannot_be_read_keeps_no_other_waiting(
     """A file of another user's stays and is told; those behind it are taken."""
     for name in ("a.hl7", "b.hl7"):
         watched.put(name, render(ord(name[0])))
-    read = Path.read_bytes
 
-    def guarded(path: Path) -> bytes:
+    def guarded(path: Path, limit: int) -> bytes:
         if path.name == "a.hl7":
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return read_plain(path, limit)
 
-    monkeypatch.setattr(Path, "read_bytes", guarded)
+    monkeypatch.setattr("connectors.batches.taking.read_plain", guarded)
     with pytest.raises(InboxError, match="Permission denied"):
         await watched.look()
     assert [one.where for one in watched.told] == ["done"]
