@@ -69,7 +69,8 @@ do, and in which message it was first seen. Then come the figures:
 | Patients; Wards; Assigning authorities | who was observed and lies on no known ward, by whose numbers |
 | Local times, Versions, Character sets, Segments, Fields | what the feed is built of, and what of it decides |
 
-A candidate for a code is **never applied**. Somebody who knows the sender's table confirms it and writes it down:
+A candidate for a code is **never applied**. Somebody who knows the sender's table confirms it and writes it down, or
+reviews the list of `wardstream codes suggest` ([terminology.md](terminology.md)):
 
     [codes."WinPath"]
     "tt-0003-01" = "creatinine"
@@ -196,7 +197,7 @@ def page(accounts: list[Account]) -> str:
         lines.append(f"| {one.name} | {' | '.join(cells)} | {len(one.skipped)} |\n")
     lines.append(
         "\nOther files are licences, readmes, tables as CSV and one FHIR Bundle as XML, which is not read. Accepted "
-        "messages with\nnothing for us are FHIR resources of other kinds, and results without a code.\n\n"
+        "messages with\nnothing for us are FHIR resources of other kinds, orders, and results without a code.\n\n"
         "### By corpus and reason\n\n| corpus | reason and place | type | letters | why that is right |\n"
         "| --- | --- | --- | ---: | --- |\n"
     )

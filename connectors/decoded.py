@@ -103,7 +103,9 @@ class Decoded(msgspec.Struct, frozen=True):
     patient: str = ""
     """The patient key, where the message names that itself: an act answers an alert, which has it."""
     beside: Decoded | None = None
-    """What the same message says of a second patient (A17): [parse] resolves and records it by itself."""
+    """What the same message says of a second patient (A17, A44, A45): [parse] resolves and records it by itself."""
+    aliases: tuple[Identifier, ...] = ()
+    """What `subject` was called before (MRG-1 of an A47): the same person, of whom nobody is retired."""
 
     @property
     def part_hashes(self) -> tuple[bytes, ...]:

@@ -34,6 +34,8 @@ Ethnicity = Literal[
 """Groups that ethnicity is told apart by: the minimum categories of OMB's SPD 15 (2024), `multiple` and `other`. The
 five high-level groups of the United Kingdom's census (2011, 2021) are five of them."""
 Comparator = Literal["", "<", "<=", ">", ">="]
+UNRELIABLE = "unreliable"
+"""An `absent_reason`: there is a number, and the device that sent it does not vouch for it; `text` has it."""
 
 
 class Location(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -74,6 +76,13 @@ class Observation(msgspec.Struct, frozen=True, omit_defaults=True, tag="observat
     """Method, body site and specimen codings (OBX-17, OBX-20, SPM-4; method, bodySite)."""
     resource: str = ""
     """The FHIR resource it came in, where one envelope joins several; else empty: the envelope's message is it."""
+    interpretation: tuple[str, ...] = ()
+    """The sender's flags (OBX-8, HL7 table 0078: `H`, `LL`, `A`). This and what follows is evidence: nothing is decided
+    by it, but for the flags by which a device disclaims its own value (`connectors.hl7v2.pcd`)."""
+    producer: Coding | None = None
+    """Who produced the result (OBX-15)."""
+    devices: tuple[Coding, ...] = ()
+    """(who names it, id) of what measured it (OBX-18)."""
 
 
 class Correction(msgspec.Struct, frozen=True, omit_defaults=True, tag="correction", gc=False):
@@ -119,6 +128,12 @@ class Cancellation(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancell
     cancelled: Literal["admission", "transfer", "discharge"]
     location: Location = Location()
     """Where the patient is after a cancelled transfer or discharge, if the sender says so."""
+    moved: bool = False
+    """Of an admission: the visit is another patient's (ADT A44, A45). Only a stay that is known by the number of that
+    very visit is taken back."""
+    told: bool = False
+    """Of a discharge: an act of its own (A13), which takes back a discharge of before it that arrives after it too. An
+    Encounter under way only says that none stands by then: one that ends it later may be dated back."""
 
 
 class Demographics(msgspec.Struct, frozen=True, omit_defaults=True, tag="demographics", gc=False):

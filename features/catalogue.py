@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from events import MILLIS_PER_HOUR, Coding
 from features.answers import ANSWERS
 from features.feature_table import FEATURE_ROWS, REDIRECTED, FeatureRow
+from features.thinning import is_device_reading
 from features.units import Conversion, UnitFault, conversion
 
 RESOLUTIONS_MAX = 4096
@@ -54,7 +55,8 @@ class Feature(msgspec.Struct, frozen=True):
 class Resolution(msgspec.Struct, frozen=True):
     """A coding and unit resolved: `steps = floor(value * factor + offset)`, accepted within [low, high] steps.
 
-    `plain` says that a number is all it takes: the feature is numeric and the unit without fault.
+    `plain` says that a number is all it takes: the feature is numeric, the unit without fault, and the reading no
+    device's. `device` says that it is one's (`features.thinning`).
     """
 
     feature: Feature
@@ -67,6 +69,7 @@ class Resolution(msgspec.Struct, frozen=True):
     plain: bool
     name: str
     steps: int
+    device: bool = False
 
 
 ResolutionKey = tuple[tuple[Coding, ...], str, tuple[Coding, ...]]
@@ -127,10 +130,12 @@ class Catalogue:
     'temperature'
     """
 
-    __slots__ = ("_by_code", "_by_name", "content_hash", "features", "index_of", "resolutions", "steps")
+    __slots__ = ("_by_code", "_by_name", "_stands_for", "content_hash", "features", "index_of", "resolutions", "steps")
 
-    def __init__(self, features: tuple[Feature, ...]) -> None:
+    def __init__(self, features: tuple[Feature, ...], stands_for: Mapping[Coding, Coding] | None = None) -> None:
+        """`stands_for` has the local codes that mean one code of ours, and not only its feature."""
         self.features = features
+        self._stands_for = dict(stands_for or {})
         self._by_name = {feature.name: feature for feature in features}
         self.index_of = {feature.name: feature.index for feature in features}
         self._by_code: dict[Coding, Feature] = {}
@@ -141,7 +146,7 @@ class Catalogue:
         self.steps = tuple(feature.steps for feature in features)
         self.resolutions = Resolutions(self._resolved)
         """By (codings, unit, qualifiers): a ready conversion, None where no coding is known (hot path)."""
-        self.content_hash = _content_hash(features)
+        self.content_hash = _content_hash(features, self._stands_for)
 
     def by_name(self, name: str) -> Feature:
         """Give the feature of this name; raises `UnknownFeatureError`."""
@@ -150,20 +155,37 @@ class Catalogue:
         except KeyError:
             raise UnknownFeatureError(name) from None
 
-    def with_codes(self, codes: Mapping[Coding, str]) -> Catalogue:
-        """Give a catalogue that also understands these codings, by feature name.
+    def target(self, name: str) -> tuple[Feature, str]:
+        """Give what a local code may be mapped to: a feature by name, or by a LOINC code of ours and that code.
 
-        Raises `UnknownFeatureError` for a name that is no feature, `ValueError` for a code that means another already.
+        Raises `UnknownFeatureError`.
+
+        >>> [(feature.name, code) for feature, code in map(default_catalogue().target, ("urea", "3094-0"))]
+        [('urea', ''), ('urea', '3094-0')]
+        """
+        feature = self._by_code.get(("loinc", name))
+        return (self.by_name(name), "") if feature is None else (feature, name)
+
+    def with_codes(self, codes: Mapping[Coding, str]) -> Catalogue:
+        """Give a catalogue that also understands these codings, by feature name or LOINC code (`target`).
+
+        One that stands for a LOINC code has its molar mass, and what its specimen makes of it. Raises
+        `UnknownFeatureError` for a name that is neither, `ValueError` for a code that means another already.
         """
         more: dict[str, list[Coding]] = {}
+        stands_for = dict(self._stands_for)
         for code, name in sorted(codes.items()):
-            if code not in self.by_name(name).codes:
-                more.setdefault(name, []).append(code)
+            feature, loinc = self.target(name)
+            if loinc and code != ("loinc", loinc):
+                stands_for[code] = ("loinc", loinc)
+            if code not in feature.codes:
+                more.setdefault(feature.name, []).append(code)
         return Catalogue(
             tuple(
                 msgspec.structs.replace(feature, codes=feature.codes + tuple(more.get(feature.name, ())))
                 for feature in self.features
-            )
+            ),
+            stands_for,
         )
 
     def resolve(self, codings: tuple[Coding, ...], qualifiers: tuple[Coding, ...] = ()) -> Feature | None:
@@ -178,21 +200,22 @@ class Catalogue:
     def _resolved(self, key: ResolutionKey) -> Resolution | None:
         codings, unit, qualifiers = key
         found = self._find(codings, qualifiers)
-        return _resolution(found[0], found[1], unit) if found else None
+        return _resolution(found[0], found[1], unit, device=is_device_reading(codings, qualifiers)) if found else None
 
     def _find(self, codings: tuple[Coding, ...], qualifiers: tuple[Coding, ...]) -> tuple[Feature, str] | None:
         for coding in codings:
             feature = self._by_code.get(coding)
             if feature is None:
                 continue
-            redirected = REDIRECTED.get(coding)
+            meant = self._stands_for.get(coding, coding)
+            redirected = REDIRECTED.get(meant)
             if redirected and any(code in redirected[0] for _, code in qualifiers):
                 feature = self._by_name[redirected[1]]
-            return feature, coding[1]
+            return feature, meant[1]
         return None
 
 
-def _resolution(feature: Feature, code: str, unit: str) -> Resolution:
+def _resolution(feature: Feature, code: str, unit: str, *, device: bool) -> Resolution:
     found: Conversion | UnitFault = Conversion(1.0, 0.0)
     if feature.kind == "numeric":
         found = conversion(unit, feature, feature.molar_mass_by_code.get(code, 0.0))
@@ -208,18 +231,21 @@ def _resolution(feature: Feature, code: str, unit: str) -> Resolution:
         low=round(feature.possible_min * feature.steps),
         high=round(feature.possible_max * feature.steps),
         fault=fault,
-        plain=feature.kind == "numeric" and not fault,
+        plain=feature.kind == "numeric" and not fault and not device,
         name=feature.name,
         steps=feature.steps,
+        device=device,
     )
 
 
-def _content_hash(features: tuple[Feature, ...]) -> str:
+def _content_hash(features: tuple[Feature, ...], stands_for: Mapping[Coding, Coding]) -> str:
     """Digest all that decides what a value becomes; two catalogues of one hash read every feed alike."""
-    content = [
+    content: list[Any] = [
         [sorted(value.items()) if isinstance(value, dict) else value for value in msgspec.structs.astuple(feature)]
         for feature in features
     ]
+    if stands_for:
+        content.append(sorted(stands_for.items()))
     return sha256(msgspec.json.encode(content)).hexdigest()
 
 

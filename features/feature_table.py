@@ -56,7 +56,7 @@ _VITALS = (
     ),
     FeatureRow(
         name="respiration_rate", unit="/min", low=0, high=120, age_h=VITAL_AGE_H, unit_optional=True,
-        loinc="9279-1", mdc="151562 MDC_RESP_RATE MDC_TTHOR_RESP_RATE MDC_CO2_RESP_RATE", snomed="86290005",
+        loinc="9279-1", mdc="151562 MDC_RESP_RATE MDC_TTHOR_RESP_RATE 151594 MDC_CO2_RESP_RATE", snomed="86290005",
     ),
     # 0 % is a probe without a pulse, never a saturation.
     FeatureRow(
@@ -88,13 +88,14 @@ _VITALS = (
         name="temperature", unit="Cel", low=20, high=46, age_h=VITAL_AGE_H, decimals=1,
         loinc="8310-5 8331-1 8332-9 8328-7 8333-7 8329-5 8334-5 76011-6 76010-8 75539-7",
         mdc="150344 MDC_TEMP 150364 MDC_TEMP_BODY 150368 MDC_TEMP_CORE 150392 MDC_TEMP_TYMP 188420 MDC_TEMP_RECT "
-        "188424 MDC_TEMP_ORAL 188428 MDC_TEMP_EAR 188496 MDC_TEMP_AXIL",
+        "188424 MDC_TEMP_ORAL 188428 MDC_TEMP_EAR 188496 MDC_TEMP_AXIL 150348 MDC_TEMP_FOLEY 150372 MDC_TEMP_ESOPH "
+        "150380 MDC_TEMP_NASOPH 188436 MDC_TEMP_BLD",
         snomed="386725007 276885007 415945006 415882003 415974002 307047009 703421000",
     ),
     # 20: a fraction of 0.2 is how some charts round air. 0.4 sent as percent is impossible, and is not made 40.
     FeatureRow(
         name="fio2", unit="%", low=20, high=100, age_h=VITAL_AGE_H, unit_optional=True,
-        loinc="3150-6 3150-0 19994-3 19996-8", snomed="250774007",
+        loinc="3150-6 3150-0 19994-3 19996-8", mdc="152196 MDC_CONC_AWAY_O2_INSP", snomed="250774007",
     ),
     FeatureRow(
         name="o2_flow", unit="L/min", low=0, high=100, age_h=VITAL_AGE_H, decimals=1,
@@ -113,7 +114,7 @@ _VITALS = (
     ),
     FeatureRow(
         name="etco2", unit="mm[Hg]", low=0, high=150, age_h=VITAL_AGE_H,
-        loinc="19891-1 19889-5", mdc="MDC_AWAY_CO2_ET",
+        loinc="19891-1 19889-5", mdc="151708 MDC_CONC_AWAY_CO2_ET MDC_AWAY_CO2_ET",
     ),
     FeatureRow(
         name="urine_output", unit="mL", low=0, high=10_000, age_h=VITAL_AGE_H, loinc="9187-6", snomed="364202003",

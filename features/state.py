@@ -28,17 +28,16 @@ from events import (
 from features import encoding
 from features.catalogue import Catalogue, Resolution, default_catalogue
 from features.intake import Intake, Outcome
+from features.newest import Held, beside, fresh_of, held_at, newest_held
 from features.notices import Notices
 from features.reading import Reading
 from features.run import Odd, intake_of, take_run
-from features.series import DUPLICATE, Removal, Series, W
+from features.series import DUPLICATE, Removal, Series
 from features.stay import NEVER, Resident
 from features.superseded import Deed, Superseded
+from features.thinning import public_id, put_thinned, thin
 from features.value import FUTURE_TOLERANCE_MS, in_steps
-from features.vector import VectorSpec, fill, latest_in
-
-Held = tuple[float, Millis, int]
-"""(value, event time, observation id) of a reading."""
+from features.vector import VectorSpec, fill
 
 
 class PatientState(Resident):
@@ -134,13 +133,13 @@ class PatientState(Resident):
         if removal is Removal.COARSE:
             series = self._series[resolution.index]
             if steps is not None and series is not None:
-                series.widen(event_time, steps, identity)
+                series.widen(event_time, steps, ~identity if resolution.device else identity)
             return Intake("unmatched_correction", name, "coarse", identity, event_time, None)
         if steps is None:
             outcome: Outcome = "withdrawn" if removal is Removal.REMOVED else "unmatched_correction"
             return Intake(outcome, name, "", gone, event_time, old_value)
         taken = self._store(resolution, steps, event_time, identity, received_time, message_id)
-        if taken.outcome != "accepted":
+        if taken.outcome not in ("accepted", "thinned"):
             return taken
         if removal is Removal.REMOVED:
             return Intake("corrected", name, "", gone, event_time, taken.value)
@@ -185,6 +184,7 @@ class PatientState(Resident):
                 self._series[index] = theirs
             else:
                 ours.absorb(theirs)
+                thin(ours)
         for index, (time, intake) in other._quarantined.items():
             self._hold_back(index, time, intake)
         self._quarantined.refused = other._quarantined.refused | self._quarantined.refused
@@ -200,51 +200,31 @@ class PatientState(Resident):
         series = self._series[index]
         if series is None:
             return None
-        raw = series.raw
-        steps = self.catalogue.features[index].steps
+        raw, steps = series.raw, self.catalogue.steps[index]
         if raw and raw[-3] <= at:
-            return Reading(
-                feature_name, raw[-2] / steps, raw[-3], self._received[index], raw[-1], self._message_ids[index]
-            )
-        found = latest_in(series, at)
-        return None if found is None else Reading(feature_name, found[1] / steps, found[0], 0, found[2], "")
+            one = public_id(raw[-1])
+            return Reading(feature_name, raw[-2] / steps, raw[-3], self._received[index], one, self._message_ids[index])
+        held = newest_held(series, steps, at)
+        return None if held is None else Reading(feature_name, held[0], held[1], 0, held[2], "")
 
     def latest_by_index(self, index: int, at: Millis) -> Held | None:
         """Give (value, event_time, observation_id) of the newest reading of a feature up to `at`."""
-        series = self._series[index]
-        found = None if series is None else latest_in(series, at)
-        return None if found is None else (found[1] / self.catalogue.steps[index], found[0], found[2])
+        return newest_held(self._series[index], self.catalogue.steps[index], at)
 
     def latest_fresh(self, wanted: Iterable[tuple[int, Millis]], at: Millis) -> tuple[list[Held | None], list[int]]:
         """Give the same of several features (index, maximum age in ms); None too where it is older (hot path).
 
-        With it come the places in `wanted` of those that have several readings of that very time: see `held_at`.
+        With it come the places in `wanted` of those that are not alone: see `beside`.
         """
-        every, steps_of = self._series, self.catalogue.steps
-        fresh: list[Held | None] = []
-        tied: list[int] = []
-        for index, max_age_ms in wanted:
-            series = every[index]
-            held: Held | None = None
-            if series is not None:
-                raw = series.raw
-                if not raw or (time := raw[-3]) > at:
-                    held = self.latest_by_index(index, at)
-                    if held is not None and at - held[1] > max_age_ms:
-                        held = None
-                    if held is not None and len(series.held_at(held[1])) > 1:
-                        tied.append(len(fresh))
-                elif at - time <= max_age_ms:
-                    held = raw[-2] / steps_of[index], time, raw[-1]
-                    if len(raw) > W and raw[-6] == time:
-                        tied.append(len(fresh))
-            fresh.append(held)
-        return fresh, tied
+        return fresh_of(self._series, self.catalogue.steps, wanted, at)
 
     def held_at(self, index: int, time: Millis) -> list[Held]:
-        """Give every reading of a feature that is held in full and of this very time, by ascending id."""
-        series, steps = self._series[index], self.catalogue.steps[index]
-        return [] if series is None else [(value / steps, when, one) for when, value, one in series.held_at(time)]
+        """Give every reading of a feature that is held in full and of this very time, a person's last."""
+        return held_at(self._series[index], self.catalogue.steps[index], time)
+
+    def beside(self, index: int, time: Millis) -> list[Held]:
+        """Give the readings of the newest time, and a person's entry of the hour before a device's newest."""
+        return beside(self._series[index], self.catalogue.steps[index], time)
 
     @property
     def any_quarantined(self) -> bool:
@@ -342,14 +322,21 @@ class PatientState(Resident):
         series = self._series[index]
         if series is None:
             series = self._series[index] = Series()
-        put = series.put(event_time, steps, identity)
+        thinned, held_as = "", identity
+        if resolution.device:
+            held_as = ~identity
+            put, thinned = put_thinned(series, event_time, steps, held_as)
+        else:
+            put = series.put(event_time, steps, identity)
         if put is not DUPLICATE:
             raw = series.raw
-            if raw and raw[-1] == identity and raw[-3] == event_time:
+            if raw and raw[-1] == held_as and raw[-3] == event_time:
                 self._received[index] = received_time
                 self._message_ids[index] = message_id
         if self._quarantined and put is not DUPLICATE:
             self._quarantined.settle(index, event_time, identity)
+        if thinned:
+            return Intake("thinned", resolution.name, thinned, identity, event_time, steps / resolution.steps)
         return intake_of(put, resolution, identity, event_time, steps)
 
     def _remove(
@@ -362,21 +349,23 @@ class PatientState(Resident):
         if series is None:
             return (Removal.REMOVED if noticed else Removal.NOT_FOUND), event_time, None, identity
         newest = _newest_key(series)
-        removal, time, steps, gone = series.remove(identity, event_time, by_time=by_time and not noticed)
+        held_as = ~identity if resolution.device else identity
+        removal, time, steps, gone = series.remove(held_as, event_time, by_time=by_time and not noticed)
         if removal is not Removal.REMOVED:
             return (Removal.REMOVED if noticed else removal), event_time, None, identity
         if not series.raw and series.rows is None:
             self._series[index] = None
         if _newest_key(series) != newest:
             self._received[index], self._message_ids[index] = 0, ""
-        return removal, time, steps / resolution.steps, gone
+        return removal, time, steps / resolution.steps, public_id(gone)
 
     def _unusable(self, resolution: Resolution, intake: Intake, received_time: Millis) -> Intake:
         """Hold a replacement that cannot be used against the value it was for, which stays."""
         index, identity = resolution.index, intake.observation_id
+        held_as = ~identity if resolution.device else identity
         if intake.outcome == "absent":
             series = self._series[index]
-            if not self._quarantined.names(index, identity) and (series is None or not series.holds(identity)):
+            if not self._quarantined.names(index, identity) and (series is None or not series.holds(held_as)):
                 return intake
             intake = Intake("quarantined", resolution.name, "replaced_by_nothing", identity, intake.event_time, None)
         self._hold_back(index, min(intake.event_time, received_time), intake, or_equal=True)

@@ -75,14 +75,28 @@ class Stay(msgspec.Struct):
     ethnicity: str | None = None
     """None wherever the site does not record it; nothing is predicted from it."""
     ethnicity_time: Millis = NEVER
+    before: Location = Location()
+    """Where the patient was, by ADT messages, before the stay began: there he is again if it is taken back."""
+    back_time: Millis = NEVER
+    """When a discharge was last taken back by an act of its own: one of before that, arriving later, is that one."""
 
     def admit(self, event: Admission, encounter: str = "") -> None:
-        """Begin a stay. A further admission of an open stay (A04, then A01) keeps the first time and where it began."""
-        self.origin = (self.origin if self.admitted else "") or event.location.ward
+        """Begin a stay. A further admission of an open stay (A04, then A01) keeps the first time and where it began.
+
+        One that arrives after what followed it adds when and where the stay began, and moves nobody; one that had been
+        taken back before it arrived is none.
+        """
+        time = event.event_time
         if self._is_another(encounter):
+            self.origin = (self.origin if self.admitted else "") or event.location.ward
             self._begin_another(event, encounter)
             return
-        time = event.event_time
+        if self._is_taken_back(time):
+            return
+        if not self.admitted and time >= self.encounter_time:
+            self.before = self._placed_at()
+        if not self.admitted or not self.origin or (self.admitted_time is None and time < self.location_time):
+            self.origin = event.location.ward or (self.origin if self.admitted else "")
         if time >= self.encounter_time:
             self.admitted_time = (
                 min(time, self.admitted_time) if self.admitted and self.admitted_time is not None else time
@@ -92,6 +106,7 @@ class Stay(msgspec.Struct):
             self.encounter_time = time
         elif self.admitted_time is None or (self.admitted and time < self.admitted_time):
             self.admitted_time = time
+            self.patient_class = self.patient_class or event.patient_class
         self.encounter = encounter or self.encounter
         self._place(time, event.location)
 
@@ -109,7 +124,10 @@ class Stay(msgspec.Struct):
         elif not self.admitted and self._is_another(encounter):
             self._open(encounter, event.event_time)
             self.origin = ""
-        self.origin = self.origin or event.location.ward
+        elif self._is_taken_back(event.event_time):
+            return
+        if self.admitted:
+            self.origin = self.origin or event.location.ward
         self._place(event.event_time, event.location)
 
     def discharge(self, event: Discharge, encounter: str = "") -> None:
@@ -120,6 +138,8 @@ class Stay(msgspec.Struct):
                 self.also_open, self.also_open_time = "", NEVER
             return
         if time < self.encounter_time:
+            if time <= self.back_time and self.death_told_time == time:
+                self.deceased, self.death_told_time = False, NEVER  # it came with a discharge that had been taken back
             return
         self.encounter = encounter or self.encounter
         if event.deceased and not self.deceased:
@@ -137,31 +157,43 @@ class Stay(msgspec.Struct):
         record told it before, or the cancellation itself does.
         """
         time = event.event_time
-        if self._is_another(encounter):
+        if self._is_another(encounter) or (event.moved and encounter != self.encounter):
             if event.cancelled == "admission" and encounter == self.also_open:
                 self.also_open, self.also_open_time = "", NEVER
-            return
-        if event.cancelled == "transfer":
-            if time >= self.location_time:
-                self.location, self.previous_location = _given(event.location, self.previous_location), NOWHERE
-                self.location_time = time
-            return
-        if time < self.encounter_time:
-            return
-        if event.cancelled == "discharge" and self.admitted:
-            # There is none to take back: a later discharge, of before this was told, still counts.
-            self._place(time, event.location)
-            return
-        ended, self.discharged_time = self.discharged_time, None
+        elif event.cancelled == "transfer":
+            self._cancel_transfer(event, encounter)
+        elif time >= self.encounter_time:
+            self.encounter = self.encounter or encounter
+            if event.cancelled == "admission":
+                self._cancel_admission(time)
+            elif self.admitted and not event.told:
+                # There is none to take back: a later discharge, of before this was told, still counts.
+                self._place(time, event.location)
+            else:
+                self._cancel_discharge(event)
+
+    def _cancel_transfer(self, event: Cancellation, encounter: str) -> None:
+        time = event.event_time
+        if self.encounter_time == NEVER:
+            self.admitted, self.encounter = True, self.encounter or encounter
+        if time >= self.location_time:
+            self.location, self.previous_location = _given(event.location, self.previous_location), NOWHERE
+            self.location_time = time
+            self.placed = self.placed or event.location != NOWHERE
+
+    def _cancel_admission(self, time: Millis) -> None:
+        self.admitted, self.admitted_time, self.discharged_time, self.origin = False, None, None, ""
         self.encounter_time = time
-        if event.cancelled == "admission":
-            self.admitted, self.admitted_time, self.origin = False, None, ""
-            self.location, self.previous_location, self.placed = self.previous_location, NOWHERE, False
-            self.location_time = max(time, self.location_time)
-            if self.also_open:
-                self._open(self.also_open, self.also_open_time)
-            return
-        self.admitted = True
+        self.location, self.previous_location, self.placed = self.before, NOWHERE, False
+        self.location_time = max(time, self.location_time)
+        if self.also_open:
+            self._open(self.also_open, self.also_open_time)
+
+    def _cancel_discharge(self, event: Cancellation) -> None:
+        time, ended = event.event_time, self.discharged_time
+        if event.told:
+            self.back_time = time
+        self.admitted, self.discharged_time, self.encounter_time = True, None, time
         if self.ended_time == ended:
             self.ended_time = NEVER
         told_again = ended is not None and self.deceased_time > ended and self.deceased_time >= time
@@ -192,9 +224,13 @@ class Stay(msgspec.Struct):
         if other.encounter_time > self.encounter_time:
             self.admitted, self.admitted_time = other.admitted, other.admitted_time
             self.discharged_time, self.patient_class = other.discharged_time, other.patient_class
-            self.encounter_time, self.encounter = other.encounter_time, other.encounter
+            # A visit's pseudonym is of the patient's key too: by this record's, the same visit has another one.
+            self.encounter_time, self.encounter = other.encounter_time, ""
             self.also_open, self.also_open_time = other.also_open, other.also_open_time
             self.ended_time, self.origin = other.ended_time, other.origin
+            self.before, self.back_time = other.before, other.back_time
+        elif other.encounter_time == self.encounter_time == NEVER:
+            self.admitted = self.admitted or other.admitted
         if (other.placed, other.location_time) > (self.placed, self.location_time):
             self.location, self.previous_location = other.location, other.previous_location
             self.location_time, self.placed = other.location_time, other.placed
@@ -226,6 +262,13 @@ class Stay(msgspec.Struct):
     def _is_another(self, encounter: str) -> bool:
         return bool(encounter and self.encounter) and encounter != self.encounter
 
+    def _is_taken_back(self, time: Millis) -> bool:
+        """Say whether what is told late, of this time, belongs to an admission that was taken back."""
+        return not self.admitted and self.discharged_time is None and time < self.encounter_time
+
+    def _placed_at(self) -> Location:
+        return self.location if self.placed else NOWHERE
+
     def _begin_another(self, event: Admission, encounter: str) -> None:
         """Begin the stay of another encounter, whenever the last ended: its times are its own.
 
@@ -238,6 +281,7 @@ class Stay(msgspec.Struct):
             return
         if not self.admitted:
             self.location_time = NEVER  # wherever the last stay ended, this one is where it says
+        self.before = self._placed_at()
         self._open(encounter, time)
         self.patient_class = event.patient_class or self.patient_class
         self._place(time, event.location)

@@ -5,8 +5,9 @@ molar conversions included. Must not know any feature by name: a feature brings 
 valence. Nothing is guessed: a spelling that is not in the table, a unit of another dimension, or a missing unit where
 the catalogue does not allow it, is a fault that quarantines the value.
 
-Sources: UCUM 2.1 (ucum.org) for the sizes; IEEE 11073-10101 for the MDC_DIM_* names. tests/features/test_units.py
-checks every pair of units of a dimension against pint with ucumvert.
+Sources: UCUM 2.1 (ucum.org) for the sizes; ISO/IEEE 11073-10101:2004, table A.6.3, for the MDC_DIM_* names and their
+numbers (partition 4: 262144 and the term code). tests/features/test_units.py checks every pair of units of a dimension
+against pint with ucumvert.
 """
 
 from __future__ import annotations
@@ -84,25 +85,25 @@ MEASURES: dict[str, Measure] = {
 _SAME_AS: dict[str, str] = {
     "/min": "min-1 1/min {beats}/min {breaths}/min {beat}/min {breath}/min bpm BPM beats/min beats/minute "
     "breaths/min breaths/minute brpm rpm resp/min br/min b/min {counts}/min "
-    "MDC_DIM_BEAT_PER_MIN MDC_DIM_RESP_PER_MIN MDC_DIM_PER_MIN 264864 264928 264672",
+    "MDC_DIM_BEAT_PER_MIN MDC_DIM_PULS_PER_MIN MDC_DIM_RESP_PER_MIN MDC_DIM_PER_MIN 264864 264896 264928 264672",
     "mm[Hg]": "mmHg mmhg MMHG mm(hg) mm(Hg) MDC_DIM_MMHG 266016",
-    "kPa": "kpa KPA MDC_DIM_KILO_PASCAL MDC_DIM_X_PASCAL_KILO 266560",
+    "kPa": "kpa KPA MDC_DIM_KILO_PASCAL MDC_DIM_X_PASCAL_KILO 265987",
     "cm[H2O]": "cmH2O MDC_DIM_CM_H2O 266048",
     "%": "percent PERCENT pct MDC_DIM_PERCENT 262688 %{saturation} %{vol} %[vol] {%} Vol% vol%",
     "1": "{fraction} {ratio} MDC_DIM_DIMLESS 262656",
     "L/L": "l/l l/L",
-    "Cel": "C DegC degC deg_C DEGC \u00b0C \u00baC oC Celsius celsius MDC_DIM_DEGC 266112",
-    "[degF]": "F DegF degF deg_F DEGF \u00b0F \u00baF oF Fahrenheit fahrenheit MDC_DIM_FAHR 266272",
-    "K": "Kelvin kelvin MDC_DIM_KELVIN 266080",
-    "L/min": "l/min lpm LPM L/Min MDC_DIM_X_L_PER_MIN MDC_DIM_L_PER_MIN 264992",
-    "mL/min": "ml/min MDC_DIM_MILLI_L_PER_MIN",
-    "mmol/L": "mmol/l MMOLL MMOL/L mM mmol/dm3",
+    "Cel": "C DegC degC deg_C DEGC \u00b0C \u00baC oC Celsius celsius MDC_DIM_DEGC 268192",
+    "[degF]": "F DegF degF deg_F DEGF \u00b0F \u00baF oF Fahrenheit fahrenheit MDC_DIM_FAHR 266560",
+    "K": "Kelvin kelvin MDC_DIM_KELVIN 266528",
+    "L/min": "l/min lpm LPM L/Min MDC_DIM_X_L_PER_MIN MDC_DIM_L_PER_MIN 265216",
+    "mL/min": "ml/min MDC_DIM_MILLI_L_PER_MIN 265234",
+    "mmol/L": "mmol/l MMOLL MMOL/L mM mmol/dm3 MDC_DIM_MILLI_MOLE_PER_L 266866",
     "umol/L": "umol/l UMOLL UMOL/L \u00b5mol/L \u03bcmol/L \u00b5mol/l \u03bcmol/l mcmol/L uM",
     "nmol/L": "nmol/l",
     "meq/L": "mEq/L meq/l MEQ/L mEq/l",
     "g/L": "g/l G/L GL gm/L",
     "g/dL": "g/dl G/DL gm/dL gm/dl G/dL gm%",
-    "mg/dL": "mg/dl MG/DL Mg/dL mg% mgs/dl",
+    "mg/dL": "mg/dl MG/DL Mg/dL mg% mgs/dl MDC_DIM_MILLI_G_PER_DL 264274",
     "mg/L": "mg/l MG/L MGL",
     "ug/L": "ug/l UG/L mcg/L \u00b5g/L \u03bcg/L",
     "ug/mL": "ug/ml mcg/mL mcg/ml",
@@ -119,13 +120,13 @@ _SAME_AS: dict[str, str] = {
     "/mm3": "cells/mm3 {cells}/mm3",
     "U/L": "u/L U/l u/l IU/L IU/l iu/L [iU]/L [IU]/L UL units/L",
     "ukat/L": "\u00b5kat/L ukat/l",
-    "s": "sec secs seconds second SEC MDC_DIM_SEC {s}",
+    "s": "sec secs seconds second SEC MDC_DIM_SEC 264320 {s}",
     "mL": "ml ML cc MDC_DIM_MILLI_L 263762",
     "L": "l",
     "kg": "Kg KG kgs kilogram MDC_DIM_KILO_G 263875",
-    "g": "gram grams MDC_DIM_G",
-    "[lb_av]": "lb lbs LB [lb_us] MDC_DIM_LB",
-    "[pH]": "pH PH units pH_units {pH} MDC_DIM_PH",
+    "g": "gram grams MDC_DIM_G MDC_DIM_X_G 263872",
+    "[lb_av]": "lb lbs LB [lb_us] MDC_DIM_LB MDC_DIM_X_LB 263904",
+    "[pH]": "pH PH units pH_units {pH} MDC_DIM_PH 263136",
     "{score}": "score {Score} {points} points (score) /15",
 }
 SPELLINGS: dict[str, str] = {code: code for code in MEASURES} | {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import floor
 
 from events import Millis, Observation
-from events.clinical import Comparator
+from events.clinical import UNRELIABLE, Comparator
 from features.answers import answer_in
 from features.catalogue import Resolution
 from features.intake import Intake
@@ -41,6 +41,8 @@ def in_steps(  # noqa: PLR0911 -- one return a reason, read from top to bottom
             return _quarantined(obs, resolution, "unknown_answer", value)
         value = float(answer)
     elif value is None:
+        if obs.absent_reason == UNRELIABLE:
+            return _quarantined(obs, resolution, UNRELIABLE, None)
         if obs.answers or obs.text:
             return _quarantined(obs, resolution, "not_a_number", None)
         return Intake("absent", feature.name, obs.absent_reason, obs.observation_id, obs.event_time, None)

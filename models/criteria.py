@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from events import Millis
 from features.catalogue import default_catalogue
-from features.state import Held, PatientState
+from features.newest import Held
+from features.state import PatientState
 from models.news2_table import HALF_TOLERANCE
 
 Floats = NDArray[np.float64]
@@ -134,7 +135,7 @@ def _is_met(criterion: Criterion, state: PatientState, at: Millis) -> bool | Non
     for number, (feature, newest) in enumerate(zip(features, held, strict=True)):
         if newest is None:
             continue
-        at_once: list[Held] = state.held_at(places[number], newest[1]) if number in tied else [newest]
+        at_once: list[Held] = state.beside(places[number], newest[1]) if number in tied else [newest]
         found.append((newest[1], any(criterion.is_met_by(feature, value) for value, _, _ in at_once)))
     if not found:
         return None

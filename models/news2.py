@@ -18,7 +18,8 @@ Settled here (clinical.md asks for each to be settled once):
   would hide an emergency. The good value counts in `total` while it is fresh, the parameter is named in `quarantined`,
   and both bounds open: what the impossible number hides may be better or worse.
 - Of several newest readings of one parameter at one time (two devices, two sub-ids), the one with most points counts,
-  as it does between code and GCS. It is looked for among the readings that the state holds in full.
+  as it does between code and GCS. It is looked for among the readings that the state holds in full. So it does between
+  a device's newest reading and a person's newest entry of the hour before it (`features.newest`).
 - `missing` names every sub-score that is None, `stale` those of them that have an expired reading.
 - On scale 2, a saturation of 93 % or more with oxygen unknown has no sub-score; the bounds take both cases.
 """
@@ -32,8 +33,9 @@ import msgspec
 
 from events import Millis
 from features.catalogue import default_catalogue
+from features.newest import Held
 from features.reading import Reading
-from features.state import Held, PatientState
+from features.state import PatientState
 from models.news2_table import (
     ALERT,
     ALTERED_POINTS,
@@ -274,19 +276,20 @@ def _bounds(
 
 
 def _take_worst(state: PatientState, held: list[Held | None], tied: list[int], scale: Scale) -> None:
-    """Where several readings of a feature are of one time, put the one with most points; of equals the greatest id.
+    """Where several readings of a feature stand beside one another, put the one with most points; of equals the newest,
+    and of one time the greatest id.
 
     Saturation comes last: on scale 2 its points depend on oxygen.
     """
     for place in sorted(tied, key=_SPO2_PLACE.__eq__):
         newest, source = held[place], _INPUTS[place]
         assert newest is not None
-        at_once = state.held_at(source.index, newest[1])
+        at_once = state.beside(source.index, newest[1])
         if place == _SPO2_PLACE:
             on_oxygen, _ = _oxygen(*held[2:5])
-            held[place] = max(at_once, key=lambda one: _spo2_badness(one[0], scale, on_oxygen=on_oxygen))
+            held[place] = max(at_once, key=lambda one: (_spo2_badness(one[0], scale, on_oxygen=on_oxygen), one[1]))
         else:
-            held[place] = max(at_once, key=lambda one: (_badness(source.name, one[0]), one[2]))
+            held[place] = max(at_once, key=lambda one: (_badness(source.name, one[0]), one[1], one[2]))
 
 
 def _badness(name: str, value: float) -> float:

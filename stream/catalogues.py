@@ -19,6 +19,6 @@ def catalogue_for(settings: Settings) -> Catalogue:
     try:
         return default_catalogue().with_codes(codes) if codes else default_catalogue()
     except UnknownFeatureError as error:
-        raise ConfigurationError(f"codes: {error} is no feature of the catalogue") from None
+        raise ConfigurationError(f"codes: {error} is no feature of the catalogue, nor a LOINC code of one") from None
     except ValueError as error:
         raise ConfigurationError(f"codes: {error}") from None

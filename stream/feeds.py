@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from connectors.decoded import Decoded
+from connectors.hl7v2.tolerated import tolerated_type
 from connectors.intake import Receipt
 from connectors.sources.arrival import Arrival
 from events import MILLIS_PER_SECOND, Millis, to_iso, uuid_text
@@ -33,6 +34,8 @@ class FeedCounts(msgspec.Struct):
     dead_letters: int = 0
     duplicates: int = 0
     last_received: Millis = 0
+    tolerated: dict[str, int] = {}
+    """Of the accepted those that were let pass by their type (orders), by MSH-9.1."""
 
 
 class Feeds:
@@ -62,6 +65,8 @@ class Feeds:
                 counts.last_received = at
                 if receipt.outcome == "accepted":
                     counts.accepted += parts
+                    if passed := tolerated_type(arrival.decoded):
+                        counts.tolerated[passed] = counts.tolerated.get(passed, 0) + parts
                 elif receipt.outcome == "duplicate":
                     counts.duplicates += parts
                 else:
@@ -115,7 +120,10 @@ class Feeds:
     def snapshot(self) -> dict[str, FeedCounts]:
         """Give every feed's counts, as they are now."""
         with self._lock:
-            return {name: msgspec.structs.replace(counts) for name, counts in sorted(self._counts.items())}
+            return {
+                name: msgspec.structs.replace(counts, tolerated=dict(sorted(counts.tolerated.items())))
+                for name, counts in sorted(self._counts.items())
+            }
 
     def document(self, now: Millis, signals: Mapping[str, Sequence[object]] | None = None) -> bytes:
         """Give them as JSON, with how long each has been silent, and what the monitoring says of each (`signals`)."""
@@ -127,6 +135,7 @@ class Feeds:
                 **{field: getattr(counts, field) for field in ("messages", "accepted", "dead_letters", "duplicates")},
                 "last_received": to_iso(counts.last_received),
                 "silent_s": max(0, now - counts.last_received) // MILLIS_PER_SECOND,
+                **({"tolerated": counts.tolerated} if counts.tolerated else {}),
                 **({"numbering": numbering[name]} if name in numbering else {}),
                 "signals": said.get(name, ()),
             }

@@ -13,6 +13,7 @@ import msgspec
 
 from alerts.monitoring import monitor_keys
 from connectors.decoded import Decoded, Refusal
+from connectors.hl7v2.tolerated import tolerated_type
 from connectors.sources.arrival import Arrival
 from connectors.sqlite.journal import Batch, DeadLetterRow, LogRecord
 from events import Envelope, Millis, content_id
@@ -203,6 +204,8 @@ class EmbeddedHost:
             batch.records.append(LogRecord(parsed, hashes, arrival.data))
             batch.records.extend(self._records_of_others(others, received, arrival.data))
             counts["accepted"] += parts - known
+            if not parsed.events and (passed := tolerated_type(decoded)):
+                counts[f"tolerated:{passed}"] = counts.get(f"tolerated:{passed}", 0) + 1
         elif type(parsed) is DeadLetter:
             batch.letters.append(DeadLetterRow(received, msgspec.json.encode(parsed), arrival.data))
             self._refuse(parsed, arrival.data)

@@ -16,13 +16,9 @@ from functools import partial
 from connectors.decoded import Identifier
 from events import MILLIS_PER_HOUR, Millis
 from stream.identity_links import FORMER_MAX, KEYS_BETWEEN, Link, keys_to_load, split_keys
-from stream.pseudonyms import REPLAY_PSEUDONYM_KEY, Pseudonyms
+from stream.pseudonyms import REPLAY_PSEUDONYM_KEY, Pseudonyms, VisitKeys
 
 __all__ = ["REPLAY_PSEUDONYM_KEY", "IdentityMap", "Link", "Pseudonyms", "keys_to_load"]
-
-ENCOUNTERS_REMEMBERED_MAX = 8_192
-"""Visits whose pseudonym is remembered, some 2 MB: the inpatients of a very large hospital. When full, it starts anew;
-a pseudonym is a function of its parts, so remembering it changes nothing but the time it takes."""
 
 SERVER_IDS = "/Patient"
 """How the authority ends that a FHIR server's own ids have (`connectors.fhir.references.local_identifier`)."""
@@ -41,19 +37,9 @@ class IdentityMap:
     """
 
     __slots__ = (
-        "_encounters",
-        "_former",
-        "_former_unsaved",
-        "_joined",
-        "_key_of",
-        "_names",
-        "_names_of",
-        "_pseudonyms",
-        "_undo",
-        "_unsaved",
-        "_used",
-        "conflicts",
-    )
+        "_former", "_former_unsaved", "_joined", "_key_of", "_names", "_names_of",
+        "_pseudonyms", "_undo", "_unsaved", "_used", "_visits", "conflicts",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -71,7 +57,7 @@ class IdentityMap:
         self._names = names
         self._key_of: dict[tuple[str, str], str] = {}
         self._names_of: dict[str, list[tuple[str, str]]] = {}
-        self._encounters: dict[tuple[str, str], str] = {}
+        self._visits = VisitKeys(pseudonyms)
         self._former: dict[tuple[str, str], str] = {
             (name.authority, name.value): keys for name, keys in (former or {}).items() if keys
         }
@@ -190,6 +176,24 @@ class IdentityMap:
             self._retire(key, survivor)
         return tuple(retired_keys)
 
+    def renumber(self, now: tuple[Identifier, ...], before: tuple[Identifier, ...]) -> tuple[str, tuple[str, ...]]:
+        """Have a patient known by what he is called now beside what he was called; give his key and those retired.
+
+        His key stays where nobody is known by the new number. Where somebody is (results came under it before this was
+        told), he is the same person: what was known by the former number is retired into his key, as by a merge.
+        """
+        former = self.find(before)
+        found = [self._key_of.get((name.authority, name.value)) for name in now]
+        others = list(dict.fromkeys(key for key in found if key is not None and key != former))
+        fitting = [key for key in others if key == found[0] or not self._contradicts(key, now)]
+        if len(others) > len(fitting[:1]):
+            self._count_conflict()
+        patient = fitting[0] if fitting else former or self.resolve(now)
+        for name in (*now, *before):
+            if (name.authority, name.value) not in self._key_of:
+                self._link(name.authority, name.value, patient)
+        return patient, self.merge(patient, before)
+
     def unmerge(self, one: tuple[Identifier, ...], other: tuple[Identifier, ...]) -> tuple[str, str] | None:
         """Part two people who so far were one: give (the key both had, the key that is a patient's own again).
 
@@ -276,13 +280,7 @@ class IdentityMap:
         """Give the pseudonym of a patient's visit, the same from whichever feed; empty stays empty."""
         if not number:
             return ""
-        known = self._encounters.get((patient, number))
-        if known is not None:
-            return known
-        key = self._pseudonyms.of("encounter", patient, number)
-        if len(self._encounters) >= ENCOUNTERS_REMEMBERED_MAX:
-            self._encounters.clear()
-        self._encounters[patient, number] = key
+        key = self._visits.of(patient, number)
         if self._names is not None:
             self._names[key] = Identifier(patient, number)
         return key

@@ -1,4 +1,5 @@
-"""What listens: the MLLP and HTTP servers and the folder watch of one process, alike whichever host stands behind them.
+"""What takes messages in: the MLLP and HTTP servers, the folder watch and the FHIR sources of one process, alike
+whichever host stands behind them.
 
 Owns their wiring, and that they start and stop together. Must not know what stores, folds or answers: it is given.
 """
@@ -16,6 +17,7 @@ from connectors.batches.inbox import Inbox
 from connectors.batches.settings import BatchSettings
 from connectors.batches.taking import FolderWatch
 from connectors.fhir.settings import FhirSettings
+from connectors.fhir_sources.settings import FhirSources
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.http.acting import Entrance
 from connectors.http.limits import HttpLimits
@@ -27,13 +29,14 @@ from connectors.mllp.server import MllpServer
 from connectors.mllp.settings import MllpSettings
 from connectors.mllp.tls import TlsFiles, TlsFilesError
 from events import Millis
+from stream.fhir_sources import FhirSourcesHost
 from stream.reports import Reports
 from stream.service_settings import ServiceSettings
 from stream.settings import ConfigurationError
 
 
 class WaysIn(msgspec.Struct, frozen=True):
-    """How HL7 v2 comes in beside the ports of `[service]`.
+    """How messages come in beside the ports of `[service]`.
 
     >>> WaysIn().batch.folder
     ''
@@ -41,6 +44,9 @@ class WaysIn(msgspec.Struct, frozen=True):
 
     mllp: MllpSettings = MllpSettings()
     batch: BatchSettings = BatchSettings()
+    fhir_sources: FhirSources = FhirSources()
+    state_folder: Path | None = None
+    """Where it is kept how far each FHIR server was read, unless its own settings say."""
 
 
 class Listeners:
@@ -82,8 +88,26 @@ class Listeners:
         if ways.batch.folder:
             inbox = Inbox(Path(ways.batch.folder))
             self._watch = FolderWatch(ways.batch, inbox, intake, hl7, report=reports.file, warn=reports.folder)
+        self._sources = FhirSourcesHost(
+            ways.fhir_sources,
+            intake,
+            fhir,
+            reports=reports,
+            now=now,
+            state_folder=ways.state_folder,
+            offered_at_once_max=http_limits.offered_at_once_max,
+        )
         self._http = HttpServer(
-            intake, reading, hl7, fhir, http_limits, token=token, report=reports.http, clock=now, entrance=entrance
+            intake,
+            reading,
+            hl7,
+            fhir,
+            http_limits,
+            token=token,
+            report=reports.http,
+            clock=now,
+            entrance=entrance,
+            telling=self._sources.hooks,
         )
 
     async def start(self) -> tuple[int, int]:
@@ -95,6 +119,7 @@ class Listeners:
         http_port = await self._http.start(settings.http_host, settings.http_port)
         if self._watch is not None:
             await self._watch.start()
+        await self._sources.start()
         return mllp_port, http_port
 
     def _tls_of(self, port: int) -> TlsFiles | None:
@@ -109,7 +134,7 @@ class Listeners:
         """Listen no more; what was read is offered and answered, within the settings' grace."""
         grace_s = self._settings.stop_grace_s
         watch = [] if self._watch is None else [self._watch.stop(grace_s)]
-        await asyncio.gather(self._mllp.stop(grace_s), self._http.stop(grace_s), *watch)
+        await asyncio.gather(self._mllp.stop(grace_s), self._http.stop(grace_s), self._sources.stop(grace_s), *watch)
 
     def addresses(self, mllp_port: int, http_port: int) -> dict[str, str]:
         """Give each address as text, by what it speaks."""

@@ -64,6 +64,7 @@ class IntakeMetrics:
         self.feed_silent = gauge("feed_silent_seconds", "How long a feed has been silent.", "feed")
         self.feed_messages = gauge("feed_messages", "Messages of a feed since the start.", "feed", "outcome")
         self.feed_numbers = gauge("feed_numbering", "What a feed's message numbers have shown.", "feed", "finding")
+        self.feed_tolerated = gauge("feed_tolerated", "Of a feed's accepted, those let pass unread.", "feed", "type")
         self.patients = gauge("patients", "Patients on the board.")
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -108,6 +109,8 @@ class IntakeMetrics:
             self.feed_silent.labels(name).set(max(0, now - counts.last_received) / MILLIS_PER_SECOND)
             for outcome in ("accepted", "dead_letters", "duplicates"):
                 self.feed_messages.labels(name, outcome).set(getattr(counts, outcome))
+            for passed, count in counts.tolerated.items():
+                self.feed_tolerated.labels(name, passed).set(count)
 
     def _measure_numbering(self) -> None:
         for name, numbering in self._feeds.numbering().items():

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from connectors.decoded import Decoded, Refusal, RefusalReason
+from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
 from connectors.fhir.grouping import drop_parts
 from events import Envelope, Event, Handover, Merge, Millis, Retirement, Unmerge, content_id, uuid_text
 from stream.identity import IdentityMap
@@ -147,6 +147,8 @@ class Parser:
         event_time = decoded.event_time
         if decoded.parted:
             patient, events = self._parted(decoded, received_time)
+        elif decoded.aliases:
+            patient, events = self._renumbered(decoded, received_time)
         else:
             patient = identity.resolve(subject) if subject else ""
         if patient:
@@ -171,7 +173,7 @@ class Parser:
 
     def _swapped_with_himself(self, decoded: Decoded) -> Refusal | None:
         """Say that both halves of an A17 are one patient by now, as after a merge: of his two places one is wrong."""
-        if decoded.beside is None:
+        if decoded.beside is None or decoded.parted:
             return None
         patient = self._identity.meant(decoded.subject)
         if not patient or patient != self._identity.meant(decoded.beside.subject):
@@ -184,13 +186,20 @@ class Parser:
         parted = self._identity.unmerge(decoded.subject, decoded.parted)
         if parted is None:
             patient = self._identity.find(decoded.subject)
-            return patient, tuple(event for event in decoded.events if type(event) is not Unmerge)
+            told = tuple(event for event in decoded.events if type(event) is not Unmerge)
+            return patient, told if patient else ()  # Of somebody nobody knows there is nothing to take back.
         patient, restored = parted
         self._identity.touch(restored, received_time)
         return patient, tuple(
             msgspec.structs.replace(event, restored=restored) if type(event) is Unmerge else event
             for event in decoded.events
         )
+
+    def _renumbered(self, decoded: Decoded, received_time: Millis) -> tuple[str, tuple[Event, ...]]:
+        """Have a patient known by another number too; where that was somebody's by now, the two are merged."""
+        patient, retired = self._identity.renumber(decoded.subject, decoded.aliases)
+        at = received_time if decoded.event_time is None else decoded.event_time
+        return patient, (*(Merge(at, key) for key in retired), *decoded.events)
 
     def _with_retired_key(self, decoded: Decoded, told: tuple[Event, ...], survivor: str) -> tuple[Event, ...]:
         """Put a merge event for each retired patient in the place of the message's, and move their identifiers over."""
@@ -275,13 +284,20 @@ def apart(decoded: Decoded | Refusal, position: str) -> list[tuple[Decoded | Ref
     return [(decoded, position), (decoded.beside, f"{position}#2")]
 
 
+def identifiers_of(decoded: Decoded) -> tuple[Identifier, ...]:
+    """Give every identifier of a message, but those of what stands beside it."""
+    if decoded.retired or decoded.parted or decoded.aliases:
+        return (*decoded.subject, *decoded.retired, *decoded.parted, *decoded.aliases)
+    return decoded.subject
+
+
 def unusable(decoded: Decoded) -> Refusal | None:
     """Say what keeps a message that could be read from being used, or None: no patient, or too many identifiers."""
     if decoded.beside is not None and (fault := unusable(decoded.beside)) is not None:
         return fault
     if decoded.events and not decoded.subject and not decoded.patient:
         reason, detail = RefusalReason.MISSING_IDENTIFIER, "the message names no patient"
-    elif len(decoded.subject) + len(decoded.retired) + len(decoded.parted) > IDENTIFIERS_MAX:
+    elif len(identifiers_of(decoded)) > IDENTIFIERS_MAX:
         reason, detail = RefusalReason.INVALID_VALUE, f"more than {IDENTIFIERS_MAX} identifiers"
     else:
         return None

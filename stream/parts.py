@@ -18,6 +18,7 @@ from features.catalogue import Catalogue
 from features.encoding import decode as take_apart
 from features.series import FIRST_ID, R, W
 from features.state import PatientState
+from features.thinning import public_id
 
 PARTS_MAX = 8
 """Sources kept apart in one record. A patient with more was registered anew at every door; the longest joined is then
@@ -242,7 +243,7 @@ def result_ids(state: PatientState) -> set[int]:
     """
     ids: set[int] = set()
     for _, _, series in take_apart(state.encode()).series:
-        ids.update(series.raw[W - 1 :: W])
+        ids.update(map(public_id, series.raw[W - 1 :: W]))
         for column in range(FIRST_ID, R):
-            ids.update((series.rows or ())[column::R])
+            ids.update(map(public_id, (series.rows or ())[column::R]))
     return ids

@@ -172,6 +172,9 @@ def summarise(counts: Mapping[str, int], tally: Tally) -> dict[str, object]:
         "dead_letters_by_reason": {
             name.partition(":")[2]: count for name, count in counts.items() if name.startswith("dead_letters:")
         },
+        "tolerated_by_type": {
+            name.partition(":")[2]: count for name, count in sorted(counts.items()) if name.startswith("tolerated:")
+        },
         "events": tally.events,
         "observations": tally.observations,
         "quarantined": sum(tally.quarantined.values()),

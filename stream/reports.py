@@ -34,8 +34,8 @@ class Reports:
     def __init__(
         self, metrics: IntakeMetrics, log: FilteringBoundLogger, elapsed_s: Callable[[], float] = time.monotonic
     ) -> None:
-        self._metrics = metrics
-        self._log = log
+        self.metrics = self._metrics = metrics
+        self.log = self._log = log
         self._elapsed_s = elapsed_s
         self._unknown: Counter[str] = Counter()
         """Requests of nobody we know since the last line about them, by what they asked for."""

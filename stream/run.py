@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from connectors.acts.door import Door
@@ -98,7 +99,7 @@ class RunningService:
             now=time,
             token=token,
             entrance=Entrance(self._door, self._reports.act),
-            ways=ways,
+            ways=msgspec.structs.replace(ways or WaysIn(), state_folder=folder),
         )
         self._socket = FolderSocket(folder, DecisionDesk(self.engine, time, log).answer)
         self._watch: asyncio.Task[None] | None = None

@@ -19,12 +19,16 @@ from alerts.ward_settings import WardSettings
 from connectors.acts.people import PeopleSettings
 from connectors.batches.settings import BatchSettings
 from connectors.fhir.settings import FhirSettings
+from connectors.fhir_sources.settings import FhirSources
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.kafka.settings import KafkaSettings
 from connectors.mllp.settings import MllpSettings
 from connectors.redis.settings import RedisSettings
+from connectors.terminology.rows import CodeMapError
+from connectors.terminology.settings import TerminologySettings
 from guardrails.configuration import GuardrailSettings, SubgroupRules
 from models.change_plan import ChangePlan
+from stream.code_maps import ReadMap, joined, read_maps
 from stream.decision_keys import DecisionKeys
 from stream.live_settings import LiveSettings
 from stream.outcomes import OutcomeDefinition
@@ -56,7 +60,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hl7: Hl7Settings = Hl7Settings()
     fhir: FhirSettings = FhirSettings(server="fhir")
     codes: dict[str, dict[str, str]] = {}
-    """Local codes by the sender's system: `[codes."SIMHOSP"]`, `"tt-0005-09" = "temperature"`."""
+    """Local codes by the sender's system, each a feature or a LOINC code that it has: `[codes."SIMHOSP"]`,
+    `"tt-0005-09" = "temperature"`. What is applied of the maps of `[terminology]` stands here too."""
     news2_scale_2: tuple[str, ...] = ()
     """Patient keys with confirmed hypercapnic failure and a prescribed 88-92 % target; never a diagnosis code."""
     wards: WardSettings = WardSettings()
@@ -72,6 +77,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for route in self.hl7.routes:
             if route.codes and route.codes not in self.codes:
                 raise ValueError(f'hl7.routes."{route.name}".codes: there is no table [codes."{route.codes}"]')
+
+
+USUAL = Settings()
+NEWER_KEYS: dict[str, tuple[str, ...]] = {
+    "hl7": ("pregnancy_from_visits", "acknowledgement", "routes", "ethnicity", "tolerated_types", "visit_number"),
+    "fhir": ("ethnicity",),
+}
+"""Keys that earlier releases did not have, by table: they are left out while they say the usual."""
 
 
 def configuration_text(settings: Settings) -> str:
@@ -100,16 +113,14 @@ def configuration_text(settings: Settings) -> str:
         del document["change_control"]["monitor_demotes"]
     if not settings.decision_keys:
         del document["decision_keys"]
-    if not settings.hl7.pregnancy_from_visits:
-        del document["hl7"]["pregnancy_from_visits"]
-    if settings.hl7.acknowledgement == "asked":
-        del document["hl7"]["acknowledgement"]
-    if not settings.hl7.routes:
-        del document["hl7"]["routes"]
-    if not settings.hl7.ethnicity:
-        del document["hl7"]["ethnicity"]
-    if not settings.fhir.ethnicity:
-        del document["fhir"]["ethnicity"]
+    for table, keys in NEWER_KEYS.items():
+        said, usual = getattr(settings, table), getattr(USUAL, table)
+        for key in keys:
+            if getattr(said, key) == getattr(usual, key):
+                del document[table][key]
+    for name in ("limits", "limit_authors", "pregnancy_conditions"):
+        if not document["fhir"][name]:
+            del document["fhir"][name]
     if settings.guardrails.subgroups == SubgroupRules():
         del document["guardrails"]["subgroups"]
     document["guardrails"] = _declared(document["guardrails"])
@@ -147,8 +158,13 @@ class SiteFile(msgspec.Struct, frozen=True):
     people: PeopleSettings = PeopleSettings()
     mllp: MllpSettings = MllpSettings()
     batch: BatchSettings = BatchSettings()
+    fhir_sources: FhirSources = FhirSources()
     outcome: OutcomeDefinition = OutcomeDefinition()
     """What deterioration means here: for learning and its figures. No alert depends on it."""
+    terminology: TerminologySettings = TerminologySettings()
+    """Files of code maps; what they say is in `settings.codes`."""
+    not_applied: tuple[str, ...] = ()
+    """What of the code maps is not applied, and why, in words."""
 
 
 MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
@@ -159,9 +175,12 @@ MACHINE_TABLES: dict[str, type[msgspec.Struct]] = {
     "people": PeopleSettings,
     "mllp": MllpSettings,
     "batch": BatchSettings,
+    "fhir_sources": FhirSources,
     "outcome": OutcomeDefinition,
+    "terminology": TerminologySettings,
 }
-"""The tables that say how a machine runs, or what is learned, by name; every other key is of what is decided by."""
+"""The tables that say how a machine runs, what is learned, or in which files code maps lie, by name; every other key is
+of what is decided by."""
 
 
 def parse_toml(text: str, name: str = "wardstream.toml") -> Settings:
@@ -173,8 +192,10 @@ def parse_toml(text: str, name: str = "wardstream.toml") -> Settings:
     return parse_site(text, name).settings
 
 
-def parse_site(text: str, name: str = "wardstream.toml") -> SiteFile:
+def parse_site(text: str, name: str = "wardstream.toml", read_map: ReadMap | None = None) -> SiteFile:
     r"""Read a `wardstream.toml`; raises `ConfigurationError` naming the line and the key at fault.
+
+    `read_map` gives the bytes of a code map by its name; without it a configuration that names any is refused.
 
     >>> parse_site("[service]\nhttp_port = 8081").service.http_port
     8081
@@ -186,11 +207,28 @@ def parse_site(text: str, name: str = "wardstream.toml") -> SiteFile:
     document = _document(text, name)
     tables = {name: document.pop(name, {}) for name in MACHINE_TABLES}
     try:
-        return SiteFile(
-            msgspec.convert(document, Settings), **{name: _convert(name, table) for name, table in tables.items()}
-        )
+        converted = {name: _convert(name, table) for name, table in tables.items()}
+        document, not_applied = _with_maps(document, converted["terminology"], read_map)
+        return SiteFile(msgspec.convert(document, Settings), **converted, not_applied=not_applied)
+    except CodeMapError as error:
+        raise ConfigurationError(str(error)) from None
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigurationError(_explained(str(error), text, name)) from None
+
+
+def _with_maps(
+    document: dict[str, Any], terminology: TerminologySettings, read_map: ReadMap | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Put the site's code maps beside its `[codes]`; give what of them is not applied, too."""
+    if not terminology.maps:
+        return document, ()
+    if read_map is None:
+        raise ValueError("code maps cannot be read here - at `$.terminology.maps`")
+    maps = read_maps(terminology.maps, read_map)
+    codes = joined(msgspec.convert(document.get("codes", {}), dict[str, dict[str, str]]), maps)
+    if len(msgspec.json.encode(codes)) > CONFIGURATION_BYTES_MAX:
+        raise ValueError(f"more codes than {CONFIGURATION_BYTES_MAX} bytes hold - at `$.terminology.maps`")
+    return {**document, "codes": codes}, tuple(line for one in maps for line in one.told(whole=False))
 
 
 def parse_people(text: str, name: str = "wardstream.toml") -> PeopleSettings:

@@ -17,8 +17,8 @@ from stream.effects import Unfoldable
 settings.register_profile("wardstream", deadline=None)
 settings.load_profile("wardstream")
 
-pytest_plugins = ("tests.bench",)
-"""The broker and the Redis of the run: fixtures `kafka` and `redis_settings`."""
+pytest_plugins = ("tests.bench", "tests.fhir_server.servers")
+"""The broker and the Redis of the run: fixtures `kafka` and `redis_settings`; HAPI's FHIR servers."""
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from math import log
 from typing import Any
 
 from alerts.monitoring.channel import RUN_MAX, RUN_MIN, SEEN_MAX, Channel
+from alerts.monitoring.codes import LOOK_MASK, look_at_codes
 from alerts.monitoring.configuration import MonitoringSettings
 from alerts.monitoring.desk import Desk
 from alerts.monitoring.signal import words_for
@@ -29,6 +30,8 @@ KNOWN_MESSAGES = 200
 """Before so many messages nothing of a feed is unlike it."""
 CODE_READINGS_MIN = 50
 """A code that came less often was no habit."""
+INTERVALS_MIN = 3
+"""Mean intervals that a code must be missed for: a flood of messages without it makes it rare among them, not late."""
 LOOKED_AT_EACH = 64
 PATIENTS_MIN = 3
 """One patient's values may be unlike all others' for days; three patients' at once are not."""
@@ -78,7 +81,7 @@ class Feed:
 
     # -- the straight path ------------------------------------------------------------------------------------------
 
-    def take(  # noqa: C901, PLR0912 -- one loop, read from top to bottom: each call in it is paid by every observation
+    def take(  # noqa: C901, PLR0912, PLR0915 -- one loop, read from top to bottom: each call in it costs every observation
         self, envelope: Envelope, watch: Watch, desk: Desk, said: list[Any]
     ) -> None:
         """Hear a message's observations (hot path)."""
@@ -130,6 +133,8 @@ class Feed:
                 if index in runs:
                     self._moved(channel, runs.pop(index)[0], envelope, desk, said)
         watch.vital = vital
+        if not number & LOOK_MASK:
+            look_at_codes(self, at, desk, said)
         self._note_news(envelope, event_time, watch, compared, same, desk, said)
 
     def _meet(self, event: Observation, at: Millis, desk: Desk, said: list[Any]) -> Channel | None:
@@ -159,7 +164,9 @@ class Feed:
                 if at - channel.last_time < UNHEARD_MS or channel.standing or key in lost:
                     continue
                 subject = self._subject(f"{channel.feature}|{channel.unit}")
-                desk.voice.clear("unit_changed", subject, at, said, "not heard for 30 days: no longer watched")
+                gone = "not heard for 30 days: no longer watched"
+                desk.voice.clear("unit_changed", subject, at, said, gone)
+                desk.voice.clear("code_unmapped", self._subject("|".join(channel.codings[0])[:80]), at, said, gone)
                 del self.channels[key]
         room = len(self.channels) < CHANNELS_MAX
         if room and self.full:
@@ -196,6 +203,7 @@ class Feed:
                 or gone.index in self.lost
                 or gone.seen < CODE_READINGS_MIN
                 or gone.missed(self.messages) < needed
+                or (at - gone.last_time) * gone.count < INTERVALS_MIN * (gone.last_time - gone.first_time)
                 or gone.last < unknown.first - KNOWN_MESSAGES
                 or self._heard_otherwise(gone)
             ):

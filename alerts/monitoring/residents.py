@@ -208,6 +208,10 @@ class Residents:
         if name:
             ward = self.wards[name]
             ward.present += 1
+            if ward.silence.deadline == NEVER and not ward.silence.told:
+                # Nobody lay there until now: a ward that was never heard is told too, and not each of its patients.
+                ward.silence.begin(now, self._bounds)
+                self._deadlines.wait("w" + name, ward.silence)
             self._changed.add(ward_key(ward.chunk))
 
     def _forget_empty_ward(self) -> bool:

@@ -17,6 +17,8 @@ SignalKind = Literal[
     "ward_silent",
     "patient_silent",
     "code_remapped",
+    "code_silent",
+    "code_unmapped",
     "unit_changed",
     "scale_changed",
     "flat_line",

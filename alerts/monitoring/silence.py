@@ -63,6 +63,18 @@ class Silence:
             self.hour, self.limit = hour, self._limit(at, at, bounds)
         self.deadline = self.since + max(self.limit, least)
 
+    def begin(self, at: Millis, bounds: Bounds) -> None:
+        """Count its silence from here on, though it was not heard: only now is there anything to hear of.
+
+        How long it may be silent at any rate is asked when its deadline comes.
+
+        >>> silence = Silence(0)
+        >>> silence.begin(0, Bounds(3_600_000, 600_000, 43_200_000, 86_400_000)); silence.deadline // 60_000
+        60
+        """
+        self.since, self.hour = at, -1
+        self.deadline = at + self._limit(at, at, bounds)
+
     def excuse(self, at: Millis) -> None:
         """Count the silence from here on: until now it may have been ours."""
         if not self.told and self.deadline != NEVER:

@@ -1,11 +1,12 @@
-"""FHIR R4/R4B JSON to decoded messages: one result a resource, one an entry of a Bundle.
+"""FHIR R4, R4B and R5 JSON to decoded messages: one result a resource, one an entry of a Bundle.
 
 Owns the whole flow from bytes to results. Must not know where the bytes came from, nor patient keys. Pure: no clock, no
 input but its arguments, and it never raises on any bytes.
 
     bytes ─► parse ─► Patient, Encounter, Observation ─► Decoded
+               │        Flag, ServiceRequest, Condition ─► Decoded, with a limit where the site has chosen its code
                │        Bundle ─► index of fullUrls ─► each entry as above
-               │        any other type of R4       ─► Decoded without events
+               │        any other type of FHIR     ─► Decoded without events
                └► Refusal with reason and position (`$.entry[3].resource.valueQuantity.value`, `byte 512`)
 
 JSON with a key twice: the last one counts, as in most readers.
@@ -18,8 +19,10 @@ from collections.abc import Iterable
 from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.fhir import wire
 from connectors.fhir.bundle import index, open_entries, pieces
+from connectors.fhir.devices import is_device_clock
 from connectors.fhir.encounter import read_encounter
 from connectors.fhir.faults import Fault
+from connectors.fhir.limits import KINDS, read_decision
 from connectors.fhir.message import Piece, message_id, patient_message_id
 from connectors.fhir.observation import read_observation
 from connectors.fhir.parse import kind_of, parse
@@ -110,12 +113,7 @@ def _inner(
 
 def _resource(found: wire.Resource | wire.Header, piece: Piece, position: str) -> Decoded | Refusal:
     try:
-        if isinstance(found, wire.Observation):
-            return read_observation(found, piece)
-        if isinstance(found, wire.Patient):
-            return read_patient(found, piece)
-        if isinstance(found, wire.Encounter):
-            return read_encounter(found, piece)
+        return _read(found, piece, position) or _understood(found, piece)
     except Fault as fault:
         is_patient = isinstance(found, wire.Patient)
         named = patient_message_id(piece.hashed()) if is_patient else message_id(piece.kind, found.id, found.meta)
@@ -127,10 +125,22 @@ def _resource(found: wire.Resource | wire.Header, piece: Piece, position: str) -
             feed=piece.around.settings.server,
             sent_time=_sent(found, piece),
         )
-    return _understood(found, piece)
 
 
-def _understood(found: wire.Resource | wire.Header, piece: Piece) -> Decoded:
+def _read(found: wire.Resource | wire.Header, piece: Piece, position: str) -> Decoded | Refusal | None:
+    """Read what a resource holds for us, or None; raises `Fault`."""
+    if isinstance(found, wire.Observation):
+        if is_device_clock(found):
+            return _understood(found, piece, "device_clock")
+        return read_observation(found, piece)
+    if isinstance(found, wire.Patient):
+        return read_patient(found, piece)
+    if isinstance(found, wire.Encounter):
+        return read_encounter(found, piece)
+    return read_decision(piece, position) if piece.kind in KINDS else None
+
+
+def _understood(found: wire.Resource | wire.Header, piece: Piece, *notes: str) -> Decoded:
     """Say that a resource was read and holds nothing for us."""
     return Decoded(
         feed=piece.around.settings.server,
@@ -141,6 +151,7 @@ def _understood(found: wire.Resource | wire.Header, piece: Piece) -> Decoded:
         subject=(),
         events=(),
         kind=piece.kind,
+        notes=notes,
     )
 
 

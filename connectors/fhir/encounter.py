@@ -23,6 +23,10 @@ PLACE_DEPTH_MAX = 6
 """Location.partOf is followed this far: bed, room, ward, level, building, site."""
 
 _NOT_YET = frozenset({"planned", "unknown"})
+_ENDED = frozenset({"finished", "discharged", "completed", "discontinued"})
+"""R4's one word for it, and R5's three: has left, is settled too, was begun and not carried through."""
+_DEPARTED = "departed"
+"""http://terminology.hl7.org/CodeSystem/encounter-subject-status."""
 _UNDONE = frozenset({"cancelled", "entered-in-error"})
 _NOT_BEEN = frozenset({"planned", "reserved"})
 
@@ -31,11 +35,13 @@ Levels = dict[str, str]
 
 
 def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
-    """Read an Encounter (https://hl7.org/fhir/R4/encounter.html); raises `Fault`.
+    """Read an Encounter (https://hl7.org/fhir/R4/encounter.html, https://hl7.org/fhir/R5/encounter.html); raises
+    `Fault`.
 
-    planned: nothing yet. arrived, triaged, in-progress, onleave: Admission, Transfers, and that no earlier discharge
-    stands. finished: the Discharge too. cancelled, entered-in-error: Cancellation of the admission. unknown:
-    nothing, noted.
+    planned: nothing yet. arrived, triaged, in-progress, onleave, on-hold: Admission, Transfers, and that no earlier
+    discharge stands. finished (R5: discharged, completed, discontinued): the Discharge too. cancelled,
+    entered-in-error: Cancellation of the admission. unknown: nothing, noted. A subjectStatus of `departed` beside
+    a stay under way ends nothing, noted: in doubt the patient is watched.
     """
     notes: list[str] = []
     around = piece.around
@@ -43,22 +49,25 @@ def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
         raise Fault(RefusalReason.MISSING_FIELD, ".status", "an Encounter needs its status")
     sent = piece.sent(encounter.meta, notes)
     subject = subject_of(encounter.subject, around, ".subject")
-    period = encounter.period or wire.Period()
-    start = _time(period.start, piece, ".period.start", notes)
-    end = _time(period.end, piece, ".period.end", notes)
+    name = ".actualPeriod" if encounter.period is None and encounter.actualPeriod is not None else ".period"
+    period = encounter.period or encounter.actualPeriod or wire.Period()
+    start = _time(period.start, piece, f"{name}.start", notes)
+    end = _time(period.end, piece, f"{name}.end", notes)
     if encounter.status == "unknown":
         notes.append("status_unknown")
     if encounter.status in _NOT_YET:
         events: list[Event] = []
     elif encounter.status in _UNDONE:
-        events = [Cancellation(_required(start, sent, ".period.start", notes), "admission")]
+        events = [Cancellation(_required(start, sent, f"{name}.start", notes), "admission")]
     else:
-        events = _stay(encounter, _required(start, sent, ".period.start", notes), piece, notes)
-        if encounter.status == "finished":
-            events.append(_departure(encounter, _required(end, sent, ".period.end", notes)))
+        events = _stay(encounter, _required(start, sent, f"{name}.start", notes), piece, notes)
+        if encounter.status in _ENDED:
+            events.append(_departure(encounter, _required(end, sent, f"{name}.end", notes)))
         elif sent is not None:
             # What is under way was not ended, whatever an earlier version said: HL7's A13 has no resource of its own.
             events.append(Cancellation(sent, "discharge"))
+        if encounter.status not in _ENDED and _DEPARTED in _codes(encounter.subjectStatus):
+            notes.append("subject_departed")
     return Decoded(
         feed=around.settings.server,
         message_id=message_id("Encounter", encounter.id, encounter.meta),
@@ -97,8 +106,8 @@ def _required(stated: Millis | None, sent: Millis | None, path: str, notes: list
 
 
 def _departure(encounter: wire.Encounter, end: Millis) -> Discharge:
-    concept = encounter.hospitalization.dischargeDisposition if encounter.hospitalization is not None else None
-    codes = [coding.code for coding in (concept.coding if concept is not None else None) or () if coding.code]
+    stayed = encounter.hospitalization or encounter.admission
+    codes = _codes(stayed.dischargeDisposition if stayed is not None else None)
     return Discharge(
         event_time=end,
         disposition=codes[0] if codes else "",
@@ -117,7 +126,7 @@ def _stay(encounter: wire.Encounter, start: Millis, piece: Piece, notes: list[st
         if begins is not None:
             at = read_time(begins, piece.around.settings, f".location[{number}].period.start", notes)
             steps.setdefault(at, {}).update(levels)
-        elif stay.status == "active" or encounter.status == "finished":
+        elif stay.status == "active" or encounter.status in _ENDED:
             always.update(levels)
         else:
             always = levels | always
@@ -125,10 +134,22 @@ def _stay(encounter: wire.Encounter, start: Millis, piece: Piece, notes: list[st
     first: Levels = {}
     while times and times[0] <= start:
         first = steps[times.pop(0)]
-    letter = CLASS_LETTERS.get((encounter.class_.code if encounter.class_ is not None else None) or "", "")
+    letter = next((CLASS_LETTERS[code] for code in _classes(encounter) if code in CLASS_LETTERS), "")
     events: list[Event] = [Admission(start, _location(always | first), letter)]
     events.extend(Transfer(at, _location(always | steps[at])) for at in times)
     return events
+
+
+def _classes(encounter: wire.Encounter) -> list[str]:
+    """Give the codes of its class: R4's one, or of R5's list all, in order."""
+    stated = encounter.class_
+    if isinstance(stated, list):
+        return [code for concept in stated for code in _codes(concept)]
+    return [stated.code] if stated is not None and stated.code else []
+
+
+def _codes(concept: wire.CodeableConcept | None) -> list[str]:
+    return [coding.code for coding in (concept.coding if concept is not None else None) or () if coding.code]
 
 
 def _location(levels: Levels) -> Location:
@@ -145,24 +166,20 @@ def _levels(stay: wire.Stay, around: Surroundings) -> Levels:
     for _ in range(PLACE_DEPTH_MAX):
         if place is None:
             break
-        part = _part(place.physicalType)
+        part = _part(place.physicalType or place.form)
         if part is not None:
             levels.setdefault(part, place.name or _number(place) or place.id or "")
         above = place.partOf.reference if place.partOf is not None else None
         place = around.places.get(around.targets.get(above, above)) if above else None
     if levels:
         return levels
-    part = _part(stay.physicalType) or "ward"
+    part = _part(stay.physicalType or stay.form) or "ward"
     text = reference.display or _identifier(reference) or id_of(reference, around)
     return {part: text} if text else {}
 
 
 def _part(concept: wire.CodeableConcept | None) -> str | None:
-    for coding in (concept.coding if concept is not None else None) or ():
-        part = PHYSICAL_TYPES.get(coding.code or "")
-        if part is not None:
-            return part
-    return None
+    return next((PHYSICAL_TYPES[code] for code in _codes(concept) if code in PHYSICAL_TYPES), None)
 
 
 def _number(place: wire.Place) -> str:

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from connectors.decoded import EVENTS_PER_MESSAGE_MAX, Decoded, RefusalReason
 from connectors.fhir import wire
+from connectors.fhir.devices import DEVICE_METRIC, ERROR, TEST_DATA, is_doubted, is_metric, is_no_patients
 from connectors.fhir.faults import Fault
 from connectors.fhir.message import Piece, message_id
 from connectors.fhir.references import id_of, subject_of
@@ -18,7 +19,7 @@ from connectors.fhir.systems import SHORT_NAMES, UCUM
 from connectors.fhir.times import read_time
 from events import Coding, Correction, Event, Millis, observation_id
 from events import Observation as Result
-from events.clinical import Comparator, ObservationStatus
+from events.clinical import UNRELIABLE, Comparator, ObservationStatus
 
 STATUSES: dict[str, ObservationStatus] = {
     "registered": "preliminary",
@@ -110,9 +111,12 @@ def _results(
         qualifiers = codings_of(sent_form.method) + codings_of(sent_form.bodySite)
     if sent_form.specimen is not None and sent_form.specimen.display:
         qualifiers = (*qualifiers, ("text", sent_form.specimen.display[:TEXT_CHARS_MAX]))
+    if sent_form.device is not None and is_metric(sent_form.device):
+        qualifiers = (*qualifiers, DEVICE_METRIC)
+    standing = _standing(sent_form)
     components = sent_form.component or ()
     withdrawn = status == "withdrawn"
-    whole = _result(sent_form, codings, identity, (status, at, qualifiers, "", notes))
+    whole = _result(sent_form, codings, identity, (status, at, qualifiers, "", notes, standing))
     results = [whole] if whole is not None else []
     if whole is None and withdrawn and not components:
         results.append(Result(observation_id(*identity), codings, None, "", at, status, qualifiers=qualifiers))
@@ -130,7 +134,8 @@ def _results(
         # The second component of one code (left and right arm) is told from the first by its place among them.
         part = (*identity, key) if again == 1 else (*identity, key, str(again))
         path = f".component[{number}]"
-        result = _result(component, part_codings, part, (status, at, qualifiers, path, notes))
+        stands = standing or (UNRELIABLE if is_doubted(component.interpretation) else "")
+        result = _result(component, part_codings, part, (status, at, qualifiers, path, notes, stands))
         if result is None and withdrawn:
             result = Result(observation_id(*part), part_codings, None, "", at, status, qualifiers=qualifiers)
         if result is not None:
@@ -162,14 +167,24 @@ def _component_key(component: wire.Valued, codings: tuple[Coding, ...]) -> str:
     return (component.code.text if component.code is not None else None) or ""
 
 
-_Frame = tuple[ObservationStatus, Millis, tuple[Coding, ...], str, list[str]]
-"""status, event time, qualifiers, path and notes: what a result takes from the resource it stands in."""
+def _standing(sent_form: wire.Observation) -> str:
+    """Say why the value does not count, in the words of `absent_reason`; empty where it does."""
+    meta = sent_form.meta
+    if sent_form.interpretation is None and (meta is None or meta.security is None):
+        return ""
+    if is_no_patients(meta, sent_form.interpretation):
+        return TEST_DATA
+    return UNRELIABLE if is_doubted(sent_form.interpretation) else ""
+
+
+_Frame = tuple[ObservationStatus, Millis, tuple[Coding, ...], str, list[str], str]
+"""status, event time, qualifiers, path, notes and why a value does not count: what a result takes from its resource."""
 
 
 def _result(
     valued: wire.Valued, codings: tuple[Coding, ...], identity: tuple[str, ...], frame: _Frame
 ) -> Result | None:
-    status, at, qualifiers, path, notes = frame
+    status, at, qualifiers, path, notes, standing = frame
     value: float | None = None
     unit = ""
     comparator: Comparator = ""
@@ -192,6 +207,12 @@ def _result(
         value, text = _plain(valued, path, notes)
     if value is None and not (answers or text or absent):
         return None
+    if standing:
+        notes.append("measurement_no_patients" if standing == TEST_DATA else "measurement_unreliable")
+        text = "" if standing == TEST_DATA or value is None else f"{value:g}"
+        value, comparator, answers, absent = None, "", _NO_CODINGS, standing
+    elif absent == ERROR and codings and codings[0][0] == "mdc":
+        absent = UNRELIABLE
     if not codings:
         # A value that nothing names can never be used; it is shown with the unmapped codes.
         notes.append("code_without_coding")

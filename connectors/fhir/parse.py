@@ -35,7 +35,7 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 def parse(data: bytes, position: str) -> wire.Resource | wire.Header | Refusal:
-    """Parse a resource that stands at `position`. A Header stands for a type of FHIR R4 that we do not read.
+    """Parse a resource that stands at `position`. A Header stands for a type of FHIR that we do not read.
 
     >>> parse(b'{"resourceType":"Basic","id":"1"}', "$").resourceType
     'Basic'
@@ -76,7 +76,7 @@ def _header(data: bytes, position: str) -> wire.Header | Refusal:
     if not header.resourceType:
         return Refusal(RefusalReason.MISSING_FIELD, f"{position}.resourceType", "not a FHIR resource")
     if header.resourceType not in RESOURCE_TYPES:
-        return Refusal(RefusalReason.UNSUPPORTED_TYPE, f"{position}.resourceType", "no resource type of FHIR R4")
+        return Refusal(RefusalReason.UNSUPPORTED_TYPE, f"{position}.resourceType", "no resource type of FHIR")
     return header
 
 

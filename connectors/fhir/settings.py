@@ -5,6 +5,8 @@ Owns `FhirSettings`, its validation and the limits. Must not know where the sett
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from connectors.zones import check_zone
@@ -19,6 +21,10 @@ LINE_BYTES_MAX = BUNDLE_BYTES_MAX
 """A longer line of NDJSON is refused unread: no single resource or Bundle that we accept is longer."""
 TEXT_CHARS_MAX = 200
 """As much of a textual value as an event carries."""
+
+
+FeedLimit = Literal["scale_2", "not_for_escalation"]
+"""The limits that a feed may set: none of them silences the floor (docs/decisions/0043)."""
 
 
 class FhirSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +51,13 @@ class FhirSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ethnicity: bool = False
     """Whether the site records ethnicity for figures by subgroup, from US Core's race and ethnicity and UK Core's
     ethnic category of a Patient; off, no extension is read (docs/decisions/0039)."""
+    limits: dict[str, FeedLimit] = {}
+    """Codes of a Flag or ServiceRequest that set a limit: `"http://snomed.info/sct|..." = "scale_2"`; with `!` before
+    it, of a ServiceRequest that says what is not to be done. None: no Flag and no ServiceRequest is read."""
+    limit_authors: tuple[str, ...] = ()
+    """Whose Flags and ServiceRequests set them: `Practitioner/17`, `PractitionerRole/9`, or `system|value`."""
+    pregnancy_conditions: tuple[str, ...] = ()
+    """`system|code` of Conditions that say a pregnancy, for a week (docs/decisions/0026). None: none is read."""
 
     def __post_init__(self) -> None:
         if not self.server.strip():
@@ -52,6 +65,12 @@ class FhirSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check_zone("zone", self.zone)
         if self.zone_for_zoneless is not None:
             check_zone("zone_for_zoneless", self.zone_for_zoneless)
+        if self.limits and not self.limit_authors:
+            raise ValueError("limit_authors: empty, so nobody could set the limits that `limits` names")
+        for code in (*self.limits, *self.pregnancy_conditions):
+            system, bar, value = code.removeprefix("!").partition("|")
+            if not (system and bar and value):
+                raise ValueError(f"limits, pregnancy_conditions: {code!r}; expected 'system|code'")
         for base in self.bases:
             # With a slash at its end it would match no reference, and the feed's own patients would count as foreign.
             if not base.startswith(("http://", "https://")) or base.endswith("/"):

@@ -1,6 +1,7 @@
-"""The parts of FHIR R4/R4B resources that we read, as typed shapes for msgspec.
+"""The parts of FHIR R4, R4B and R5 resources that we read, as typed shapes for msgspec.
 
-Owns the shapes. Must not know what any of it means. Fields keep FHIR's own spelling; what is not named here is skipped
+Owns the shapes: of what a version spells otherwise each spelling, for hardly a server says which version it speaks.
+Must not know what any of it means. Fields keep FHIR's own spelling; what is not named here is skipped
 unread, so names, addresses and narrative never enter memory as values. Wrong types are refused with their path.
 """
 # ruff: noqa: N815 - fields are spelt as FHIR spells them
@@ -80,6 +81,7 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
 
     versionId: str | None = None
     lastUpdated: str | None = None
+    security: list[Coding] | None = None
 
 
 class Valued(msgspec.Struct, frozen=True):
@@ -98,6 +100,7 @@ class Valued(msgspec.Struct, frozen=True):
     valueSampledData: Raw | UnsetType = UNSET
     valuePeriod: Raw | UnsetType = UNSET
     dataAbsentReason: CodeableConcept | None = None
+    interpretation: list[CodeableConcept] | None = None
 
 
 class Observation(Valued, frozen=True, tag_field="resourceType", tag="Observation"):
@@ -122,6 +125,7 @@ class Observation(Valued, frozen=True, tag_field="resourceType", tag="Observatio
     bodySite: CodeableConcept | None = None
     method: CodeableConcept | None = None
     specimen: Reference | None = None
+    device: Reference | None = None
     component: list[Valued] | None = None
 
 
@@ -153,17 +157,19 @@ class Stay(msgspec.Struct, frozen=True):
     location: Reference | None = None
     status: Literal["planned", "active", "reserved", "completed"] | None = None
     physicalType: CodeableConcept | None = None
+    form: CodeableConcept | None = None
+    """R5's name of `physicalType`."""
     period: Period | None = None
 
 
 class Hospitalization(msgspec.Struct, frozen=True):
-    """Encounter.hospitalization."""
+    """Encounter.hospitalization; `admission` in R5."""
 
     dischargeDisposition: CodeableConcept | None = None
 
 
 class Encounter(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Encounter", rename={"class_": "class"}):
-    """https://hl7.org/fhir/R4/encounter.html."""
+    """https://hl7.org/fhir/R4/encounter.html and https://hl7.org/fhir/R5/encounter.html."""
 
     id: str | None = None
     meta: Meta | None = None
@@ -174,17 +180,27 @@ class Encounter(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Enco
             "triaged",
             "in-progress",
             "onleave",
+            "on-hold",
+            "discharged",
             "finished",
+            "completed",
+            "discontinued",
             "cancelled",
             "entered-in-error",
             "unknown",
         ]
         | None
     ) = None
-    class_: Coding | None = None
+    class_: Coding | list[CodeableConcept] | None = None
+    """One Coding in R4, several concepts in R5."""
     subject: Reference | None = None
+    subjectStatus: CodeableConcept | None = None
     period: Period | None = None
+    actualPeriod: Period | None = None
+    """R5's name of `period`."""
     hospitalization: Hospitalization | None = None
+    admission: Hospitalization | None = None
+    """R5's name of `hospitalization`."""
     location: list[Stay] | None = None
 
 
@@ -196,6 +212,8 @@ class Place(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Location
     identifier: list[Identifier] | None = None
     name: str | None = None
     physicalType: CodeableConcept | None = None
+    form: CodeableConcept | None = None
+    """R5's name of `physicalType`."""
     partOf: Reference | None = None
 
 

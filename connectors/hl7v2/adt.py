@@ -19,21 +19,34 @@ TRIGGERS = {
     "A02": "transfer",
     "A03": "discharge",
     "A04": "admission",
+    "A05": "preadmission",
+    "A06": "class_change",
+    "A07": "class_change",
     "A08": "demographics",
     "A11": "cancelled_admission",
     "A12": "cancelled_transfer",
     "A13": "cancelled_discharge",
     "A17": "swap",
+    "A18": "merge",
+    "A28": "person",
+    "A31": "person",
     "A34": "merge",
+    "A36": "merge",
     "A37": "unmerge",
     "A40": "merge",
+    "A44": "visit_moved",
     "A45": "visit_moved",
+    "A47": "renumbered",
 }
-"""HL7 table 0003, as much of it as we use (chapter 3, section 3.3). A17 is a transfer of two patients in one message
-(`connectors.hl7v2.swap`). A34 is A40's older form, of one identifier. A37 says that two persons are not one; A45 that a
-visit was another patient's, which says the same where the two had been merged."""
+"""HL7 table 0003, as much of it as we use (chapter 3, section 3.3); docs/hl7.md says what each does.
+
+A18, A34 and A36 are A40's older forms. A17 is a transfer of two patients in one message (`connectors.hl7v2.swap`). A37
+says that two persons are not one; A44 and A45 that an account or a visit was another patient's
+(`connectors.hl7v2.moves`); A47 that one patient has another number now."""
 PARTING = frozenset({"unmerge", "visit_moved"})
 """What names two people in one message."""
+UNPLACED = frozenset({"preadmission", "person", "renumbered"})
+"""Of these no PV1 is read: that of A05 has a planned bed, and A28 and A31 must have one that is no visit."""
 
 PREADMITTED = "P"
 """PV1-2 of a patient who is not here yet (table 0004): the location is where a bed is planned."""
@@ -76,6 +89,11 @@ def says_who(patient: Patient, settings: Hl7Settings) -> bool:
     return ethnicity_of(patient, settings) is not None
 
 
+def encounter_of(patient: Patient, visit: Visit, settings: Hl7Settings) -> str:
+    """Give the number that names the visit, in the one field that the site says; empty where it says nothing."""
+    return visit.encounter if settings.visit_number == "PV1-19" else patient.account
+
+
 def location_event(
     visit: Visit, event_time: Millis, settings: Hl7Settings, *, incidental: bool = False
 ) -> Transfer | None:
@@ -102,13 +120,13 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
     patient, visit = segments.patient, segments.visit
     event_time, notes = _occurred(header, segments, meaning)
     if meaning in PARTING:
-        # Nothing else of it is used: until the two are parted, what it says of one would be kept of both.
+        # Until the two are parted, what it says of one would be kept of both.
         return [Unmerge(event_time, "")], event_time, notes
     events: list[Event] = []
     pregnant = visit.pregnant if settings.pregnancy_from_visits else None
     if meaning == "demographics" or says_who(patient, settings) or pregnant is not None:
         events.append(demographics(patient, event_time, settings, pregnant))
-    if meaning == "admission":
+    if meaning in {"admission", "class_change"}:
         events.append(Admission(event_time, visit.location, visit.patient_class))
     elif meaning in {"transfer", "swap"}:
         if visit.location == NO_VISIT.location:
@@ -122,7 +140,7 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
     elif meaning == "cancelled_transfer":
         events.append(Cancellation(event_time, "transfer", visit.location))
     elif meaning == "cancelled_discharge":
-        events.append(Cancellation(event_time, "discharge", visit.location))
+        events.append(Cancellation(event_time, "discharge", visit.location, told=True))
     elif meaning == "merge":
         events.append(Merge(event_time, ""))
     elif (move := location_event(visit, event_time, settings)) is not None:
@@ -131,9 +149,9 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
 
 
 def retired_identifiers(header: Header, mrg: str, settings: Hl7Settings) -> tuple[Identifier, ...]:
-    """Give MRG-1, the identifiers that are retired, or a visit is moved from; raises `Fault` where there are none."""
+    """Give MRG-1: who is retired, whose a visit was, or what was his number; raises `Fault` where there is none."""
     if not mrg:
-        raise Fault(RefusalReason.MISSING_SEGMENT, "MRG", "a merge, and a visit that is moved, need an MRG segment")
+        raise Fault(RefusalReason.MISSING_SEGMENT, "MRG", "what names a former number or patient needs an MRG segment")
     field = header.dialect.split(mrg, 2)[1]
     retired = header.dialect.identifiers(field, header.authority(settings), header.facility or header.feed)
     if not retired:

@@ -16,7 +16,7 @@ from hashlib import blake2b
 import msgspec
 
 from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
-from connectors.hl7v2 import adt, swap
+from connectors.hl7v2 import adt, moves, swap
 from connectors.hl7v2.charset import declared, to_text
 from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
 from connectors.hl7v2.faults import Fault
@@ -26,9 +26,13 @@ from connectors.hl7v2.oru import Results
 from connectors.hl7v2.routes import route_of
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.hl7v2.strictness import check_strictly
+from connectors.hl7v2.tolerated import TOLERATED_NOTE, check_alone
 from events import Event, Millis
 
-KINDS = frozenset({"ORU^R01", *(f"ADT^{trigger}" for trigger in adt.TRIGGERS)})
+RESULTS = frozenset({"ORU^R01", "ORU^R30", "ORU^R31", "ORU^R32", "ORU^R40"})
+"""Results, those of a point of care that order themselves (R30 to R32), and what a monitor measured when it gave an
+alarm (R40, PCD-04): the last values to pass by."""
+KINDS = RESULTS | {f"ADT^{trigger}" for trigger in adt.TRIGGERS}
 """The message types that are read."""
 
 _FRAME = b"\x0b\x1c\r\n\t \x00"
@@ -68,8 +72,10 @@ def decode(data: bytes, settings: Hl7Settings, port: int = 0) -> Decoded | Refus
         _check(header, lines, settings)
         if note:
             header.notes += (note,)
-        if header.kind == "ORU^R01":
+        if header.kind in RESULTS:
             decoded = _results(header, lines, body, settings)
+        elif header.kind not in KINDS:
+            decoded = _tolerated(header, lines, body)
         elif adt.TRIGGERS[header.kind[4:]] == "swap":
             decoded = _swap(header, lines, body, settings)
         else:
@@ -106,7 +112,7 @@ def decode_piece(piece: Framed, settings: Hl7Settings, port: int = 0) -> Decoded
     result = decode(piece.data, settings, port)
     if piece.kind == "truncated":
         detail = "the MLLP frame is not closed"
-    elif piece.open_ended and type(result) is Decoded and result.kind == "ORU^R01" and _ends_within_obx(piece.data):
+    elif piece.open_ended and type(result) is Decoded and result.kind in RESULTS and _ends_within_obx(piece.data):
         detail = "ends within an OBX segment"
     elif piece.notes and type(result) is Decoded:
         return msgspec.structs.replace(result, notes=result.notes + piece.notes)
@@ -162,7 +168,7 @@ def _trimmed(data: bytes, settings: Hl7Settings) -> bytes:
 
 
 def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Settings) -> Decoded:
-    """Read ORU^R01 (chapter 7, section 7.3.1)."""
+    """Read ORU (chapter 7, sections 7.3.1 to 7.3.9)."""
     results = Results(header, settings)
     separator = header.dialect.delimiters.field
     result, obx = results.result, f"OBX{separator}"
@@ -200,7 +206,8 @@ def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Setting
     if len(events) > settings.events_max:
         raise Fault(RefusalReason.TOO_MANY_EVENTS, "OBX", f"more than {settings.events_max} events")
     event_time = when if results.latest is None else results.latest
-    return _decoded(header, body, settings, patient, visit, events, event_time, results.notes)
+    encounter = adt.encounter_of(patient, visit, settings)
+    return _decoded(header, body, settings, patient, encounter, events, event_time, results.notes)
 
 
 def _about(patient: Patient, visit: Visit, when: Millis, settings: Hl7Settings) -> list[Event]:
@@ -230,21 +237,49 @@ def _administration(header: Header, lines: list[str], body: bytes, settings: Hl7
         else:
             found.setdefault(name, line)
     patient = _patient(found.get("PID", ""), header)
-    visit = header.dialect.visits[found["PV1"]] if "PV1" in found else NO_VISIT
+    if meaning == "visit_moved":
+        move = moves.move_of(lines, header.dialect)
+        return _moved(header, body, settings, patient, found.get("EVN", ""), move)
+    visit = header.dialect.visits[found["PV1"]] if "PV1" in found and meaning not in adt.UNPLACED else NO_VISIT
     segments = adt.AdtSegments(patient, visit, found.get("EVN", ""), found.get("MRG", ""))
     events, event_time, notes = adt.read_adt(header, segments, settings)
     prior: tuple[Identifier, ...] = ()
-    if meaning in {"merge", "visit_moved"} or (meaning == "unmerge" and not second):
+    if meaning in {"merge", "renumbered"} or (meaning == "unmerge" and not second):
         prior = adt.retired_identifiers(header, segments.mrg, settings)
-    decoded = _decoded(header, body, settings, patient, visit, events, event_time, notes)
+    encounter = "" if meaning in adt.UNPLACED else adt.encounter_of(patient, visit, settings)
+    decoded = _decoded(header, body, settings, patient, encounter, events, event_time, notes)
     if meaning == "merge":
         return msgspec.structs.replace(decoded, retired=prior)
-    if meaning == "visit_moved":
-        return msgspec.structs.replace(decoded, subject=prior, parted=decoded.subject)
+    if meaning == "renumbered":
+        return msgspec.structs.replace(decoded, aliases=prior)
     if meaning == "unmerge":
         other = prior or _subject(_patient(second, header), header, settings)
         return msgspec.structs.replace(decoded, parted=other)
     return decoded
+
+
+def _moved(header: Header, body: bytes, settings: Hl7Settings, patient: Patient, evn: str, move: moves.Move) -> Decoded:
+    """Read A44 or A45: told of whose the visit was, and beside it of whose it is."""
+    visit = header.dialect.visits[move.pv1] if move.pv1 else NO_VISIT
+    events, when, notes = adt.read_adt(header, adt.AdtSegments(patient, visit, evn, move.mrg), settings)
+    former = adt.retired_identifiers(header, move.mrg, settings)
+    number = adt.encounter_of(patient, visit, settings)
+    prior = moves.prior_number(header, move.mrg, number, settings)
+    events += moves.taken_away(prior, when)
+    taken = _decoded(header, body, settings, patient, prior, events, when, notes)
+    beside = None
+    if told := moves.given(header, patient, visit, when, settings):
+        beside = _beside(_decoded(header, body, settings, patient, number, told, when, notes))
+    return msgspec.structs.replace(taken, subject=former, parted=taken.subject, beside=beside)
+
+
+def _tolerated(header: Header, lines: list[str], body: bytes) -> Decoded:
+    """Give what is accepted and of which nothing is used."""
+    check_alone(lines)
+    sent = None if header.sent is None else header.sent.millis
+    name = _content_hash(header, body, timed=False)
+    notes = (*header.notes, TOLERATED_NOTE)
+    return Decoded(header.feed, header.control_id, name, sent, sent, (), (), kind=header.kind, notes=notes)
 
 
 def _swap(header: Header, lines: list[str], body: bytes, settings: Hl7Settings) -> Decoded:
@@ -257,10 +292,16 @@ def _swap(header: Header, lines: list[str], body: bytes, settings: Hl7Settings) 
     for patient, visit in zip(patients, visits, strict=True):
         segments = adt.AdtSegments(patient, visit, evn, "")
         events, event_time, notes = adt.read_adt(header, segments, settings)
-        told.append(_decoded(header, body, settings, patient, visit, events, event_time, notes))
+        encounter = adt.encounter_of(patient, visit, settings)
+        told.append(_decoded(header, body, settings, patient, encounter, events, event_time, notes))
     first, second = told
-    second_hash = blake2b(second.content_hash, digest_size=_HASH_BYTES, person=b"second").digest()
-    return msgspec.structs.replace(first, beside=msgspec.structs.replace(second, content_hash=second_hash))
+    return msgspec.structs.replace(first, beside=_beside(second))
+
+
+def _beside(told: Decoded) -> Decoded:
+    """Give what a message says of its second patient the content hash of its own that it needs."""
+    own = blake2b(told.content_hash, digest_size=_HASH_BYTES, person=b"second").digest()
+    return msgspec.structs.replace(told, content_hash=own)
 
 
 def _only(known: str, line: str, header: Header) -> str:
@@ -295,7 +336,7 @@ def _decoded(
     body: bytes,
     settings: Hl7Settings,
     patient: Patient,
-    visit: Visit,
+    encounter: str,
     events: list[Event],
     event_time: Millis | None,
     notes: list[str],
@@ -313,7 +354,7 @@ def _decoded(
         event_time,
         subject,
         tuple(events),
-        visit.encounter,
+        encounter,
         kind=header.kind,
         notes=told,
     )

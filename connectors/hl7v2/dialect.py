@@ -25,6 +25,10 @@ SEGMENTS_MAX = 4_096
 """PID and PV1 lines remembered, each: the inpatients of a large hospital; at ~400 bytes a line some 2 MB."""
 REPETITIONS_MAX = 1_000
 """Identifiers in one field, ten times what [parse] takes: a bound on what one message costs."""
+FLAGS_MAX = 8
+"""Repetitions of OBX-8 and OBX-18 that are kept: a result has one or two flags, and one or two devices."""
+FLAG_CHARS_MAX = 60
+"""As much of each part of them is kept: a code of table 0078 has some four characters, an EUI-64 sixteen."""
 NAMES_MAX = 4_096
 """Short recurring fields remembered: units, versions, feeds."""
 DIALECTS_MAX = 64
@@ -89,6 +93,8 @@ class Patient(msgspec.Struct, frozen=True, gc=False):
     """The codes of PID-10's repetitions; the events have them only where a site records ethnicity."""
     ethnic_groups: tuple[str, ...] = ()
     """Those of PID-22."""
+    account: str = ""
+    """PID-18, as sent; it names the visit where a site says so."""
 
 
 class Visit(msgspec.Struct, frozen=True, gc=False):
@@ -128,6 +134,9 @@ class Dialect:
         self.patients: Memo[Patient] = Memo(self._patient, limit=SEGMENTS_MAX)
         self.visits: Memo[Visit] = Memo(self._visit, limit=SEGMENTS_MAX)
         self.firsts: Memo[str] = Memo(self.first, limit=NAMES_MAX)
+        self.flags: Memo[tuple[str, ...]] = Memo(self._flags, limit=NAMES_MAX)
+        self.devices: Memo[tuple[Coding, ...]] = Memo(self._devices, limit=NAMES_MAX)
+        self.producers: Memo[Coding | None] = Memo(self._producer, limit=NAMES_MAX)
         self.kinds: Memo[str] = Memo(self._kind, limit=NAMES_MAX)
         self.sub_keys: Memo[int] = Memo(lambda text: key_of("sub-id", text), limit=NAMES_MAX)
 
@@ -198,6 +207,28 @@ class Dialect:
         codings = self.codings(field)
         return Code(codings, key_of("code", "\x1f".join(codings[0])) if codings else 0)
 
+    def _flags(self, field: str) -> tuple[str, ...]:
+        """Read OBX-8: the code of each repetition."""
+        marks = self.delimiters
+        parts = field.split(marks.repetition, FLAGS_MAX)[:FLAGS_MAX]
+        return tuple(filter(None, (self.leaf(part.split(marks.component, 1)[0])[:FLAG_CHARS_MAX] for part in parts)))
+
+    def _producer(self, field: str) -> Coding | None:
+        """Read OBX-15: its first coding."""
+        coding = next(iter(self.codings(field)), None)
+        return None if coding is None else (coding[0][:FLAG_CHARS_MAX], coding[1][:FLAG_CHARS_MAX])
+
+    def _devices(self, field: str) -> tuple[Coding, ...]:
+        """Read OBX-18 (EI): who names the device, by namespace else universal id, and its id, of each repetition."""
+        marks = self.delimiters
+        devices: list[Coding] = []
+        for repetition in field.split(marks.repetition, FLAGS_MAX)[:FLAGS_MAX]:
+            parts = [self.leaf(part)[:FLAG_CHARS_MAX] for part in repetition.split(marks.component, 4)[:3]]
+            name, namespace, universal = (*parts, "", "", "")[:3]
+            if name or universal:
+                devices.append((namespace or (universal if name else ""), name or universal))
+        return tuple(devices)
+
     def _patient(self, line: str) -> Patient:
         fields = self.split(line, 31)
         field = fields[3] if self.identifiers(fields[3]) else fields[2]
@@ -214,7 +245,9 @@ class Dialect:
         deceased = True if death == "Y" or (not death and self.first(fields[29])) else False if death == "N" else None
         complete = all(identifier.authority != _UNNAMED for identifier in identifiers)
         backgrounds = self._codes_of(fields[10]), self._codes_of(fields[22])
-        return Patient(identifiers, born, sex, deceased, tuple(notes), complete, field, *backgrounds)
+        return Patient(
+            identifiers, born, sex, deceased, tuple(notes), complete, field, *backgrounds, self.first(fields[18])
+        )
 
     def _codes_of(self, field: str) -> tuple[str, ...]:
         """Give the first component of each repetition, where it says anything."""

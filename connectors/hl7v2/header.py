@@ -66,7 +66,7 @@ def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -
     header.kind = kind = dialect.kinds[fields[8]]
     if not kind:
         raise Fault(RefusalReason.MISSING_FIELD, "MSH-9", "needs a message type and a trigger event")
-    if kind not in kinds:
+    if kind not in kinds and kind.partition("^")[0] not in settings.tolerated_types:
         raise Fault(RefusalReason.UNSUPPORTED_TYPE, "MSH-9", "a message type that is not for us")
     version = dialect.firsts[fields[11]]
     if not version:

@@ -1,4 +1,4 @@
-"""ORU^R01: results, one OBX after another, each under its OBR.
+"""ORU: results, one OBX after another, each under its OBR.
 
 Owns statuses, times and identities of results. Must not know what a code means, nor convert a unit.
 
@@ -23,8 +23,9 @@ from connectors.hl7v2.dialect import NAMES_MAX, Code, key_of
 from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
 from connectors.hl7v2.memo import Memo
+from connectors.hl7v2.pcd import NOT_AVAILABLE, as_vouched_for, is_device_row, is_devices
 from connectors.hl7v2.settings import Hl7Settings
-from connectors.hl7v2.values import ENCAPSULATED, NUMERIC, TEXTUAL, Value, numbers, read_values
+from connectors.hl7v2.values import READ, TEXTUAL, UNSUPPORTED, Value, numbers, read_values
 from events import Coding, Correction, Event, Millis, Observation
 from events.clinical import ObservationStatus
 
@@ -186,6 +187,8 @@ class Results:
             return
         unit = self._firsts[fields[6]] if fields[6] else ""
         observation = Observation(key, codings, number, unit, event_time, "final", "", (), "", "", self._qualifiers)
+        if fields[8] or fields[15] or fields[18]:
+            observation = self._with_evidence(observation, fields)
         if self._seen.setdefault(key, observation) is observation:
             self.events.append(observation)
         else:
@@ -198,15 +201,16 @@ class Results:
         if treatment == "order_detail":
             self.notes.append("obx_order_detail")
             return
+        if not fields[5] and is_devices(code.codings):
+            if is_device_row(fields[4].strip()):
+                self.notes.append("obx_device_row")
+                return
+            if treatment == "withdrawal" and dialect.first(fields[11]).upper() == "X":
+                status, treatment = NOT_AVAILABLE
         kind = dialect.firsts[fields[2]].upper()
-        values = [NOT_ASKED] if treatment == "not_asked" else self._values(kind, fields[5])
-        if len(values) > 1:
-            self.notes.append("obx5_repeats")
-        if kind in NUMERIC and not kind and fields[5]:
-            self.notes.append("obx2_empty")
-        elif kind in ENCAPSULATED:
-            self.notes.append("obx2_unsupported")
         unit = dialect.firsts[fields[6]] if fields[6] else ""
+        values = [NOT_ASKED] if treatment == "not_asked" else self._values(kind, fields[5], unit)
+        self.notes += _oddities(kind, fields[5], values)
         qualifiers = self._qualifiers
         for field in (fields[17], fields[20]):
             if field:
@@ -226,6 +230,8 @@ class Results:
                 absent_reason=value.absent_reason,
                 qualifiers=qualifiers,
             )
+            if fields[8] or fields[15] or fields[18]:
+                observation = self._with_evidence(observation, fields)
             if treatment in {"correction", "withdrawal"}:
                 self.events.append(Correction(observation, treatment == "withdrawal"))
             elif observation.observation_id in self._seen:
@@ -234,13 +240,24 @@ class Results:
                 self._seen[observation.observation_id] = observation
                 self.events.append(observation)
 
-    def _values(self, kind: str, field: str) -> list[Value]:
+    def _with_evidence(self, observation: Observation, fields: list[str]) -> Observation:
+        """Add OBX-8, OBX-15 and OBX-18: no part of its identity, nor of the value unless a device disclaims that."""
+        dialect = self._dialect
+        told = msgspec.structs.replace(
+            observation,
+            interpretation=dialect.flags[fields[8]] if fields[8] else (),
+            producer=dialect.producers[fields[15]] if fields[15] else None,
+            devices=dialect.devices[fields[18]] if fields[18] else (),
+        )
+        return as_vouched_for(told, self.notes) if fields[8] else told
+
+    def _values(self, kind: str, field: str, unit: str) -> list[Value]:
         """Read OBX-5; raises `Fault` where the message has more values than it may, before they are all read."""
         mark, room = self._dialect.delimiters.repetition, self._limit - len(self.events)
         few = len(field) <= room or field.count(mark) < room
         if not few and kind in TEXTUAL:
             field, few = mark.join(field.split(mark, TEXT_LINES_MAX)[:TEXT_LINES_MAX]), True
-        values = read_values(kind, field, self._dialect) if few else []
+        values = read_values(kind, field, self._dialect, unit) if few else []
         if not few or len(values) > room:
             raise Fault(RefusalReason.TOO_MANY_EVENTS, f"OBX[{self._number}]-5", f"more than {self._limit} events")
         return values
@@ -284,3 +301,15 @@ class Results:
         """Read OBR-15 (SPS, until 2.6): its first component is a CWE of sub-components."""
         marks = self._dialect.delimiters
         return self._dialect.codings(field.split(marks.component, 1)[0].replace(marks.subcomponent, marks.component))
+
+
+def _oddities(kind: str, field: str, values: list[Value]) -> list[str]:
+    """Note what is odd about an OBX-2 and OBX-5."""
+    notes = ["obx5_repeats"] if len(values) > 1 else []
+    if UNSUPPORTED in values:
+        notes.append("obx2_unsupported")
+    elif field and kind not in READ:
+        notes.append("obx2_unknown")
+    elif field and not kind:
+        notes.append("obx2_empty")
+    return notes

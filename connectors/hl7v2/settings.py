@@ -12,6 +12,7 @@ import msgspec
 
 from connectors.decoded import EVENTS_PER_MESSAGE_MAX, MESSAGE_BYTES_MAX
 from connectors.hl7v2.routes import Route, check_routes, route_of
+from connectors.hl7v2.tolerated import ORDERS, check_types
 from connectors.zones import check_zone
 
 VERSIONS = frozenset({"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"})
@@ -48,12 +49,18 @@ class Hl7Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authorities: dict[str, str] = {}
     """Assigning authority by feed, for identifiers that name none in PID-3.4; else it is MSH-4 with PID-3.5."""
     accepted_versions: frozenset[str] = VERSIONS
+    tolerated_types: frozenset[str] = ORDERS
+    """MSH-9.1 of what is accepted and counted, and of which nothing is used; any other type that is not read is refused
+    (AR)."""
     message_bytes_max: int = MESSAGE_BYTES_MAX
     events_max: int = EVENTS_PER_MESSAGE_MAX
     expired_dispositions: frozenset[str] = EXPIRED_DISPOSITIONS
     location_from_results: bool = True
     """Whether PV1-3 of an ORU or A08 is told as a `Transfer`: a patient whose admission was never seen has a ward
     then."""
+    visit_number: Literal["PV1-19", "PID-18"] = "PV1-19"
+    """The field that names a visit. `PID-18`: of a site where each visit has an account number of its own, and all its
+    senders say it. Never the one for want of the other: one stay would be two."""
     pregnancy_from_visits: bool = False
     """Whether B6 in PV1-15 of an ADT message says that NEWS2 is not for her. A site's own choice, for whom it silences
     by mistake deteriorates untold: only where B6 means a pregnancy and is taken back (docs/decisions/0026)."""
@@ -92,6 +99,7 @@ class Hl7Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         check_routes(self.routes)
+        check_types(self.tolerated_types)
         check_zone("zone", self.zone)
         for feed, name in self.zones.items():
             check_zone(f'zones."{feed}"', name)

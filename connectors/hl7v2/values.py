@@ -24,10 +24,14 @@ NUMBERS_MAX = 16_384
 """Numbers remembered: vital signs and laboratory values to their charted precision repeat all day."""
 
 NUMERIC = frozenset({"NM", ""})
-TEXTUAL = frozenset({"ST", "TX", "FT", "TS", "DT", "TM", "DTM"})
+TIMED = frozenset({"TS", "DT", "TM", "DTM"})
+"""Dates and times: text, for 1230 is half past twelve."""
+TEXTUAL = frozenset({"ST", "TX", "FT"}) | TIMED
 CODED = frozenset({"CE", "CWE", "CNE", "CF", "ID", "IS"})
-ENCAPSULATED = frozenset({"ED", "RP", "NA", "MA", "CD"})
+ENCAPSULATED = frozenset({"ED", "RP", "MA", "CD"})
 """Documents, references and waveforms: not for us, and never quoted."""
+READ = NUMERIC | TEXTUAL | CODED | {"SN", "NA"}
+"""OBX-2 with a rule of its own. Of any other a plain number is one, and nothing else is kept: it may be a name."""
 
 _COMPARATORS: dict[str, Comparator] = {
     "": "",
@@ -74,8 +78,10 @@ def read_number(text: str) -> float | None:
 numbers: Memo[float | None] = Memo(read_number, limit=NUMBERS_MAX)
 
 
-def read_values(kind: str, field: str, dialect: Dialect) -> list[Value]:
+def read_values(kind: str, field: str, dialect: Dialect, unit: str = "") -> list[Value]:
     r"""Read OBX-5 of type `kind`: one value a repetition, but the lines of a text together as one.
+
+    `unit` is OBX-6: a number that repeats it ("98%") is one.
 
     >>> from connectors.hl7v2.dialect import dialect_of
     >>> [value] = read_values("SN", ">^90", dialect_of("|^~\\&"))
@@ -85,15 +91,19 @@ def read_values(kind: str, field: str, dialect: Dialect) -> list[Value]:
     if kind in ENCAPSULATED:
         return [UNSUPPORTED]
     mark = dialect.delimiters.repetition
+    if kind == "NA" and mark in field:
+        return [UNSUPPORTED]
     if mark not in field:
-        return [_read_value(kind, field, dialect)]
-    values = [_read_value(kind, part, dialect) for part in field.split(mark)]
+        return [_read_value(kind, field, dialect, unit)]
+    values = [_read_value(kind, part, dialect, unit) for part in field.split(mark)]
     if kind in TEXTUAL and all(value.value is None for value in values):
         return [Value(text="\n".join([value.text for value in values if value.text])[:TEXT_CHARS_MAX])]
     return [value for value in values if value is not EMPTY] or [EMPTY]
 
 
-def _read_value(kind: str, field: str, dialect: Dialect) -> Value:
+def _read_value(  # noqa: PLR0911 - one return a form, read from top to bottom
+    kind: str, field: str, dialect: Dialect, unit: str
+) -> Value:
     plain = field.strip()
     if not plain:
         return EMPTY
@@ -104,26 +114,39 @@ def _read_value(kind: str, field: str, dialect: Dialect) -> Value:
     if kind == "SN" and dialect.delimiters.component in plain:
         return _read_structured(plain, dialect)
     text = dialect.leaf(plain)
+    if kind in TIMED:
+        return Value(text=text[:TEXT_CHARS_MAX])
     number = numbers[text]
     if number is not None:
         return Value(value=number)
-    return _read_compared(text)
+    return _read_text(text, unit) if kind in READ and kind != "NA" else UNSUPPORTED
 
 
-def _read_compared(text: str) -> Value:
-    """Read `<0.1`, `>= 90` and the like; any other text stays text."""
+def _read_text(text: str, unit: str) -> Value:
+    """Read `<0.1`, `>= 90`, `98%` where OBX-6 says `%`, and the like; any other text stays text."""
+    compared = _read_compared(text)
+    if compared is None and unit and not unit[0].isdigit() and text.endswith(unit):
+        bare = text.removesuffix(unit).rstrip()
+        number = numbers[bare]
+        compared = _read_compared(bare) if number is None else Value(value=number)
+    return Value(text=text[:TEXT_CHARS_MAX]) if compared is None else compared
+
+
+def _read_compared(text: str) -> Value | None:
     for length in (2, 1):
         comparator = _COMPARATORS.get(text[:length])
         if comparator is not None and len(text) > length:
             number = numbers[text[length:]]
             if number is not None:
                 return Value(value=number, comparator=comparator)
-    return Value(text=text[:TEXT_CHARS_MAX])
+    return None
 
 
 def _read_structured(field: str, dialect: Dialect) -> Value:
     """Read SN: comparator, number, separator, number. A range or ratio (`^100^-^200`) is no one value: kept as text."""
     parts = [dialect.leaf(part) for part in field.split(dialect.delimiters.component)]
+    if not any(parts):
+        return EMPTY
     comparator = _COMPARATORS.get(parts[0])
     number = numbers[parts[1]]
     if comparator is None or number is None or any(parts[2:]):

@@ -38,6 +38,7 @@ from connectors.http.limits import (
 from connectors.http.live import Live
 from connectors.http.ports import Reading, Report
 from connectors.http.taking import Taking
+from connectors.http.telling import TELLING_PATH, Telling
 from connectors.intake import Intake, NotStoredError
 from connectors.loopback import is_loopback
 from events import Millis
@@ -84,10 +85,11 @@ class HttpServer:
         clock: Callable[[], Millis] = wall_clock,
         any_host: bool = False,
         entrance: Entrance | None = None,
+        telling: Telling | None = None,
     ) -> None:
         """`any_host` serves whatever Host a request names: something in front of us asks who is there.
 
-        `entrance` says who may act; without one nobody may.
+        `entrance` says who may act; without one nobody may. `telling` takes what servers tell that we subscribed to.
         """
         if token is not None and not token.strip():
             raise ValueError("token: empty; expected a secret of some length, or none at all")
@@ -96,6 +98,7 @@ class HttpServer:
         self._taking = Taking(intake, hl7, fhir, limits, clock)
         self._checking = Checking(hl7, fhir, limits, self._taking.room)
         self._acting = Acting(intake, reading, entrance, limits, clock)
+        self._telling = telling
         self._open = token is None
         self._access = Access(token, self._acting.who)
         self._live = Live(reading, limits, clock, report, self._access.wards_of)
@@ -172,7 +175,13 @@ class HttpServer:
         return None if self._runner is None else self._runner.pool
 
     def _add_routes(self, app: web.Application) -> None:
+        told: tuple[tuple[str, str, Handler], ...] = (
+            ("POST", f"{TELLING_PATH}/{{source}}", self._told),
+            ("PUT", f"{TELLING_PATH}/{{source}}/{{kind}}/{{id}}", self._told),
+            ("POST", f"{TELLING_PATH}/{{source}}/{{kind}}/{{id}}", self._told),
+        )
         ways: tuple[tuple[str, str, Handler], ...] = (
+            *(told if self._telling is not None else ()),
             ("POST", "/fhir", self._taking.fhir),
             ("POST", "/fhir/{kind}", self._taking.fhir),
             ("PUT", "/fhir/{kind}/{id}", self._taking.fhir),
@@ -222,6 +231,12 @@ class HttpServer:
         except Exception as error:  # noqa: BLE001 - our own bug; it is answered, numbered and told, and serving goes on
             return incident(error, self._report)
 
+    async def _told(self, request: web.Request) -> web.StreamResponse:
+        assert self._telling is not None, "there is no such route without it"
+        if self._taking.stopping:
+            raise NotStoredError("stopping")
+        return await self._telling.receive(request, self._taking.room, self._limits)
+
     def _check_host(self, request: web.Request) -> None:
         """Refuse a page whose own name was made to lead to 127.0.0.1 (DNS rebinding): it is of our origin then."""
         if self._open and self._loopback_only and not _names_loopback(request.host):
@@ -230,6 +245,8 @@ class HttpServer:
     def _check_token(self, request: web.Request) -> None:
         if request.path == ACTS_PATH and request.method == "POST":
             return  # It asks who acts by itself.
+        if request.match_info.handler == self._told:
+            return  # It asks for the secret of a subscription by itself.
         if self._access.wards_of(request) is None:
             self._report("unauthorized")
             headers = {"WWW-Authenticate": 'Bearer realm="wardstream"'}

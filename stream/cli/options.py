@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import click
 
+from connectors.terminology.rows import MAP_BYTES_MAX
 from events import Millis, from_iso
 from models.version import ModelVersion
 from stream.identity import Pseudonyms
@@ -58,7 +60,16 @@ def read_site(path: Path | None) -> SiteFile:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path.name}: not UTF-8, as TOML has to be") from None
-    return parse_site(text, path.name)
+    site = parse_site(text, path.name, lambda name: read_map_file(path.parent / name))
+    for line in site.not_applied:
+        warn_once(line)
+    return site
+
+
+def read_map_file(path: Path) -> bytes:
+    """Read a code map's bytes, one more than it may have at the most; raises `OSError`."""
+    with path.open("rb") as file:
+        return file.read(MAP_BYTES_MAX + 1)
 
 
 def read_instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Millis | None:
@@ -102,6 +113,12 @@ def make_release(
         warn(f"[guardrails.versions.{name}] is of a version that is not at hand here: it changes nothing")
     chosen = shipped_version(versions) if model_name is None else choose_version(model_name, versions)
     return Release(settings, code_version(), chosen, enabled), versions
+
+
+@cache
+def warn_once(text: str) -> None:
+    """Tell the operator something, once a process."""
+    warn(text)
 
 
 def warn(text: str) -> None:

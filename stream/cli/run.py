@@ -109,7 +109,7 @@ def command(
             log=log,
             token=token,
             people=site.people,
-            ways=WaysIn(site.mllp, site.batch),
+            ways=WaysIn(site.mllp, site.batch, site.fhir_sources),
             trust_clock=trust_clock,
         )
         people.begin(running.use_people)

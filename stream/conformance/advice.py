@@ -20,13 +20,23 @@ NOTES: dict[str, tuple[Severity, str, str]] = {
         "note", "OBX-2 is empty where OBX-5 has a value: a number is read as one, all else as text",
         "have the sender name the type of each value",
     ),
-    "obx2_unsupported": ("note", "OBX-2 names documents or waveforms: nothing of them is used", "leave them out"),
+    "obx2_unsupported": ("note", "OBX-2 names a document, waveform or person: nothing of it is kept", "leave it out"),
+    "obx2_unknown": ("should", "OBX-2 is no type of ours: a plain number counts", "have the sender name the type"),
+    "type_tolerated": ("note", "orders and the like (hl7.tolerated_types): taken, nothing of them used", "nothing"),
     "obx3_missing": ("should", "results without a code: they are passed over", "have the sender fill OBX-3"),
     "obx5_repeats": ("note", "several values in one OBX: each is a result of its own", "send an OBX for each"),
     "obx11_unknown": (
         "should", "OBX-11 is no status of table 0085: the value counts as preliminary", "correct OBX-11 at the sender",
     ),
     "obx_order_detail": ("note", "OBX-11 O: a detail of the order, no result", "nothing"),
+    "obx_device_row": ("note", "rows of PCD-01 that name a device or a part of it, without a value", "nothing"),
+    "obx8_unreliable": (
+        "note", "OBX-8 INV, QUES or CALIB: the device does not vouch for the number, it is quarantined", "nothing",
+    ),
+    "obx8_not_available": ("note", "OBX-8 NAV or OFF: nothing is measured", "nothing"),
+    "obx8_no_patients": (
+        "must", "OBX-8 TEST or DEMO: numbers of a simulator, which are no value", "end the device's demo mode",
+    ),
     "obx_same_identity": (
         "should", "two results of one message share order, code, sub-id and time: a later correction finds the first",
         "have the sender number them in OBX-4",
@@ -62,6 +72,16 @@ NOTES: dict[str, tuple[Severity, str, str]] = {
     "code_without_coding": ("should", "a code of text alone: it can be mapped to nothing", "send a coding"),
     "quantity_without_value": ("note", "a Quantity without a value", "send dataAbsentReason instead"),
     "value_type_unread": ("note", "a Range, Ratio, Period or SampledData: not read", "nothing"),
+    "measurement_unreliable": (
+        "note", "a device calls its number questionable: it is quarantined", "nothing",
+    ),
+    "measurement_no_patients": (
+        "must", "labelled as test data (HTEST): no value", "end the device's demo mode, or take the label off",
+    ),
+    "device_clock": ("note", "what a wearable's clock said at its upload", "nothing"),
+    "subject_departed": (
+        "should", "an Encounter under way whose subject has departed: the stay goes on", "send a status that ends it",
+    ),
     "history_delete": ("note", "a deletion: it names no patient, so nothing is withdrawn", "send entered-in-error"),
     "entry_without_resource": ("note", "an entry without a resource: nothing to read", "nothing"),
 }  # fmt: skip

@@ -20,15 +20,15 @@ from events import Coding
 READ: dict[str, frozenset[int]] = {
     "MSH": frozenset({1, 2, 3, 4, 7, 9, 10, 12, 18}),
     "EVN": frozenset({1, 2, 6}),
-    "PID": frozenset({2, 3, 7, 8, 29, 30}),
+    "PID": frozenset({2, 3, 7, 8, 18, 29, 30}),
     "PV1": frozenset({2, 3, 15, 19, 36, 44, 45}),
-    "MRG": frozenset({1}),
+    "MRG": frozenset({1, 3, 5}),
     "ORC": frozenset({2, 3}),
     "OBR": frozenset({2, 3, 4, 7, 15}),
-    "OBX": frozenset({2, 3, 4, 5, 6, 11, 14, 17, 20}),
+    "OBX": frozenset({2, 3, 4, 5, 6, 8, 11, 14, 15, 17, 18, 20}),
     "SPM": frozenset({4}),
 }
-"""The fields that decide what a message means to us (connectors/hl7v2); all others are kept in its bytes, unread."""
+"""The fields that we read (connectors/hl7v2); all others are kept in a message's bytes, unread."""
 TIMES: dict[str, tuple[int, ...]] = {"MSH": (7,), "EVN": (2, 6), "OBR": (7,), "OBX": (14,), "PV1": (44, 45)}
 """Those of them that hold instants."""
 LINES_MAX = 20_000

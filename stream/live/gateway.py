@@ -111,7 +111,7 @@ class Gateway:
             now=clock.now,
             token=token,
             entrance=Entrance(self._door, self._reports.act),
-            ways=WaysIn(site.mllp, site.batch),
+            ways=WaysIn(site.mllp, site.batch, site.fhir_sources, _state_folder(site, self.name)),
         )
         self._health = HealthServer(self.reading.live, self.reading.ready, metrics.expose)
         self._watch: asyncio.Task[None] | None = None
@@ -205,8 +205,12 @@ class Gateway:
 
 def _memory(site: SiteFile, name: str) -> ClockMemory | None:
     """Give where the clock's place is kept over a restart; None where no folder is named."""
-    if not site.live.state_folder:
+    folder = _state_folder(site, name)
+    if folder is None:
         return None
-    folder = Path(site.live.state_folder) / name
     folder.mkdir(parents=True, exist_ok=True)
     return ClockMemory(folder)
+
+
+def _state_folder(site: SiteFile, name: str) -> Path | None:
+    return Path(site.live.state_folder) / name if site.live.state_folder else None

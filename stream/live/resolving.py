@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from connectors.decoded import Decoded, Identifier
+from connectors.hl7v2.tolerated import tolerated_type
 from connectors.redis.identity_store import Change, Link, Name, RedisIdentityStore, Snapshot
 from events import Envelope, Millis, uuid_text
 from stream import identity
 from stream.identity import USED_STEP_MS, IdentityMap, Pseudonyms, keys_to_load
 from stream.live.parsing import IngestRecord, Taken
-from stream.parse import DeadLetter, Duplicate, Parsed, Parser
+from stream.parse import DeadLetter, Duplicate, Parsed, Parser, identifiers_of
 
 
 class Resolution:
@@ -40,7 +41,7 @@ class Resolution:
     def look(self, read: Sequence[IngestRecord]) -> None:
         """Read the links and claims that a batch concerns, and the names of those who are not simply known."""
         decoded = [taken.decoded for one in read for taken in one.messages if type(taken.decoded) is Decoded]
-        names = {(name.authority, name.value): None for one in decoded for name in _named(one)}
+        names = {(name.authority, name.value): None for one in decoded for name in identifiers_of(one)}
         hashes = list(dict.fromkeys(content for one in decoded for content in one.part_hashes or (one.content_hash,)))
         self.snapshot = self._identities.look(names, hashes)
         wanted: set[str] = set()
@@ -62,6 +63,7 @@ class Resolution:
             first is not None
             and not decoded.retired
             and not decoded.parted
+            and not decoded.aliases
             and at - first.used < USED_STEP_MS
             and all(link is not None and link.patient == first.patient for link in subject)
         )
@@ -69,7 +71,7 @@ class Resolution:
     def _involved(self, decoded: Decoded) -> set[str]:
         """Give the patient keys whose names decide, or change."""
         links = self.snapshot.links
-        names = _named(decoded)
+        names = identifiers_of(decoded)
         known = {
             name: identity.Link(name.authority, name.value, link.patient, link.former)
             for name in names
@@ -117,6 +119,8 @@ class Resolution:
         else:
             parsed, _known = parser.step(decoded, received_time, taken.position)
         self.counts[_COUNTED[type(parsed)]] += 1
+        if type(parsed) is Envelope and not parsed.events and (passed := tolerated_type(decoded)):
+            self.counts[f"tolerated_{passed}"] += 1
         return parsed
 
     def _is_elsewhere(self, decoded: Decoded, position: str) -> bool:
@@ -145,13 +149,6 @@ class Resolution:
     def change(self) -> Change:
         """Say what the batch does to the map."""
         return self.snapshot.change(self._links)
-
-
-def _named(decoded: Decoded) -> tuple[Identifier, ...]:
-    """Give every identifier of a message."""
-    if decoded.retired or decoded.parted:
-        return (*decoded.subject, *decoded.retired, *decoded.parted)
-    return decoded.subject
 
 
 _COUNTED = {Envelope: "accepted", Duplicate: "duplicates", DeadLetter: "dead_letters"}

@@ -233,6 +233,42 @@ def test_a_stand_in_key_leaves_no_way_back():
     assert known.named((local("7"),), numbered) == ()
 
 
+def test_another_number_of_the_same_patient_keeps_his_key():
+    """A47: who was known by one number is known by the new one too, under the key he had; nobody is retired."""
+    known = people()
+    key = known.resolve((mrn("1"), Identifier("NHS", "9")))
+    assert known.renumber((mrn("2"), Identifier("NHS", "9")), (mrn("1"),)) == (key, ())
+    assert known.resolve((mrn("2"),)) == known.resolve((mrn("1"),)) == known.resolve((mrn("2"), Identifier("NHS", "9")))
+    assert known.conflicts == 0
+
+
+def test_a_new_number_under_which_results_came_already_joins_what_was_known():
+    """A47 told after the first result under the new number: what is kept of the former number is retired into it."""
+    known = people()
+    old, new = known.resolve((mrn("1"),)), known.resolve((mrn("2"),))
+    assert known.renumber((mrn("2"),), (mrn("1"),)) == (new, (old,))
+    assert known.resolve((mrn("1"),)) == new
+    assert known.renumber((mrn("2"),), (mrn("1"),)) == (new, ())
+
+
+def test_a_changed_number_joins_nobody_by_a_placeholder():
+    """A47 beside a number that others have too leaves those alone: only the number it names is his."""
+    known = people()
+    other = known.resolve((mrn("7"), Identifier("NHS", "0000000000")))
+    key = known.resolve((mrn("1"),))
+    assert known.renumber((mrn("2"), Identifier("NHS", "0000000000")), (mrn("1"),)) == (key, ())
+    assert known.resolve((mrn("7"),)) == other
+    assert known.conflicts == 1
+
+
+def test_of_somebody_unknown_both_numbers_lead_to_one_key():
+    """A47 of a patient who was never heard of makes him known by both numbers, and retires nobody."""
+    known = people()
+    key, retired = known.renumber((mrn("2"),), (mrn("1"),))
+    assert retired == ()
+    assert known.resolve((mrn("1"),)) == key
+
+
 class Links:
     """What a host keeps of the map."""
 
@@ -259,7 +295,7 @@ class Links:
             self.used[link.patient] = known.used(link.patient)
 
 
-MESSAGES = st.tuples(st.sampled_from(["named", "merge", "unmerge"]), NAMES, NAMES)
+MESSAGES = st.tuples(st.sampled_from(["named", "merge", "unmerge", "renumber"]), NAMES, NAMES)
 AUTHORITIES = ("A0", "A1", "fhir/Patient")
 
 
@@ -273,6 +309,8 @@ def answer(known: IdentityMap, message: tuple[str, list[str], list[str]], at: in
     subject, others = identifiers_of(one), identifiers_of(other)
     if kind == "unmerge":
         return known.unmerge(subject, others)
+    if kind == "renumber":
+        return known.renumber(subject, others), known.take_joined()
     key = known.resolve(subject)
     known.touch(key, at)
     merged = known.merge(key, others) if kind == "merge" else ()

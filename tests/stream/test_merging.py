@@ -91,13 +91,14 @@ class Log:
         for envelope in envelopes:
             self.of(envelope.patient).waiting.append(envelope)
 
-    def tell(self, name: str, *events: object, retired: str = "", parted: str = "") -> Envelope:
+    def tell(self, name: str, *events: object, retired: str = "", parted: str = "", former: str = "") -> Envelope:
         """Let a message arrive about the patient of this number; give its envelope."""
         self.told += 1
         self.at += 1_000
         decoded = Decoded(
             "PAS", str(self.told), str(self.told).encode().rjust(16, b"\0"), self.at, self.at, (number(name),),
             tuple(events), retired=(number(retired),) if retired else (), parted=(number(parted),) if parted else (),
+            aliases=(number(former),) if former else (),
         )  # fmt: skip
         parsed, _ = self.parser.step(decoded, self.at, "")
         assert type(parsed) is Envelope
@@ -124,6 +125,10 @@ class Log:
     def unmerge(self, one: str, other: str) -> Envelope:
         """Tell that two are not one (A37)."""
         return self.tell(one, Unmerge(self.at + 1_000, ""), parted=other)
+
+    def renumber(self, now: str, before: str) -> Envelope:
+        """Tell that a patient has another number (A47)."""
+        return self.tell(now, former=before)
 
     def key(self, name: str) -> str:
         """Give the patient key that a number leads to now; empty where it is unknown."""
@@ -205,6 +210,8 @@ def run(
             log.merge(one, other)
         elif kind == "unmerge":
             log.unmerge(one, other)
+        elif kind == "renumber":
+            log.renumber(one, other)
         else:
             for partition in log.partitions:
                 partition.restart()
@@ -241,6 +248,34 @@ def test_every_result_is_in_the_end_with_its_patient(count: int, steps: list[tup
         record = log.record(own)
         if record is not None and own != log.key(name):
             assert record.away or own in expected
+
+
+RENUMBERED = st.one_of(
+    st.tuples(st.just("chart"), st.sampled_from(NAMES), st.just("")),
+    st.tuples(st.just("limit"), st.sampled_from(NAMES), st.just("")),
+    st.tuples(st.just("merge"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
+    st.tuples(st.just("renumber"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
+    st.tuples(st.just("restart"), st.just(""), st.just("")),
+)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+@settings(max_examples=60, deadline=None)
+@given(st.lists(RENUMBERED, max_size=20), st.integers(0, 1_000))
+def test_numbers_that_change_lose_no_result(count: int, steps: list[tuple[str, str, str]], seed: int) -> None:
+    """However changes of numbers (A47), told in time or late, cross merges and results: each result is in the one
+    record that its number leads to, and two numbers that were said to be one patient's lead to one.
+    """
+    log = Log(count or 1, parted=count > 0)
+    charted, limited = run(log, steps, seeded(seed))
+    assert not [effect for effect in log.effects() if type(effect) is Unfoldable]
+    for key in {log.key(name) for name in NAMES} - {""}:
+        names = [name for name in NAMES if log.key(name) == key]
+        assert log.results(names[0]) == {result for name in names for result in charted[name]}
+        assert log.limits(names[0]) == {limit for name in names for limit in limited[name]}
+    for kind, one, other in steps:
+        if kind in {"merge", "renumber"}:
+            assert log.key(one) == log.key(other)
 
 
 SICK = 180.0

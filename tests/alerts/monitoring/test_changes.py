@@ -36,7 +36,8 @@ class Ward(Log):
             }
             self.message(
                 self.at, f"p{self.count % 10}",
-                [(self.codes[name][0], self.alter[name](value), self.codes[name][1]) for name, value in usual.items()],
+                [(self.codes[name][0], self.alter[name](value), self.codes[name][1])
+                 for name, value in usual.items() if name in self.codes],
             )  # fmt: skip
             self.at += 2 * MINUTE
 
@@ -248,3 +249,69 @@ def test_nothing_is_judged_before_a_day_was_heard() -> None:
     ward.sets(100)
     assert ward.at < DAY
     assert ward.said == []
+
+
+def test_a_vital_sign_that_a_feed_no_longer_sends_is_told_after_twelve_hours() -> None:
+    """The temperature stops and nothing unknown comes instead: told once the whole feed was without it for 12 h, at
+    the next sixteenth message; by the first readings after that it is cleared.
+    """
+    ward = learned()
+    del ward.codes["temperature"], ward.alter["temperature"]
+    ward.sets(12 * 30 - 1)
+    assert ward.said == []
+    ward.sets(17)
+    [told] = ward.of("code_silent")
+    assert (told.code, told.feature, told.wards) == ("loinc|8310-5", "temperature", ("W3",))
+    assert 12 * HOUR <= told.received_time - told.since <= 12 * HOUR + 32 * MINUTE
+    ward.codes["temperature"], ward.alter["temperature"] = (TEMPERATURE, "Cel"), lambda value: value
+    ward.sets(16)
+    assert len(ward.of("code_silent", "cleared")) == 1
+
+
+def test_a_laboratory_code_that_stops_is_not_told() -> None:
+    """Glucose is of a few patients, who leave: its absence says nothing."""
+    ward = learned()
+    del ward.codes["glucose"], ward.alter["glucose"]
+    ward.sets(24 * 30)
+    assert ward.said == []
+
+
+def test_a_vital_sign_that_goes_on_under_another_code_is_not_silent() -> None:
+    """8889-8 means heart rate too."""
+    ward = learned()
+    ward.codes["pulse"] = (("loinc", "8889-8"), "/min")
+    ward.sets(24 * 30)
+    assert ward.said == []
+
+
+def unknown(ward: Ward, count: int, per_hour: int) -> None:
+    """Let an unknown code come beside the usual ones."""
+    for number in range(count):
+        if number % max(1, per_hour // 30) == 0:
+            ward.sets(1)
+        ward.message(ward.at + number * HOUR // per_hour % (2 * MINUTE), "p1", [(LOCAL, 1.0, "")])
+
+
+def test_a_new_unknown_code_at_500_an_hour_is_told_within_a_quarter_of_an_hour() -> None:
+    """It is told at the sixteenth message after its hundredth reading, with its rate in words."""
+    ward = learned()
+    unknown(ward, 130, 500)
+    [told] = ward.of("code_unmapped")
+    assert (told.code, told.feature, told.received_time - told.since <= 15 * MINUTE) == ("SIMHOSP|HR-2", "", True)
+    assert [one.kind for one in ward.said] == ["code_unmapped"]
+
+
+def test_an_unknown_code_is_no_news_once_it_is_mapped_or_usual_or_gone() -> None:
+    """It is cleared by a code map, after a day, and after an hour without it."""
+    mapped, usual, gone = learned(1), learned(2), learned(3)
+    for ward in (mapped, usual, gone):
+        unknown(ward, 130, 500)
+    mapped.monitor.use(default_catalogue().with_codes({LOCAL: "lactate"}), MonitoringSettings())
+    mapped.sets(16)
+    unknown(usual, 24 * 500, 500)
+    gone.sets(64)
+    said = [ward.of("code_unmapped", "cleared")[0].detail for ward in (mapped, usual, gone)]
+    assert said[0] == "it is mapped to lactate"
+    assert said[1].endswith("readings of it: it is usual now")
+    assert said[2] == "not heard for an hour"
+    assert all(len(ward.of("code_unmapped")) == 1 for ward in (mapped, usual, gone))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from alerts.monitoring import MonitoringSettings
-from tests.alerts.monitoring.hospital_log import DAY, HOUR, MINUTE, Log
+from events import Envelope, Tick
+from tests.alerts.monitoring.hospital_log import DAY, HOUR, MINUTE, Log, Record
 
 NIGHT = range(22, 30)
 """Hours of a night, counted on over midnight."""
@@ -253,3 +254,32 @@ def test_seq_is_gapless_for_each_subject() -> None:
         log.message(day * DAY)
     seqs = [(one.seq, one.state) for one in log.said if one.kind == "feed_silent"]
     assert seqs == [(number, "raised" if number % 2 else "cleared") for number in range(1, 7)]
+
+
+def admit(log: Log, at: int, patient: str, record: Record) -> None:
+    """Let a patient come of whom nothing else is heard."""
+    envelope = Envelope(f"a{at}{patient}", patient, at, at, (Tick(at),), feed="ADT")
+    log.said += log.monitor.hear(envelope)
+    log.monitor.follow(envelope, record, None, log.said)
+
+
+def test_a_ward_that_was_never_heard_is_told_from_its_first_patient_on() -> None:
+    """Patients lie there and nothing comes of them: after four hours the ward is told, where enough lie there; one that
+    is filled anew counts from there.
+    """
+    log = Log()
+    records = [Record() for _ in range(4)]
+    for number, record in enumerate(records):
+        admit(log, 0, f"p{number}", record)
+    log.tick(4 * HOUR - MINUTE)
+    assert log.of("ward_silent") == []
+    log.tick(4 * HOUR)
+    assert [(one.ward, one.since) for one in log.of("ward_silent")] == [("W3", 0)]
+    for number, record in enumerate(records):
+        record.stay.admitted = False
+        admit(log, 5 * HOUR, f"p{number}", record)
+    assert [one.detail for one in log.of("ward_silent", "cleared")] == ["nobody lies there"]
+    for number in range(4):
+        admit(log, 9 * HOUR, f"q{number}", Record())
+    log.tick(13 * HOUR)
+    assert [(one.ward, one.since) for one in log.of("ward_silent")] == [("W3", 0), ("W3", 9 * HOUR)]

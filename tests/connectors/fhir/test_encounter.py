@@ -110,7 +110,7 @@ def test_reference_names_a_place_without_display() -> None:
         ({"period": {}}, "$.period.start", RefusalReason.MISSING_FIELD),
         ({"period": {"start": "soon"}}, "$.period.start", RefusalReason.INVALID_TIME),
         ({"status": "finished"}, "$.period.end", RefusalReason.MISSING_FIELD),
-        ({"class": [{"code": "IMP"}]}, "$.class", RefusalReason.INVALID_VALUE),
+        ({"class": ["IMP"]}, "$.class[0]", RefusalReason.INVALID_VALUE),
         (
             {"location": [at("W1", period={"start": "x"})]},
             "$.location[0].period.start",

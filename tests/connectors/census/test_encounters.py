@@ -1,0 +1,97 @@
+"""A census as FHIR: what is taken of a search's answer, and what belongs together."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from connectors.census.encounters import bundles_of, read_answers
+from connectors.census.rows import CensusError
+from connectors.fhir.codec import decode
+from connectors.fhir.settings import FhirSettings
+from events import Admission, Location
+
+BASE = "http://ehr.example/fhir"
+
+
+def entry(kind: str, key: str, /, **fields: Any) -> dict[str, Any]:
+    return {"fullUrl": f"{BASE}/{kind}/{key}", "resource": {"resourceType": kind, "id": key, **fields}}
+
+
+def encounter(name: str, patient: str, status: str = "in-progress") -> dict[str, Any]:
+    return entry(
+        "Encounter", name, status=status, meta={"lastUpdated": "2026-03-03T06:00:00Z"},
+        subject={"reference": f"Patient/{patient}"}, period={"start": "2026-03-02T22:30:00Z"},
+        location=[{"location": {"reference": "Location/b12"}, "status": "active"}],
+    )  # fmt: skip
+
+
+PAGE = {
+    "resourceType": "Bundle",
+    "type": "searchset",
+    "entry": [
+        encounter("e1", "p1"),
+        encounter("e2", "p2"),
+        encounter("e3", "p1", "finished"),
+        entry("Patient", "p1", gender="female", birthDate="1942-09-02"),
+        entry("Location", "b12", name="12", partOf={"reference": "Location/w1"},
+              physicalType={"coding": [{"code": "bd"}]}),
+        entry("Location", "w1", name="Ward A", physicalType={"coding": [{"code": "wa"}]}),
+        entry("Observation", "o1", status="final"),
+        {"resource": {"resourceType": "OperationOutcome", "issue": []}},
+    ],
+}  # fmt: skip
+
+
+def test_each_encounter_under_way_is_a_bundle_with_what_it_names() -> None:
+    """Finished stays and resources of other kinds are left out and counted; places come with those around them."""
+    found = read_answers([json.dumps(PAGE).encode()])
+    assert (len(found.encounters), found.not_under_way, found.left_out) == (2, 1, 2)
+    first, second = [json.loads(data) for data in bundles_of(found)]
+    names = [[one["fullUrl"].removeprefix(BASE) for one in bundle["entry"]] for bundle in (first, second)]
+    assert names == [
+        ["/Patient/p1", "/Location/w1", "/Location/b12", "/Encounter/e1"],
+        ["/Location/w1", "/Location/b12", "/Encounter/e2"],
+    ]
+    decoded = decode(json.dumps(first).encode(), FhirSettings(server="ehr"))
+    events = [event for one in decoded for event in one.events]
+    [admission] = [event for event in events if isinstance(event, Admission)]
+    assert admission.location == Location(ward="Ward A", bed="12")
+
+
+def test_resources_a_line_are_an_answer_too() -> None:
+    """A Bulk Data export has a resource in each line, without full URLs."""
+    lines = b"\n".join(json.dumps(one["resource"]).encode() for one in PAGE["entry"][:6])
+    assert [len(json.loads(data)["entry"]) for data in bundles_of(read_answers([lines]))] == [4, 3]
+
+
+def test_pages_are_one_answer() -> None:
+    """What an Encounter names may stand on another page."""
+    pages = [json.dumps({**PAGE, "entry": PAGE["entry"][at]}).encode() for at in (slice(0, 3), slice(3, None))]
+    assert len(json.loads(next(bundles_of(read_answers(pages))))["entry"]) == 4
+
+
+def test_places_that_lie_in_one_another_end() -> None:
+    """Two Locations that are part of each other are both taken, once."""
+    others = [one for one in PAGE["entry"] if one["resource"].get("id") != "w1"]
+    ring = entry("Location", "w1", partOf={"reference": "Location/b12"})
+    [first, _] = bundles_of(read_answers([json.dumps({**PAGE, "entry": [ring, *others]}).encode()]))
+    assert len(json.loads(first)["entry"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"hello", "file 1, line 1: no JSON"),
+        (b'{"resourceType": "Patient"}\n{"a', "file 1, line 2: no JSON"),
+        (b'{"a": 1}', "file 1: has something that is no resource"),
+        (b'{"resourceType": "Bundle", "entry": [{}]}', "file 1: has something that is no resource"),
+    ],
+)
+def test_what_is_no_answer_is_refused(data: bytes, said: str) -> None:
+    """A file that is no FHIR is named by its number and line."""
+    with pytest.raises(CensusError) as caught:
+        list(bundles_of(read_answers([data])))
+    assert caught.value.faults == (said,)

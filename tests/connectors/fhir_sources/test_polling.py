@@ -1,0 +1,279 @@
+"""Claims about polling: all that changes is read, in order, once; the cursor moves past nothing that is not durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from connectors.fhir_sources.faults import FhirSourceError
+from connectors.fhir_sources.pages import read_instant
+from connectors.intake import NotStoredError
+from tests.connectors.fhir_sources.conftest import NOW, Asked, FakeFhir
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_all_pages_are_read_in_order_and_only_once(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """Pages are followed to the end; the next look asks an overlap again, and hands nothing on twice."""
+    asked = ask(page_size=2)
+    for number in range(7):
+        fake.vital(f"o{number}", value=70 + number)
+        fake.now += 1_000
+    look = await asked.poller.look()
+    assert look.taken == {"Observation": 7}
+    assert len(asked.ids) == 7
+    before = len(fake.requests)
+    assert (await asked.poller.look()).taken == {"Observation": 0}
+    assert len(fake.requests) > before, "the overlap was asked for again"
+    assert len(asked.intake.arrivals) == 7
+    fake.vital("o7")
+    assert (await asked.poller.look()).taken == {"Observation": 1}
+
+
+async def test_many_of_one_instant_are_all_read(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """More resources of one instant than a page has, and one that is stamped the same later: none is left out."""
+    asked = ask(page_size=3)
+    for number in range(8):
+        fake.vital(f"o{number}", value=70 + number)
+    await asked.poller.look()
+    fake.vital("o8", value=79)
+    await asked.poller.look()
+    assert len(asked.ids) == 9
+
+
+async def test_what_is_seen_late_is_read_within_the_overlap(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """A resource stamped before the newest that was read, and committed after: the overlap finds it."""
+    asked = ask(overlap_s=60.0)
+    fake.vital("new", at=NOW)
+    await asked.poller.look()
+    fake.vital("slow", at=NOW - 59_000)
+    fake.now += 10_000
+    assert (await asked.poller.look()).taken == {"Observation": 1}
+
+
+async def test_the_cursor_moves_only_past_what_is_durable(
+    fake: FakeFhir, ask: Callable[..., Asked], tmp_path: Path
+) -> None:
+    """What could not be stored is read again, also by the process that comes after."""
+    asked = ask(overlap_s=0.0)
+    fake.vital("first")
+    await asked.poller.look()
+    where = asked.file.read(fake.base)
+    fake.now += 5_000
+    fake.vital("second")
+    asked.intake.fails_late = "failed"
+    with pytest.raises(NotStoredError):
+        await asked.poller.look()
+    assert asked.file.read(fake.base) == where
+    asked.intake.fails_late = None
+    asked.begin()
+    assert (await asked.poller.look()).taken["Observation"] >= 1
+    assert asked.file.read(fake.base).read_to["Observation"] == read_instant(
+        fake.stored["Observation/second"]["meta"]["lastUpdated"]
+    )
+
+
+async def test_pages_taken_before_a_fault_stay_taken(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """The cursor follows page by page: after a fault in the middle of many, the next look goes on from there."""
+    asked = ask(page_size=2, overlap_s=0.0)
+    for number in range(6):
+        fake.vital(f"o{number}", value=70 + number)
+        fake.now += 10_000
+    first = (await asked.client.get("Observation?_count=1")).status
+    assert first == 200
+
+    async def whole(request: web.Request) -> web.StreamResponse:
+        return fake.search("Observation", request)
+
+    async def forbidden(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({}, status=403)
+
+    fake.answers = [whole, whole, whole, forbidden]  # the probe of the first time, two pages, no third
+    with pytest.raises(FhirSourceError, match="forbidden"):
+        await asked.poller.look()
+    assert len(asked.ids) == 4
+    asked.begin()
+    fake.requests.clear()
+    await asked.poller.look()
+    assert set(asked.ids) == {f"Observation/o{number}/1" for number in range(6)}
+    assert not any("ge2026-02-01" in path for _, path in fake.requests), "it did not begin from the look-back again"
+
+
+async def test_a_clock_that_was_ahead_hides_nothing(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """A server whose clock runs ahead for a while, then is set right: what it stamps afterwards is read."""
+    asked = ask(overlap_s=60.0)
+    await asked.poller.look()
+    fake.vital("ahead", at=NOW + 3_600_000)  # stamped by a clock an hour ahead, in an answer of the right one
+    await asked.poller.look()
+    fake.now += 20_000
+    fake.vital("after")
+    assert (await asked.poller.look()).taken == {"Observation": 1}
+
+
+async def test_a_server_whose_clock_went_back_is_followed(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """All of its clock goes back by an hour: what it stamps then is read, and it is told."""
+    asked = ask(overlap_s=60.0)
+    fake.vital("before")
+    await asked.poller.look()
+    fake.now -= 3_600_000
+    await asked.poller.look()
+    assert asked.warnings == ["the server's clock went back: what it stamped meanwhile is asked for again"]
+    fake.now += 5_000
+    fake.vital("after")
+    await asked.poller.look()
+    assert "Observation/after/1" in asked.ids
+
+
+async def test_a_lost_cursor_begins_with_the_look_back(
+    fake: FakeFhir, ask: Callable[..., Asked], tmp_path: Path
+) -> None:
+    """No file, a damaged one, or one of another server: the declared look-back is read, by the server's clock."""
+    asked = ask(look_back_s=3_600.0)
+    fake.vital("old", at=NOW - 3_700_000)
+    fake.vital("young", at=NOW - 3_500_000)
+    await asked.poller.look()
+    assert asked.ids == ["Observation/young/1"]
+    path = tmp_path / "fhir-source-ehr.json"
+    for damage in (
+        b"{",
+        b'{"base":"https://other.example","read_to":{"Observation":1770000000000}}',
+        b"\x00" * 100_000,
+    ):
+        path.write_bytes(damage)
+        fake.requests.clear()
+        asked.begin()
+        await asked.poller.look()
+        assert fake.requests[1][1].startswith("fhir/Observation?_lastUpdated=ge2026-02-02T01:40"), damage
+
+
+async def test_a_token_never_goes_to_another_server(fake: FakeFhir, ask: Callable[..., Asked], tmp_path: Path) -> None:
+    """A next page at another host, port or path is not asked for: the look fails, and says what to do."""
+    (tmp_path / "token").write_text("secret-token\n")
+    asked = ask(page_size=1, token_file=str(tmp_path / "token"))
+    fake.vital("a")
+    fake.vital("b")
+    for foreign in ("http://evil.example/fhir", "http://127.0.0.1:1/fhir", fake.base.replace("/fhir", "/fhirx")):
+        fake.next_base = foreign
+        seen = len(fake.requests)
+        with pytest.raises(FhirSourceError) as raised:
+            await asked.poller.look()
+        assert raised.value.kind == "foreign_link"
+        assert foreign not in str(raised.value)
+        assert all("fhirx" not in path for _, path in fake.requests[seen:])
+    assert set(fake.tokens_seen) == {"secret-token"}
+
+
+async def test_pages_that_never_end_are_told(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """A next page that came before ends the look."""
+    asked = ask()
+    fake.vital("a")
+
+    async def again(request: web.Request) -> web.StreamResponse:
+        return fake.bundle([{"relation": "next", "url": str(request.url)}], [])
+
+    fake.answers = [again, again]
+    with pytest.raises(FhirSourceError) as raised:
+        await asked.poller.look()
+    assert raised.value.kind == "endless"
+
+
+async def test_a_page_that_is_too_large_is_asked_for_in_parts(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """Pages past the bound are halved until they fit, and grow again afterwards; nothing is left out."""
+    asked = ask(page_size=16)
+    asked.begin(answer_bytes_max=4_000)
+    for number in range(16):
+        fake.vital(f"o{number}", value=60 + number, note=[{"text": "x" * 500}])
+        fake.now += 1_000
+    await asked.poller.look()
+    assert len(asked.ids) == 16
+    counts = [path.rpartition("_count=")[2].partition("&")[0] for _, path in fake.requests]
+    assert list(dict.fromkeys(counts)) == ["1", "16", "8", "4", "2"]
+    asked.begin(answer_bytes_max=100)
+    with pytest.raises(FhirSourceError, match="too_large"):
+        await asked.poller.look()
+
+
+async def test_an_older_version_undoes_no_newer_one(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """Versions between two looks are counted as never seen; one that comes late is not handed on."""
+    asked = ask()
+    fake.vital("o", value=70)
+    await asked.poller.look()
+    old = dict(fake.stored["Observation/o"])
+    for value in (71, 72, 73):
+        fake.now += 1_000
+        fake.vital("o", value=value)
+    await asked.poller.look()
+    assert asked.taker.known.skipped == 2
+    fake.stored["Observation/o"] = {**old, "valueQuantity": {**old["valueQuantity"], "value": 1}}
+    await asked.poller.look()
+    assert asked.ids == ["Observation/o/1", "Observation/o/4"]
+
+
+async def test_a_server_set_up_anew_is_read_though_its_numbers_begin_again(
+    fake: FakeFhir, ask: Callable[..., Asked]
+) -> None:
+    """Version 1 that was changed later than the version 3 we had is news."""
+    asked = ask()
+    for value in (70, 71, 72):
+        fake.vital("o", value=value)
+    await asked.poller.look()
+    fake.stored.clear()
+    fake.now += 60_000
+    fake.vital("o", value=90)
+    assert (await asked.poller.look()).taken == {"Observation": 1}
+
+
+async def test_whoever_is_in_a_bed_is_read_first(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """The first look reads the stays that go on with their patients, however long ago they were changed."""
+    asked = ask(types=("Patient", "Encounter", "Observation"))
+    fake.put("Encounter", "e", at=NOW - 90 * 86_400_000, status="in-progress", subject={"reference": "Patient/p"})
+    await asked.poller.look()
+    assert [way for way, taken in asked.taken if taken.by_type] == ["census"]
+    assert "fhir/Encounter?status=in-progress,onleave,on-hold&_include=Encounter:patient&_count=200" in [
+        path for _, path in fake.requests
+    ]
+    fake.requests.clear()
+    asked.begin()
+    await asked.poller.look()
+    assert not any("_include" in path for _, path in fake.requests)
+
+
+async def test_entries_that_are_no_resources_do_no_harm(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """An OperationOutcome among the entries is told; what the codec refuses is offered, and kept as a dead letter."""
+    asked = ask()
+    await asked.poller.look()
+    body: list[dict[str, Any]] = [
+        {"resource": {"resourceType": "OperationOutcome", "issue": []}},
+        {"resource": {"resourceType": "Observation", "id": "x", "status": "fnial"}},
+        {"resource": {"resourceType": 7}},
+        {},
+    ]
+
+    async def odd(_request: web.Request) -> web.StreamResponse:
+        return fake.bundle([], body)
+
+    fake.answers = [odd]
+    await asked.poller.look()
+    assert asked.warnings == ["the server left something out of an answer (OperationOutcome)"]
+    assert asked.taken[-1][1].outcomes == {"refused": 2}
+
+
+async def test_a_look_that_is_cancelled_leaves_the_cursor(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """Stopped while the intake holds its receipts back, nothing is past the cursor that has none."""
+    asked = ask()
+    await asked.poller.look()
+    where = asked.file.read(fake.base)
+    fake.now += 1_000
+    fake.vital("o")
+    asked.intake.held = asyncio.Event()
+    look = asyncio.create_task(asked.poller.look())
+    await asked.intake.offered.wait()
+    look.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await look
+    assert asked.file.read(fake.base) == where
