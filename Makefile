@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 1
 JOBS ?= 2
 
-.PHONY: help setup demo run live live-down live-kills faults broker burden test lint types contracts clients kills soak bench bench-live hospital real-input accounting fuzz codecs model clean
+.PHONY: help setup demo run live live-down live-kills faults broker burden test lint types contracts clients kills soak mllp-soak laws bench bench-live hospital real-input accounting fuzz codecs model clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,13 @@ faults: setup broker ## every fault of the live service once more, counted: writ
 
 soak: setup ## a simulated month of 400 beds through the whole service: nothing grows without bound
 	WARDSTREAM_SOAK_BEDS=400 $(BIN)/python -m pytest -s tests/stream/test_soak.py
+
+MESSAGES ?= 3600000
+mllp-soak: clients ## MESSAGES=3600000 (an hour at 1,000 a second) by HAPI, python-hl7 and two of node, lines cut at random
+	WARDSTREAM_MLLP_SOAK=$(MESSAGES) $(BIN)/python -m pytest -s tests/clients/test_mllp_soak.py
+
+laws: setup ## a day's messages in any order: 3,000 days a law (some 20 minutes)
+	WARDSTREAM_LAW_EXAMPLES=3000 $(BIN)/python -m pytest tests/stream/test_any_order.py
 
 bench: clients ## speed against named peers in the same run, latency, recovery, memory a patient, replay of ICU data
 	$(BIN)/python benchmarks/mllp.py

@@ -130,7 +130,7 @@ class Cancellation(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancell
     """Where the patient is after a cancelled transfer or discharge, if the sender says so."""
     moved: bool = False
     """Of an admission: the visit is another patient's (ADT A44, A45). Only a stay that is known by the number of that
-    very visit is taken back."""
+    very visit is taken back, or comes to be, where none is known yet."""
     told: bool = False
     """Of a discharge: an act of its own (A13), which takes back a discharge of before it that arrives after it too. An
     Encounter under way only says that none stands by then: one that ends it later may be dated back."""

@@ -157,7 +157,8 @@ class Stay(msgspec.Struct):
         record told it before, or the cancellation itself does.
         """
         time = event.event_time
-        if self._is_another(encounter) or (event.moved and encounter != self.encounter):
+        of_no_stay = not self.admitted and self.encounter_time == NEVER
+        if self._is_another(encounter) or (event.moved and encounter != self.encounter and not of_no_stay):
             if event.cancelled == "admission" and encounter == self.also_open:
                 self.also_open, self.also_open_time = "", NEVER
         elif event.cancelled == "transfer":

@@ -14,19 +14,23 @@ from connectors.fhir_sources.client import SourceClient
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.hooks import Hooks
 from connectors.fhir_sources.pages import Found
-from connectors.fhir_sources.polling import Look, Poller
+from connectors.fhir_sources.polling import Poller
 from connectors.fhir_sources.progress import ProgressFile
 from connectors.fhir_sources.receiving import Receiver
 from connectors.fhir_sources.reconciling import Reconciler
 from connectors.fhir_sources.settings import FhirServer, FhirSources
 from connectors.fhir_sources.source import PolledSource
 from connectors.fhir_sources.taking import Taker
+from connectors.fhir_sources.turns import Turns
 from connectors.fhir_sources.untold import Untold
 from connectors.intake import Intake
 from events import MILLIS_PER_SECOND, Millis
 from stream.reports import Reports
 from stream.settings import ConfigurationError
 from stream.source_reports import SourceMetrics, SourceReports
+
+TurnsOf = Callable[[str, float, Callable[[str], None]], Turns]
+"""Makes the turns of one server: its name, how often it is looked at, and who is warned."""
 
 
 class FhirSourcesHost:
@@ -42,8 +46,12 @@ class FhirSourcesHost:
         now: Callable[[], Millis],
         state_folder: Path | None,
         offered_at_once_max: int,
+        turns: TurnsOf | None = None,
     ) -> None:
-        """`state_folder` keeps how far each server was read; raises `ConfigurationError` where there is none."""
+        """`state_folder` keeps how far each server was read; raises `ConfigurationError` where there is none.
+
+        `turns` says whose turn it is, where other processes name the same servers.
+        """
         self._sources: dict[str, PolledSource] = {}
         self._receivers: dict[str, Receiver] = {}
         self._reconcilers: dict[str, Reconciler] = {}
@@ -63,17 +71,30 @@ class FhirSourcesHost:
             )
             look_wanted = asyncio.Event()
             news: Callable[[Found], None] = _ignored
-            after: Callable[[Look], None] = _ignored
+            after: Callable[[int], None] = _ignored
+            heard: Callable[[], int] = int
             if server.subscription.style != "none":
-                receiver, reconciler = _subscribed(name, server, client, taker, told, now, look_wanted)
+                receiver, reconciler = _subscribed(
+                    name, server, client, taker, told, now, look_wanted, self._ours(name)
+                )
                 self._receivers[name], self._reconcilers[name] = receiver, reconciler
-                news, after = reconciler.news, reconciler.looked
+                news, after, heard = reconciler.news, reconciler.looked, _heard(receiver)
             file = ProgressFile(folder, name)
             poller = Poller(server, client, taker, file, now=now, news=news, warn=told.warn)
             self._sources[name] = PolledSource(
-                poller, client, told, poll_s=server.poll_s, wanted=look_wanted, after=after
+                poller,
+                client,
+                told,
+                poll_s=server.poll_s,
+                wanted=look_wanted,
+                turns=None if turns is None else turns(name, server.poll_s, told.warn),
+                heard=heard,
+                after=after,
             )
             metrics.on_scrape(_measure(name, counted, told, poller, taker, now))
+
+    def _ours(self, name: str) -> Callable[[], bool]:
+        return lambda: self._sources[name].ours
 
     @property
     def hooks(self) -> Hooks | None:
@@ -94,6 +115,10 @@ class FhirSourcesHost:
         await asyncio.gather(*(one.stop(grace_s) for one in self._sources.values()))
 
 
+def _heard(receiver: Receiver) -> Callable[[], int]:
+    return lambda: receiver.resources
+
+
 def _ignored(_heard: object) -> None:
     pass
 
@@ -106,6 +131,7 @@ def _subscribed(
     told: SourceReports,
     now: Callable[[], Millis],
     look_wanted: asyncio.Event,
+    is_ours: Callable[[], bool],
 ) -> tuple[Receiver, Reconciler]:
     """Make what receives and what looks after the subscriptions."""
     wanted, untold = asyncio.Event(), Untold()
@@ -117,7 +143,15 @@ def _subscribed(
     except FhirSourceError as fault:
         raise ConfigurationError(f"fhir_sources.servers.{name}.{str(fault).partition(': ')[2]}") from None
     reconciler = Reconciler(
-        server, client, receiver, told, now=now, untold=untold, look_soon=look_wanted.set, wanted=wanted
+        server,
+        client,
+        receiver,
+        told,
+        now=now,
+        untold=untold,
+        is_ours=is_ours,
+        look_soon=look_wanted.set,
+        wanted=wanted,
     )
     return receiver, reconciler
 

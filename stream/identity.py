@@ -15,13 +15,11 @@ from functools import partial
 
 from connectors.decoded import Identifier
 from events import MILLIS_PER_HOUR, Millis
-from stream.identity_links import FORMER_MAX, KEYS_BETWEEN, Link, keys_to_load, split_keys
+from stream.identity_links import FORMER_MAX, KEYS_BETWEEN, SERVER_IDS, Link, keys_to_load, split_keys, way_by_server
 from stream.pseudonyms import REPLAY_PSEUDONYM_KEY, Pseudonyms, VisitKeys
 
 __all__ = ["REPLAY_PSEUDONYM_KEY", "IdentityMap", "Link", "Pseudonyms", "keys_to_load"]
 
-SERVER_IDS = "/Patient"
-"""How the authority ends that a FHIR server's own ids have (`connectors.fhir.references.local_identifier`)."""
 USED_STEP_MS = 24 * MILLIS_PER_HOUR
 """When a patient was last named is noted again after this long: one small write a patient and day, and exact enough
 for a retention that is reckoned in days."""
@@ -99,7 +97,8 @@ class IdentityMap:
         keys = list(dict.fromkeys(key for key in found if key is not None))
         if len(keys) > 1:
             keys, found = self._join_provisional(keys, found)
-        fitting = [key for key in keys if found[0] == key or not self._contradicts(key, identifiers)]
+        ways = {key: way_by_server(identifiers, key, self._key_of, self._former) for key in keys}
+        fitting = [key for key in keys if found[0] == key or ways[key] or not self._contradicts(key, identifiers)]
         if len(keys) > 1 or len(fitting) < len(keys):
             self._count_conflict()
         if fitting:
@@ -111,6 +110,7 @@ class IdentityMap:
                 self._names[key] = best
         for name, held in zip(identifiers, found, strict=True):
             if held is None:
+                self._remember((name.authority, name.value), ways.get(key, ()))
                 self._link(name.authority, name.value, key)
         return key
 

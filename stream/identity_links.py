@@ -13,6 +13,8 @@ from stream.pseudonyms import Pseudonyms
 
 KEYS_BETWEEN = ","
 """Between the former keys of a link; a key is of hexadecimal digits."""
+SERVER_IDS = "/Patient"
+"""How the authority ends that a FHIR server's own ids have (`connectors.fhir.references.local_identifier`)."""
 FORMER_MAX = 8
 """Former keys remembered of one identifier, the newest of them: nobody is merged so often and then unmerged."""
 
@@ -49,3 +51,21 @@ def split_keys(former: str) -> tuple[str, ...]:
     (('a', 'b'), ())
     """
     return tuple(former.split(KEYS_BETWEEN)) if former else ()
+
+
+def way_by_server(
+    identifiers: Iterable[Identifier],
+    key: str,
+    key_of: Mapping[tuple[str, str], str],
+    former: Mapping[tuple[str, str], str],
+) -> tuple[str, ...]:
+    """Give the keys that a FHIR server's own id among these had before a merge into `key`; empty where none had.
+
+    A server gives an id once: what a link said of it holds for every number that its resource names, also where the
+    link came first.
+    """
+    for one in identifiers:
+        name = (one.authority, one.value)
+        if one.authority.endswith(SERVER_IDS) and name in former and key_of.get(name) == key:
+            return split_keys(former[name])
+    return ()

@@ -29,7 +29,7 @@ from connectors.mllp.server import MllpServer
 from connectors.mllp.settings import MllpSettings
 from connectors.mllp.tls import TlsFiles, TlsFilesError
 from events import Millis
-from stream.fhir_sources import FhirSourcesHost
+from stream.fhir_sources import FhirSourcesHost, TurnsOf
 from stream.reports import Reports
 from stream.service_settings import ServiceSettings
 from stream.settings import ConfigurationError
@@ -47,6 +47,8 @@ class WaysIn(msgspec.Struct, frozen=True):
     fhir_sources: FhirSources = FhirSources()
     state_folder: Path | None = None
     """Where it is kept how far each FHIR server was read, unless its own settings say."""
+    turns: TurnsOf | None = None
+    """Whose turn it is to ask a FHIR server, where other processes name it too."""
 
 
 class Listeners:
@@ -96,6 +98,7 @@ class Listeners:
             now=now,
             state_folder=ways.state_folder,
             offered_at_once_max=http_limits.offered_at_once_max,
+            turns=ways.turns,
         )
         self._http = HttpServer(
             intake,

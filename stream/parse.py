@@ -185,9 +185,9 @@ class Parser:
         """Part two people; give the key they shared and the message's events, with the unmerge where there was one."""
         parted = self._identity.unmerge(decoded.subject, decoded.parted)
         if parted is None:
-            patient = self._identity.find(decoded.subject)
             told = tuple(event for event in decoded.events if type(event) is not Unmerge)
-            return patient, told if patient else ()  # Of somebody nobody knows there is nothing to take back.
+            identity = self._identity
+            return identity.resolve(decoded.subject) if told else identity.find(decoded.subject), told
         patient, restored = parted
         self._identity.touch(restored, received_time)
         return patient, tuple(

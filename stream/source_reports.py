@@ -30,6 +30,7 @@ class SourceMetrics:
         self.looks = counter("fhir_source_looks", "Looks at a FHIR server that went through.", "source")
         self.failures = counter("fhir_source_failures", "Failed requests, looks and rounds.", "source", "kind")
         self.success_age = gauge("fhir_source_success_age_seconds", "How long ago a look went through.", "source")
+        self.ours = gauge("fhir_source_ours", "Whether it is this process that asks.", "source")
         self.skipped = gauge("fhir_source_skipped_versions", "Versions between two looks, never seen.", "source")
         self.behind = gauge("fhir_source_read_to_age_seconds", "Age of the newest change read.", "source", "type")
         self.notified = counter("fhir_source_notifications", "Deliveries of subscriptions.", "source", "kind")
@@ -60,10 +61,16 @@ class SourceReports(Hearer, HookHearer, RoundHearer):
         metrics.looks.labels(name)
         metrics.missed.labels(name)
 
+    def not_ours(self) -> None:
+        """Count nothing: who looks counts; our age would be an alarm without a reason."""
+        self._well_s = self._elapsed_s()
+        self._metrics.ours.labels(self._name).set(0)
+
     def looked(self, look: Look, seconds: float) -> None:
         """Count a look; a line only where it brought something."""
         self._well_s = self._elapsed_s()
         self._metrics.looks.labels(self._name).inc()
+        self._metrics.ours.labels(self._name).set(1)
         news = {kind: number for kind, number in look.taken.items() if number}
         if news:
             self._log.info("fhir_source_looked", taken=news, seconds=round(seconds, 3))

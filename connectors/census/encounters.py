@@ -23,6 +23,9 @@ UNDER_WAY = frozenset({"arrived", "triaged", "in-progress", "onleave", "on-hold"
 PAGES_BYTES_MAX = 512 * 1024 * 1024
 """Of all files together: a search of 20,000 Encounters with what they name."""
 
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""The last of what is nested without end."""
+
 Resource = dict[str, Any]
 
 
@@ -74,21 +77,22 @@ def bundles_of(found: Found) -> Iterator[bytes]:
 
 def _documents(data: bytes, number: int) -> Iterator[tuple[str, Any]]:
     """Give a file's documents: one, or one a line."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with suppress(*_NO_JSON):
         yield f"file {number}", msgspec.json.decode(data)
         return
     for line, text in enumerate(data.splitlines(), 1):
         if text.strip():
             try:
                 document = msgspec.json.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except _NO_JSON:
                 raise CensusError([f"file {number}, line {line}: no JSON"]) from None
             yield f"file {number}, line {line}", document
 
 
 def _resources(document: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(document, dict) and document.get("resourceType") == "Bundle":
-        for entry in document.get("entry") or ():
+        entries = document.get("entry")
+        for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, dict):
                 yield str(entry.get("fullUrl") or ""), entry.get("resource")
     else:
@@ -100,7 +104,7 @@ def _take(found: Found, url: str, resource: Any, place: str) -> None:
         raise CensusError([f"{place}: has something that is no resource"])
     kind, name = resource["resourceType"], f"{resource['resourceType']}/{resource.get('id')}"
     if kind == "Encounter":
-        if resource.get("status") not in UNDER_WAY:
+        if str(resource.get("status")) not in UNDER_WAY:
             found.not_under_way += 1
         elif len(found.encounters) >= ROWS_MAX:
             raise CensusError([f"{place}: more than {ROWS_MAX} Encounters"])

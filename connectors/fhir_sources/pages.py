@@ -20,6 +20,8 @@ FHIR_ID_CHARS_MAX = 64
 BUNDLE_BYTES = 1024 * 1024
 """Resources are handed on in Bundles of about this size: a Bundle is one record of Kafka, 4 MiB at the most."""
 BUNDLE_ENTRIES = 500
+STATUS_TYPES = frozenset({"Parameters", "SubscriptionStatus"})
+"""What a subscription notification begins with; in R4 it is of type history too, and its order is kept."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -73,6 +75,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 class _Bundle(msgspec.Struct, frozen=True):
     resourceType: str = ""  # noqa: N815 - FHIR's own name
+    type: str = ""
     link: list[_Link] = []
     entry: list[_Entry] = []
 
@@ -116,6 +119,8 @@ def read_page(body: bytes) -> Page:
             problems.append("outcome")
         elif one.data:
             found.append(one)
+    if bundle.type == "history" and found and found[0].kind not in STATUS_TYPES:
+        found.reverse()  # It begins with the newest version (https://hl7.org/fhir/R4/http.html#history).
     following = next((one.url for one in bundle.link if one.relation == "next"), "")
     return Page(tuple(found), following, tuple(problems))
 

@@ -23,6 +23,8 @@ from events import MILLIS_PER_SECOND, Millis
 
 PAGES_MAX = 20_000
 """Of one search: four million resources at the default page size. Past it the search counts as endless."""
+CLOCK_SLACK_MS = 5_000
+"""Machines that share an address differ by less, and Date has whole seconds."""
 SMALLER: frozenset[FaultKind] = frozenset({"too_large", "timeout", "refused", "server_error"})
 """What fewer resources at a time may help against."""
 
@@ -73,13 +75,30 @@ class Poller:
         """
         if not self._progress.read_to:
             await self._begin()
-        return Look({kind: await self._changes(kind) for kind in self._server.types})
+        news: dict[str, int] = {}
+        refused: FhirSourceError | None = None
+        for kind in self._server.types:
+            try:
+                news[kind] = await self._changes(kind)
+            except FhirSourceError as fault:
+                if fault.passes:
+                    raise
+                refused = refused or fault  # of this type: the others are read
+        if refused is not None:
+            raise refused
+        return Look(news)
 
     async def _begin(self) -> None:
         """Read who is in a bed: they may have been admitted before the look-back, and what is measured names them."""
-        if "Encounter" in self._server.types:
+        if "Encounter" not in self._server.types:
+            return
+        try:
             async for page, _ in walk(self._client, occupied_beds(self._count)):
                 await self._take(page, "census")
+        except FhirSourceError as fault:
+            if fault.passes:
+                raise
+            self._warn(f"who is in a bed now could not be asked ({fault})")
 
     async def _changes(self, kind: str) -> int:
         while True:
@@ -125,7 +144,7 @@ class Poller:
         after = moved(before, seen, server_now)
         if after is None or after == before:
             return
-        if before is not None and after < before:
+        if before is not None and before - after > CLOCK_SLACK_MS:
             self._warn("the server's clock went back: what it stamped meanwhile is asked for again")
         self._progress = msgspec.structs.replace(self._progress, read_to={**self._progress.read_to, kind: after})
         self._file.write(self._progress)

@@ -17,14 +17,13 @@ from connectors.fhir.notification import Notification, read_notification
 from connectors.fhir_sources.client import SourceClient
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.numbers import GAP_EVENTS_MAX, EventNumbers, Gap
-from connectors.fhir_sources.pages import Found, read_page, read_resource
+from connectors.fhir_sources.pages import STATUS_TYPES, Found, read_page, read_resource
 from connectors.fhir_sources.smart import read_secret
 from connectors.fhir_sources.taking import Taker
 from connectors.fhir_sources.untold import Untold
 
 SECRET_CHARS_MIN = 32
 READ_AT_ONCE_MAX = 4
-STATUS_TYPES = frozenset({"Parameters", "SubscriptionStatus"})
 
 
 class HookHearer:

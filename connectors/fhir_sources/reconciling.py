@@ -17,7 +17,7 @@ import msgspec
 from connectors.fhir_sources.client import SourceClient
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.pages import Found
-from connectors.fhir_sources.polling import Look, walk
+from connectors.fhir_sources.polling import walk
 from connectors.fhir_sources.receiving import Receiver
 from connectors.fhir_sources.settings import FhirServer
 from connectors.fhir_sources.subscribing import Todo, document, judge, read_there, wanted_of
@@ -64,10 +64,11 @@ class Reconciler:
         *,
         now: Callable[[], Millis],
         untold: Untold,
+        is_ours: Callable[[], bool] = lambda: True,
         look_soon: Callable[[], None],
         wanted: asyncio.Event,
     ) -> None:
-        """`wanted` has a round begin now."""
+        """`wanted` has a round begin now; `is_ours` says whether it is ours to look after the subscriptions."""
         self._server = server
         self._chosen = server.subscription
         self._client = client
@@ -75,6 +76,7 @@ class Reconciler:
         self._hearer = hearer
         self._now = now
         self._untold = untold
+        self._is_ours = is_ours
         self._look_soon = look_soon
         self._wanted = wanted_of(server)
         self._whole_types = frozenset(one.criteria[:-1] for one in self._wanted if one.criteria.endswith("?"))
@@ -82,6 +84,7 @@ class Reconciler:
         """By the server's clock: since when all of ours were active at each look; None where they are not."""
         self._missed = 0
         self._heard_before = 0
+        self._heard_elsewhere = 0
         self._anew = False
         self._soon = wanted
         self._stopping = False
@@ -107,13 +110,19 @@ class Reconciler:
         if since is not None and one.changed is not None and one.changed > since and one.kind in self._whole_types:
             self._untold.found(one)
 
-    def looked(self, _look: Look) -> None:
-        """Hear that polling went through; enough that nobody told us in a row, and all subscriptions are made anew."""
-        missed = self._untold.missed()
-        heard = self._receiver.resources
-        if heard != self._heard_before:
+    def looked(self, elsewhere: int) -> None:
+        """Hear that polling went through; enough that nobody told us in a row, and all subscriptions are made anew.
+
+        `elsewhere` is how many resources were told so far to other processes of ours.
+        """
+        if elsewhere != self._heard_elsewhere:
+            # To which process a delivery goes we cannot choose: what we wait for may have been told to another.
+            self._untold.forget()
             self._missed = 0
-        self._heard_before = heard
+        missed = self._untold.missed()
+        if self._receiver.resources != self._heard_before:
+            self._missed = 0
+        self._heard_before, self._heard_elsewhere = self._receiver.resources, elsewhere
         self._missed += missed
         if missed:
             self._hearer.missed(missed)
@@ -128,13 +137,15 @@ class Reconciler:
         while not self._stopping:
             self._soon.clear()
             try:
-                self._hearer.went_round(await self.go_round())
+                if self._is_ours():
+                    self._hearer.went_round(await self.go_round())
             except FhirSourceError as fault:
                 self._active_since = None
                 self._hearer.round_failed(fault)
             except Exception as fault:  # noqa: BLE001 - rounds that ended would leave subscriptions to die
                 self._hearer.round_failed(FhirSourceError("refused", f"a fault of ours: {type(fault).__name__}"))
-            self.listen()
+            if self._is_ours():
+                self.listen()
             wait_s = min(self._chosen.look_s, self._heartbeats_s / 2) if self._heartbeats_s else self._chosen.look_s
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from connectors.fhir_sources.client import SourceClient
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.polling import Look, Poller
+from connectors.fhir_sources.turns import Alone, Turns
 from connectors.intake import NotStoredError
 
 WAIT_MAX_S = 300.0
@@ -27,6 +28,9 @@ class Hearer:
 
     def looked(self, look: Look, seconds: float) -> None:
         """A look went through."""
+
+    def not_ours(self) -> None:
+        """Another process looks at the server."""
 
     def failed(self, kind: str, detail: str, advice: str) -> None:
         """A look did not. The words name nobody."""
@@ -46,13 +50,22 @@ class PolledSource:
         *,
         poll_s: float,
         wanted: asyncio.Event | None = None,
-        after: Callable[[Look], None] = lambda _look: None,
+        turns: Turns | None = None,
+        heard: Callable[[], int] = lambda: 0,
+        after: Callable[[int], None] = lambda _heard: None,
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`wanted` has the server looked at now; `after` hears of each look that went through."""
+        """`wanted` has the server looked at now. `turns` says whether it is ours to ask. `heard` counts what the server
+        told us of itself; `after` hears, once a look went through, how much other processes say that it told them.
+        """
         self._poller = poller
         self._client = client
         self._hearer = hearer
+        self._turns = turns or Alone()
+        self._heard = heard
+        self._heard_before = 0
+        self.ours = True
+        """Whether it is ours to ask this server."""
         self._after = after
         self._poll_s = poll_s
         self._elapsed_s = elapsed_s
@@ -64,7 +77,8 @@ class PolledSource:
         self._fault = ""
 
     async def start(self) -> None:
-        """Begin to look."""
+        """Begin to look, where it is ours to."""
+        self.ours = (await self._turns.take(0)).mine
         self._task = asyncio.create_task(self._look_forever(), name="fhir source")
 
     async def stop(self, grace_s: float) -> None:
@@ -76,6 +90,7 @@ class PolledSource:
             for task in late:
                 task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._turns.give_back()
         await self._client.close()
 
     async def _look_forever(self) -> None:
@@ -89,6 +104,13 @@ class PolledSource:
 
     async def look(self) -> float:
         """Look once; give how long until the next time."""
+        heard = self._heard()
+        turn = await self._turns.take(heard - self._heard_before)
+        self._heard_before = heard
+        self.ours = turn.mine
+        if not turn.mine:
+            self._hearer.not_ours()
+            return self._poll_s
         began = self._elapsed_s()
         try:
             look = await self._poller.look()
@@ -108,7 +130,7 @@ class PolledSource:
             self._hearer.resumed()
         self._failures, self._fault = 0, ""
         self._hearer.looked(look, self._elapsed_s() - began)
-        self._after(look)
+        self._after(turn.heard - heard)
         return self._poll_s
 
     def _fail(self, kind: str, detail: str, advice: str) -> None:

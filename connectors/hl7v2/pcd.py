@@ -23,6 +23,7 @@ UNRELIABLE_FLAGS = frozenset({"INV", "QUES", "CALIB"})
 """OBX-8: invalid, questionable, calibration ongoing. IEEE 11073-10201's MeasurementStatus."""
 ABSENT_FLAGS = {"NAV": "not-available", "OFF": "not-available", "TEST": "test-data", "DEMO": "demo-data"}
 """OBX-8: not available, sensor off; of a simulator, and of nobody."""
+DISCLAIMING_FLAGS = UNRELIABLE_FLAGS | ABSENT_FLAGS.keys()
 NOT_AVAILABLE: tuple[ObservationStatus, str] = ("final", "")
 """OBX-11 X of a device without a value: it measures nothing at this second. Nothing earlier is taken back."""
 
@@ -56,14 +57,14 @@ def as_vouched_for(observation: Observation, notes: list[str]) -> Observation:
     >>> found.value, found.text, found.absent_reason, notes
     (None, '77', 'unreliable', ['obx8_unreliable'])
     """
+    if DISCLAIMING_FLAGS.isdisjoint(observation.interpretation):  # nearly all there is: H, L, N
+        return observation
     for flag in observation.interpretation:
         if (reason := ABSENT_FLAGS.get(flag)) is not None:
             notes.append("obx8_not_available" if reason == "not-available" else "obx8_no_patients")
             return msgspec.structs.replace(
                 observation, value=None, comparator="", answers=(), text="", absent_reason=reason
             )
-    if UNRELIABLE_FLAGS.isdisjoint(observation.interpretation):
-        return observation
     notes.append("obx8_unreliable")
     said = observation.text if observation.value is None else f"{observation.value:g}"
     return msgspec.structs.replace(

@@ -75,7 +75,7 @@ class Taking:
         """Take a resource or a Bundle."""
         kind = request.match_info.get("kind", "")
         if kind and kind not in RESOURCE_TYPES:
-            raise HttpFault(404, "no resource type of FHIR R4 is called so", code="not-supported", close=True)
+            raise HttpFault(404, "no resource type of FHIR is called so", code="not-supported", close=True)
         self._check_type(request, FHIR_TYPES)
         if (request.charset or "utf-8").lower() not in UTF8_NAMES:
             raise HttpFault(415, "FHIR JSON is UTF-8: no other charset is taken", close=True)

@@ -100,7 +100,7 @@ def read_concept_map(data: bytes, name: str) -> tuple[MapRow, ...]:
         raise CodeMapError(name, [f"$: longer than {MAP_BYTES_MAX} bytes"])
     try:
         document = _decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CodeMapError(name, [f"$: {error}"]) from None
     if document.resourceType != "ConceptMap":
         raise CodeMapError(name, ["$.resourceType: not a ConceptMap"])

@@ -25,7 +25,7 @@ from stream.catalogues import catalogue_for
 from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
 from stream.cli.options import config_option, read_map_file, read_site
 from stream.cli.progress import show_progress
-from stream.cli.replay import open_sources
+from stream.cli.replay import KAFKA, open_sources
 from stream.code_maps import joined
 from stream.conformance.shape import CodeUse
 from stream.printable import in_a_cell
@@ -182,8 +182,12 @@ def _unmapped(sources: Sequence[str], site: SiteFile, *, quiet: bool) -> tuple[C
         raise click.UsageError("a journal is read by itself: it is whole, not one source among others")
     if logs:
         return _of_journal(Path(logs[0].removeprefix(JOURNAL)), site, quiet=quiet)
+    from connectors.kafka.topics import EVENTS
     from stream.conformance.survey import Survey
+    from stream.kafka_source import topic_of
 
+    if any(source.startswith(KAFKA) and topic_of(source, site.kafka) == EVENTS for source in sources):
+        raise click.UsageError("give the messages, kafka:hl7v2.ingest.v1 or kafka:fhir.ingest.v1: the log has no names")
     opened = open_sources(sources, site.settings, kafka=site.kafka)
     survey = Survey(site.settings, time.time_ns() // 1_000_000)
     with show_progress("codes", opened, quiet=quiet) as advance:

@@ -72,6 +72,7 @@ def command(config_path: Path | None, data_dir: Path | None) -> int:
         *_people(config_path),
         *_mllp(config_path),
         *_batch(config_path),
+        *_fhir_sources(config_path),
         *_versions(),
         *(_data_folder(data_dir) if data_dir else ()),
         *_live(config_path),
@@ -182,6 +183,29 @@ def _batch(path: Path | None) -> Iterator[Finding]:
     count = sum(1 for one in failed.glob(f"*{RESULTS_SUFFIX}")) if failed.is_dir() else 0
     remedy = "look at their results, mend them, put them back, and remove them from there"
     yield count == 0, f"watched folder {folder}: {count} files in {FAILED}", remedy
+
+
+def _fhir_sources(path: Path | None) -> Iterator[Finding]:
+    """Ask the FHIR servers that are a source."""
+    try:
+        site = read_site(path)
+    except ConfigurationError:
+        return  # told already
+    if not site.fhir_sources.servers:
+        return
+    from connectors.fhir_sources.checking import examine
+    from stream.fhir_sources import check_bases
+
+    try:
+        check_bases(site.fhir_sources, site.settings.fhir)
+    except ConfigurationError as error:
+        yield False, "FHIR sources", str(error)
+
+    async def ask() -> list[Finding]:
+        servers = site.fhir_sources.servers.items()
+        return [finding for name, server in servers async for finding in examine(name, server, _now)]
+
+    yield from asyncio.run(ask())
 
 
 def _versions() -> Iterator[Finding]:

@@ -213,7 +213,7 @@ def _codes(report: Report, _settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "must" if severity == "must" else "should", f"unmapped.{name}",
                 f"{many(len(uses), 'code')} like inputs of NEWS2, mapped to nothing: {named}",
-                "have somebody who knows the sender's table confirm each, and write it under [codes]",
+                "have somebody who knows the sender's table confirm each: `wardstream codes suggest` writes the list",
                 sum(use.count for use in uses), uses[0].example,
             )  # fmt: skip
     others = _without(list(report.codes_unmapped), vital)

@@ -8,6 +8,7 @@ senders send again.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,12 @@ from connectors.http.acting import Entrance
 from connectors.http.limits import ENTRIES_MAX, HttpLimits
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.record import Headers
+from connectors.redis.source_turns import RedisTurns
 from connectors.sources.arrival import Arrival
 from events import Millis
 from stream.clock import ClockMemory, ServiceClock, elapsed_ms
 from stream.feeds import Feeds
+from stream.fhir_sources import TurnsOf
 from stream.identity import Pseudonyms
 from stream.listening import Listeners, WaysIn, address
 from stream.live.act_signing import act_signer
@@ -111,7 +114,13 @@ class Gateway:
             now=clock.now,
             token=token,
             entrance=Entrance(self._door, self._reports.act),
-            ways=WaysIn(site.mllp, site.batch, site.fhir_sources, _state_folder(site, self.name)),
+            ways=WaysIn(
+                site.mllp,
+                site.batch,
+                site.fhir_sources,
+                _state_folder(site, self.name),
+                _turns(site, redis_password, self.name),
+            ),
         )
         self._health = HealthServer(self.reading.live, self.reading.ready, metrics.expose)
         self._watch: asyncio.Task[None] | None = None
@@ -210,6 +219,16 @@ def _memory(site: SiteFile, name: str) -> ClockMemory | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     return ClockMemory(folder)
+
+
+def _turns(site: SiteFile, password: str, name: str) -> TurnsOf:
+    """Give whose turn it is to ask a FHIR server: of all gateways that name it, one at a time."""
+    owner = f"{name}/{secrets.token_hex(4)}"
+
+    def of(source: str, poll_s: float, warn: Callable[[str], None]) -> RedisTurns:
+        return RedisTurns(site.redis, password, source, owner, poll_s=poll_s, warn=warn)
+
+    return of
 
 
 def _state_folder(site: SiteFile, name: str) -> Path | None:

@@ -108,6 +108,19 @@ def client(request: pytest.FixtureRequest) -> Callable[[int, Path], dict[str, An
     return send
 
 
+@pytest.fixture
+def clients_of_others() -> Callable[[str], Client]:
+    """Give a client by name; without it the test is skipped, loudly."""
+
+    def find(name: str) -> Client:
+        for need in CLIENTS[name].needs:
+            if not (Path(need).exists() if isinstance(need, Path) else shutil.which(need)):
+                absent(f"THE CLIENT {name}")
+        return CLIENTS[name]
+
+    return find
+
+
 @pytest.fixture(scope="session")
 def stream(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Stream:
     """Cut the simulated hospital's stream into MLLP frames, in the system's folder for temporary files."""

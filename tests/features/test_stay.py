@@ -232,3 +232,65 @@ def test_ethnicity_is_the_newest_that_was_said():
     other = applied(Demographics(40, ethnicity="black"))
     state.absorb(other)
     assert state.stay.ethnicity == "black"
+
+
+def test_a_discharge_that_was_taken_back_before_it_arrived_is_none():
+    """A13, then its A03: the patient is in hospital, and alive; a discharge of after that counts."""
+    back = Cancellation(30, "discharge", WARD, told=True)
+    for dead in ((), (Demographics(20, deceased=True),)):
+        stay = applied(Admission(10, WARD), back, *dead, Discharge(20, "20", deceased=bool(dead))).stay
+        assert (stay.admitted, stay.discharged_time, stay.deceased) == (True, None, False)
+    assert not applied(Admission(10, WARD), back, Discharge(20), Discharge(40)).admitted
+    assert applied(back, Discharge(20), Admission(10, WARD)).stay.admitted_time == 10
+
+
+def test_an_encounter_under_way_does_not_take_back_what_ends_it_later():
+    """FHIR's word is no act: a discharge that is told after it, dated before it, counts."""
+    assert not applied(Admission(10, WARD), Cancellation(30, "discharge"), Discharge(20)).admitted
+
+
+def test_an_admission_that_was_taken_back_before_it_arrived_is_none():
+    """A11, then its A01 and a move: no stay, no place, no time; another visit's admission begins one."""
+    events = (Cancellation(30, "admission"), Admission(10, WARD), Transfer(20, ICU))
+    stay = told(*((event, "V1") for event in events))
+    assert (stay.admitted, stay.admitted_time, stay.location, stay.origin) == (False, None, Location(), "")
+    assert stay == told(*((event, "V1") for event in (events[0], *events[1:], *events[1:])))
+    assert told(*((event, "V1") for event in events), (Admission(5, WARD), "V2")).admitted
+
+
+def test_who_was_not_admitted_after_all_is_where_he_was_before():
+    """Also if he was moved meanwhile: the place before the stay, not before the move."""
+    moved = (Admission(30, WARD), "V1"), (Transfer(40, ICU), "V1"), (Cancellation(50, "admission"), "V1")
+    assert told((Admission(10, ED), "V0"), (Discharge(20), "V0"), *moved).location == ED
+    assert told(*moved).location == Location()
+
+
+def test_an_admission_that_comes_after_what_followed_it_tells_where_and_as_what_the_stay_began():
+    """A02 and A03 first: the ward of origin and the class are the admission's; the place is the move's."""
+    stay = applied(Transfer(20, ICU), Discharge(30), Admission(10, WARD, "I")).stay
+    assert (stay.origin, stay.patient_class, stay.location) == (WARD.ward, "I", ICU)
+    assert (stay.admitted_time, stay.discharged_time) == (10, 30)
+
+
+def test_a_move_taken_back_places_a_patient_nobody_has_told_of():
+    """An A12 first: he is in hospital, there, and the admission of before does not move him."""
+    stay = applied(Cancellation(20, "transfer", ICU), Admission(10, WARD)).stay
+    assert (stay.admitted, stay.location, stay.admitted_time) == (True, ICU, 10)
+
+
+def test_a_visit_that_began_under_a_merged_number_ends_by_its_own_discharge():
+    """By the survivor's key its pseudonym is another one: after the merge it is unnamed until the next message."""
+    retired = told((Admission(10, WARD), "V1 of retired"))
+    survivor = Stay()
+    survivor.absorb(retired)
+    assert survivor.admitted
+    survivor.discharge(Discharge(20), "V1 of survivor")
+    assert (survivor.admitted, survivor.encounter) == (False, "V1 of survivor")
+
+
+def test_who_is_known_by_results_alone_is_in_hospital_after_a_merge():
+    """A laboratory's patient, merged into a number nobody has told of."""
+    retired = told((Transfer(10, WARD, incidental=True), ""))
+    survivor = Stay()
+    survivor.absorb(retired)
+    assert survivor.admitted

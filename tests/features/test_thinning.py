@@ -15,6 +15,7 @@ from features.state import PatientState
 from features.thinning import QUARTER_MS
 from features.vector import VectorSpec
 from models.news2 import News2, news2_evidence, score_news2
+from models.news2_table import points
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 NOW = 500_000 * HOUR
@@ -245,3 +246,26 @@ def test_it_is_kept_over_a_restart() -> None:
         one.observe(more, more.event_time, "m")
     assert again.encode() == state.encode()
     assert score(again, more.event_time).respiration_rate == 3
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 7_200), st.integers(5, 40)), min_size=1, max_size=40, unique_by=lambda one: one[0]
+    ),
+    st.lists(st.tuples(st.integers(0, 7_200), st.integers(5, 40)), max_size=4, unique_by=lambda one: one[0]),
+)
+def test_the_worse_of_the_newest_two_scores(from_devices: Any, from_people: Any) -> None:
+    """At any time NEWS2 has the points of the newest reading, or of the person's newest beside a device's, if more."""
+    told = [reading(n, float(v), NOW + t * SECOND) for n, (t, v) in enumerate(from_devices)]
+    told += [reading(1_000 + n, float(v), NOW + t * SECOND, NURSE) for n, (t, v) in enumerate(from_people)]
+    told.sort(key=lambda one: (one.event_time, one.observation_id))
+    state = PatientState()
+    for at_once, one in enumerate(told, 1):
+        state.observe(one, one.event_time, "m")
+        newest, known = one.event_time, told[:at_once]
+        counting = [each for each in known if each.event_time == newest]
+        entries = [each for each in known if each.observation_id >= 1_000]
+        if all(each.observation_id < 1_000 for each in counting) and entries:
+            counting += [entries[-1]] if newest - entries[-1].event_time <= BESIDE_MS else []
+        expected = max(points("respiration_rate", each.value or 0) or 0 for each in counting)
+        assert score(state, newest).respiration_rate == expected

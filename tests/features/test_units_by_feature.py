@@ -18,6 +18,8 @@ from features.catalogue import Resolution, default_catalogue
 from features.units import MEASURES, SPELLINGS
 from features.value import in_steps
 
+Convert = Callable[[str, str], tuple[float, float]]
+"""UCUM units sent and wanted to the library's factor and offset."""
 CATALOGUE = default_catalogue()
 NUMERIC = [feature for feature in CATALOGUE.features if feature.kind == "numeric"]
 CODES = [(feature, coding) for feature in NUMERIC for coding in feature.codes]
@@ -34,7 +36,7 @@ in a patient, or that the library cannot compare; senders mean by them what the 
 
 
 @pytest.fixture(scope="module")
-def convert() -> Callable[[str, str], tuple[float, float]]:
+def convert() -> Convert:
     """Give the library's factor and offset from one UCUM unit to another of its dimension."""
     registry = PintUcumRegistry()
 
@@ -47,7 +49,7 @@ def convert() -> Callable[[str, str], tuple[float, float]]:
     return pair
 
 
-def by_library(convert, feature: Feature, code: str, unit: str) -> tuple[float, float] | None:
+def by_library(convert: Convert, feature: Feature, code: str, unit: str) -> tuple[float, float] | None:
     """Say by the library, the molar mass and the valence what a unit becomes; None where nothing does."""
     sent, wanted = MEASURES[unit].dimension, MEASURES[feature.unit].dimension
     molar_mass = feature.molar_mass_by_code.get(code, 0.0) or feature.molar_mass
@@ -74,7 +76,7 @@ def stated(feature: Feature, coding: tuple[str, str], unit: str) -> Resolution:
     return found
 
 
-def test_every_unit_of_every_code_agrees_with_the_library(convert) -> None:
+def test_every_unit_of_every_code_agrees_with_the_library(convert: Convert) -> None:
     """Each UCUM unit, sent with each code, becomes the feature's unit as the library, the code's molar mass and the
     valence have it, to the nearest step; or is a mismatch where they have nothing.
     """

@@ -232,19 +232,19 @@ class Arriving:
             self.effects += effects
             waiting.extend(effect.envelope for effect in effects if type(effect) is Forward)
 
-    def key(self, mrn: str) -> str:
+    def key(self, mrn: str, authority: str = AUTHORITY) -> str:
         """Give the patient key that a number leads to, or that the server's id for it does."""
-        names = Identifier(AUTHORITY, mrn), Identifier(SERVER, f"p{mrn}")
+        names = Identifier(authority, mrn), Identifier(SERVER, f"p{mrn}")
         return next((key for name in names if (key := self.identity.find((name,)))), "")
 
-    def record(self, mrn: str) -> PatientRecord | None:
+    def record(self, mrn: str, authority: str = AUTHORITY) -> PatientRecord | None:
         """Give what is kept of the patient whom a number leads to."""
-        key = self.key(mrn)
+        key = self.key(mrn, authority)
         return self._shelf.find(key) if key else None
 
-    def known(self, mrn: str, minute: int) -> Known | None:
+    def known(self, mrn: str, minute: int, authority: str = AUTHORITY) -> Known | None:
         """Give what is known of a patient as of a minute."""
-        record = self.record(mrn)
+        record = self.record(mrn, authority)
         if record is None:
             return None
         state = record.state

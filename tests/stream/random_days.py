@@ -24,12 +24,13 @@ class Story:
         self.random = random
         self.day = Day()
         self.silent = silent
-        """Whose number has results only (two-visits)."""
+        """Whose number has results only (two visits)."""
         self.ward = dict.fromkeys(PATIENTS, "A")
         self.charted: dict[str, list[tuple[int, dict[str, float]]]] = {name: [] for name in PATIENTS}
         self.gone: set[str] = set()
         self.never: set[str] = set()
         self.dead: set[str] = set()
+        self.left: set[str] = set()
         self.merged = self.parted = False
         for minute, name in enumerate(PATIENTS):
             if name != silent:
@@ -47,7 +48,7 @@ class Story:
             self.charted[name].append((minute, values))
 
     def _change(self, name: str, minute: int, status: str) -> None:
-        if self.charted[name]:  # taken out: several-changes
+        if self.charted[name]:  # taken out: several changes
             observed, values = self.charted[name].pop(self.random.randrange(len(self.charted[name])))
             changed = {code: value + 1 for code, value in values.items() if self.random.random() < 0.7}
             if changed:
@@ -72,9 +73,10 @@ class Story:
         self.move(name, minute, back=True)
 
     def leave(self, name: str, minute: int) -> None:
-        """Discharge him; some die, and who is not dead after all does not leave again (declared-dead)."""
+        """Discharge him; some die, and who is not dead after all does not leave again (declared dead)."""
         if name not in self.gone and name not in self.dead and name != self.silent:
             self.gone.add(name)
+            self.left.add(name)
             dead = self.random.random() < 0.3
             self.dead |= {name} if dead else set()
             self.day.leave(name, minute, self.ward[name], dead=dead)
@@ -86,8 +88,9 @@ class Story:
             self.day.cancel_leave(name, minute, self.ward[name])
 
     def cancel_admission(self, name: str, minute: int) -> None:
-        """Take the admission back: nothing but results follows."""
-        if name not in self.gone and name != self.silent:
+        """Take back the admission of who never left (declared dead, taken back in FHIR); results alone follow."""
+        if name not in self.gone and name not in self.left and name != self.silent:
+            self.left.add(name)
             self.gone.add(name)
             self.never.add(name)
             self.day.cancel_admission(name, minute)
@@ -120,7 +123,7 @@ def shuffled(
         for _ in range(random.choice((1, 1, 1, 2, 3))):
             delay = random.choice((0, 0, random.randint(0, min(30, latest)), random.randint(0, latest)))
             arrival = min(max(one.minute + delay, before.get(one.chain, 0)), one.minute + latest)
-            # Messages of a chain keep their order (versions, merge-and-unmerge): their number decides a tie.
+            # Messages of a chain keep their order (versions, merge and unmerge): their number decides a tie.
             tie = number if one.chain and (fhir or one.chain == "merge") else random.randrange(10_000)
             if one.chain and (fhir or one.chain == "merge"):
                 before[one.chain] = arrival

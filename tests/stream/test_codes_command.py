@@ -101,3 +101,9 @@ def test_a_journal_is_a_source(new_ward: Callable[..., Any], cli: Callable[..., 
         3,
         [("MON", "HF", 1)],
     )
+
+
+def test_of_the_live_service_the_messages_are_read(cli: Callable[..., Any]) -> None:
+    """The log has events, without what senders call their codes: its topic is refused, and the others are named."""
+    done = cli("codes", "report", "kafka:events.v1")
+    assert (done.code, "kafka:hl7v2.ingest.v1" in done.err) == (2, True)

@@ -335,3 +335,23 @@ def test_a_part_of_the_map_answers_as_the_whole(batches: list):
         store.keep(part)
         stored |= {Identifier(link.authority, link.value): link for link in whole.take_unsaved()}
     assert store.links == stored
+
+
+def test_a_servers_patient_that_a_link_retired_is_that_patient_with_all_his_numbers():
+    """Patient.link first, the retired Patient's own resource later: no second patient; an unmerge parts all of him."""
+    people = IdentityMap(Pseudonyms(b"key"))
+    survivor = people.resolve((Identifier("MRN", "1"), Identifier("ehr/Patient", "p1")))
+    [retired] = people.merge(survivor, (Identifier("ehr/Patient", "p2"),))
+    assert people.resolve((Identifier("MRN", "2"), Identifier("ehr/Patient", "p2"))) == survivor
+    assert people.find((Identifier("MRN", "2"),)) == survivor
+    assert people.conflicts == 0
+    assert people.unmerge((Identifier("MRN", "1"),), (Identifier("MRN", "2"),)) == (survivor, retired)
+    assert people.find((Identifier("ehr/Patient", "p2"),)) == people.find((Identifier("MRN", "2"),)) == retired
+
+
+def test_a_number_that_was_retired_and_is_given_to_somebody_else_joins_nobody():
+    """What is true of a server's ids is not of others: a placeholder number that was merged is used again."""
+    people = IdentityMap(Pseudonyms(b"key"))
+    survivor = people.resolve((Identifier("MRN", "1"),))
+    people.merge(survivor, (Identifier("TEMP", "9"),))
+    assert people.resolve((Identifier("MRN", "2"), Identifier("TEMP", "9"))) != survivor

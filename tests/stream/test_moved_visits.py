@@ -55,8 +55,19 @@ def test_a_moved_visit_told_twice_or_of_somebody_unknown_changes_nothing_more(wa
     ward.adt("A45", "right", 31, retired=Identifier("MRN", "wrong"), encounter="V1", location=BED)
     assert ward.story() == told
     ward.adt("A45", "third", 32, retired=Identifier("MRN", "nobody"), encounter="V3", location=BED)
-    assert ward.service.host.shelf.find(ward.key("nobody")) is None
-    assert ward.service.host.shelf.find(ward.key("third")).state.location == BED
+    shelf = ward.service.host.shelf
+    assert not shelf.find(ward.key("nobody")).state.admitted
+    assert shelf.find(ward.key("third")).state.location == BED
+
+
+def test_an_admission_that_comes_after_its_visit_was_moved_admits_nobody(ward):
+    """A45 before the A01 that it takes away: the late admission is none; one under another number is."""
+    ward.adt("A45", "right", 30, retired=Identifier("MRN", "wrong"), encounter="V1", location=BED)
+    ward.admit("wrong", 31, event_minute=0, encounter="V1")
+    shelf = ward.service.host.shelf
+    assert [shelf.find(ward.key(mrn)).state.admitted for mrn in ("wrong", "right")] == [False, True]
+    ward.admit("wrong", 40, encounter="V9")
+    assert shelf.find(ward.key("wrong")).state.admitted
 
 
 def test_a_moved_visit_parts_whom_a_merge_had_joined(ward):

@@ -37,6 +37,9 @@ def test_an_alert_in_a_shared_bed_names_the_one_who_is_sick(ward):
     assert {alert["patient"] for alert in ward.alerts()} == {ward.key("M1")}
     assert [(alert["ward"], alert["bed"]) for alert in ward.alerts("M1")] == [("Maternity", "B")]
     assert ward.score("M1")["news2"]["total"] == 12
+    said = {mrn: [(one["filter"], one["reason"]) for one in ward.score(mrn)["verdicts"]] for mrn in ("M1", "C1")}
+    assert ("news2_floor", "under_16") in said["C1"]
+    assert ("news2_floor", "under_16") not in said["M1"]
 
 
 def test_who_leaves_a_shared_bed_takes_nobody_along(ward):

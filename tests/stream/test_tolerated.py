@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from prometheus_client import generate_latest
 
@@ -13,6 +14,9 @@ from connectors.sources import Arrival
 from stream.feeds import Feeds
 from stream.metrics import IntakeMetrics
 from stream.parse import Duplicate
+from tests.stream.test_run_mllp import Running, start
+
+__all__ = ["start"]
 
 ORM = b"MSH|^~\\&|LAB|MAIN|||20260101000500||ORM^O01|%d|P|2.5\rPID|1||1^^^MRN^MR\rORC|NW|P1\rOBR|1|P1||718-7^Hb^LN"
 OML = ORM.replace(b"ORM^O01", b"OML^O21")
@@ -50,3 +54,22 @@ def test_a_feed_shows_its_orders():
     assert (feed["accepted"], feed["tolerated"]) == (3, {"OML": 1, "ORM": 2})
     metrics.measure_feeds(0)
     assert 'wardstream_feed_tolerated{feed="LAB|MAIN",type="ORM"} 2.0' in generate_latest(metrics.registry).decode()
+
+
+def test_over_mllp_each_type_has_its_answer(start: Callable[[str], Running]) -> None:
+    """AA for results, orders, moves and changed numbers; AE and AR with what is wrong for the rest; all are counted."""
+    adt = "MSH|^~\\&|PAS|MAIN|||20260101000500||ADT^{0}|{0}|P|2.5\rPID|1||1^^^MRN^MR\r{1}"
+    sent = {
+        "A01": ("PV1|1|I|W^1^2" + "|" * 16 + "V1", "AA"),
+        "A45": ("MRG|2^^^MRN^MR\rPV1|1|I|W^1^2" + "|" * 16 + "V1", "AA"),
+        "A47": ("MRG|3^^^MRN^MR", "AA"),
+        "A44": ("", "AE"),
+        "A29": ("", "AR"),
+    }
+    data = [ORM % 1, OML % 2, *(adt.format(trigger, lines).encode() for trigger, (lines, _) in sent.items())]
+    running = start("")
+    assert [one.code for one in running.send(*data)] == ["AA", "AA", *(code for _, code in sent.values())]
+    feeds = {feed["feed"]: feed for feed in running.get("/feeds").json()["feeds"]}
+    assert feeds["LAB|MAIN"]["tolerated"] == {"OML": 1, "ORM": 1}
+    assert (feeds["PAS|MAIN"]["accepted"], feeds["PAS|MAIN"]["dead_letters"]) == (3, 2)
+    assert 'wardstream_feed_tolerated{feed="LAB|MAIN",type="OML"} 1.0' in running.get("/metrics").text

@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.census.encounters import bundles_of, read_answers
 from connectors.census.rows import CensusError
+from connectors.decoded import Decoded
 from connectors.fhir.codec import decode
 from connectors.fhir.settings import FhirSettings
 from events import Admission, Location
@@ -28,7 +31,7 @@ def encounter(name: str, patient: str, status: str = "in-progress") -> dict[str,
     )  # fmt: skip
 
 
-PAGE = {
+PAGE: dict[str, Any] = {
     "resourceType": "Bundle",
     "type": "searchset",
     "entry": [
@@ -56,7 +59,7 @@ def test_each_encounter_under_way_is_a_bundle_with_what_it_names() -> None:
         ["/Location/w1", "/Location/b12", "/Encounter/e2"],
     ]
     decoded = decode(json.dumps(first).encode(), FhirSettings(server="ehr"))
-    events = [event for one in decoded for event in one.events]
+    events = [event for one in decoded if isinstance(one, Decoded) for event in one.events]
     [admission] = [event for event in events if isinstance(event, Admission)]
     assert admission.location == Location(ward="Ward A", bed="12")
 
@@ -88,6 +91,7 @@ def test_places_that_lie_in_one_another_end() -> None:
         (b'{"resourceType": "Patient"}\n{"a', "file 1, line 2: no JSON"),
         (b'{"a": 1}', "file 1: has something that is no resource"),
         (b'{"resourceType": "Bundle", "entry": [{}]}', "file 1: has something that is no resource"),
+        (b'{"resourceType": "Bundle", "entry": ' + b"[" * 100_000, "file 1, line 1: no JSON"),
     ],
 )
 def test_what_is_no_answer_is_refused(data: bytes, said: str) -> None:
@@ -95,3 +99,23 @@ def test_what_is_no_answer_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(CensusError) as caught:
         list(bundles_of(read_answers([data])))
     assert caught.value.faults == (said,)
+
+
+NAMES = ("resourceType", "id", "status", "subject", "reference", "location", "partOf", "entry", "resource")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.sampled_from(["Encounter", "in-progress"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150)
+@given(JSON, st.sampled_from(["Bundle", "Encounter", "Location"]))
+def test_whatever_json_it_is_it_is_read_or_refused(document: Any, kind: str) -> None:
+    """Any JSON is an answer or a `CensusError`; what is given on is Bundles of resources."""
+    data = json.dumps({**document, "resourceType": kind} if isinstance(document, dict) else document).encode()
+    try:
+        bundles = list(bundles_of(read_answers([data])))
+    except CensusError:
+        return
+    assert all(json.loads(bundle)["resourceType"] == "Bundle" for bundle in bundles)

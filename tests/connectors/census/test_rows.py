@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.census.messages import messages_of
 from connectors.census.rows import CENSUS_BYTES_MAX, COLUMNS, ROWS_MAX, CensusError, Lying, read_census
@@ -89,8 +91,8 @@ def test_a_census_becomes_two_admissions() -> None:
     one = Lying("4|2", "HOSP", Location("Ward A", "1", "12"), "I", AS_OF - 86_400_000, "male", "1950-01-01", "V1")
     sent = list(messages_of(one, AS_OF, "PAS|MAIN"))
     assert sent == list(messages_of(one, AS_OF, "PAS|MAIN"))
-    read = [decode(data, Hl7Settings()) for data in sent]
-    assert all(isinstance(each, Decoded) for each in read)
+    read = [each for each in (decode(data, Hl7Settings()) for data in sent) if isinstance(each, Decoded)]
+    assert len(read) == len(sent)
     assert {(each.feed, each.encounter, each.subject) for each in read} == {
         ("PAS|MAIN", "V1", (Identifier("HOSP", "4|2"),))
     }
@@ -101,3 +103,15 @@ def test_a_census_becomes_two_admissions() -> None:
     assert Demographics(AS_OF, "1950-01-01", "male") in read[1].events
     assert len({each.message_id for each in read}) == 2
     assert len(list(messages_of(Lying("42", "H", Location("W")), AS_OF, "PAS|MAIN"))) == 1
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: (HEADER + text).encode()))
+def test_whatever_bytes_they_are_they_are_read_or_refused(data: bytes) -> None:
+    """Any bytes are a census or a `CensusError` with a line for each fault."""
+    told: tuple[str, ...] = ()
+    try:
+        assert all(one.patient and one.location.ward for one in read_census(data, AS_OF))
+    except CensusError as error:
+        told = error.faults
+    assert all(fault.startswith("line ") for fault in told)

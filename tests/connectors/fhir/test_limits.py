@@ -11,10 +11,13 @@ import fhir.resources.R4B.servicerequest as r4b_request
 import fhir.resources.servicerequest as r5_request
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts.limits import PatientLimits
 from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.fhir.codec import decode
+from connectors.fhir.operation_outcome import issue_of
 from connectors.fhir.settings import FhirSettings
 from events import MILLIS_PER_HOUR, Demographics, Limit, from_iso
 from features.pregnancy import is_pregnant
@@ -185,6 +188,25 @@ def test_a_chosen_code_is_never_passed_over_silently(changes: Any, reason: Refus
     found = result(flag(**changes))
     assert isinstance(found, Refusal), found
     assert (found.reason, found.position, found.feed) == (reason, position, "ehr")
+
+
+def test_an_outcome_says_who_may_not() -> None:
+    """Over HTTP a refused limit is `forbidden` at its author, with the path in FHIRPath."""
+    found = result(flag(author={"reference": "Practitioner/18"}))
+    assert isinstance(found, Refusal)
+    issue = issue_of(found)
+    assert (issue.severity, issue.code, issue.expression) == ("error", "forbidden", "Flag.author")
+
+
+@given(st.sampled_from([flag(), request(), condition()]), st.data())
+def test_it_never_raises(resource: dict[str, Any], data: st.DataObject) -> None:
+    """Whatever stands in a field of a chosen resource, there is a result."""
+    name = data.draw(st.sampled_from(sorted(resource)))
+    junk = data.draw(
+        st.recursive(st.none() | st.booleans() | st.text(max_size=9) | st.integers(), st.lists, max_leaves=4)
+    )
+    found = result(resource | {name: junk})
+    assert isinstance(found, Decoded | Refusal)
 
 
 def test_an_author_by_identifier_and_by_url() -> None:

@@ -173,5 +173,5 @@ def test_published_examples(shared_data: Path) -> None:
 @given(st.binary(max_size=200))
 def test_it_never_raises(data: bytes) -> None:
     """Whatever the bytes are, there is an answer."""
-    read_notification(data)
-    read_notification(b'{"resourceType":"Bundle","entry":[{"resource":' + data)
+    for sent in (data, b'{"resourceType":"Bundle","entry":[{"resource":' + data):
+        assert read_notification(sent) is None or isinstance(read_notification(sent), Notification)

@@ -85,6 +85,10 @@ class FakeFhir:
             return answer if isinstance(answer, web.Response) else await answer(request)
         return self.search(path.removeprefix("fhir/"), request)
 
+    async def served(self, request: web.Request) -> web.Response:
+        """Answer a search, as one of `answers`."""
+        return self.search(request.match_info["path"].removeprefix("fhir/"), request)
+
     def search(self, kind: str, request: web.Request) -> web.Response:
         """Answer a search: by type and _lastUpdated, the oldest first, in pages."""
         query = {name: values[0] for name, values in parse_qs(request.query_string).items()}

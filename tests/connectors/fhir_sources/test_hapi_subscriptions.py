@@ -222,7 +222,8 @@ async def test_a_silent_failure_is_found_by_polling(subscribed: Subscribed) -> N
         await asyncio.to_thread(subscribed.put, name)
 
     async def missed() -> bool:
-        subscribed.reconciler.looked(await subscribed.poller.look())
+        await subscribed.poller.look()
+        subscribed.reconciler.looked(0)
         return subscribed.wanted.is_set()
 
     await subscribed.until(missed)

@@ -243,6 +243,41 @@ async def test_whoever_is_in_a_bed_is_read_first(fake: FakeFhir, ask: Callable[.
     assert not any("_include" in path for _, path in fake.requests)
 
 
+async def test_a_type_that_fails_keeps_no_other_out(
+    fake: FakeFhir, ask: Callable[..., Asked], outcome: Callable[..., web.Response]
+) -> None:
+    """What a server refuses of one type is told after all others were read; one that is away is not asked on."""
+    asked = ask(types=("Flag", "Observation"))
+    fake.vital("o")
+    search = fake.search
+
+    def refusing(kind: str, request: web.Request) -> web.Response:
+        return outcome(404, "not-found") if kind == "Flag" else search(kind, request)
+
+    fake.search = refusing  # type: ignore[method-assign] # a test's own
+    for _ in range(2):
+        with pytest.raises(FhirSourceError, match="not_found"):
+            await asked.poller.look()
+    assert asked.ids == ["Observation/o/1"]
+    fake.requests.clear()
+    fake.search = lambda _kind, _request: outcome(503, "transient", Retry_After="900")  # type: ignore[method-assign]
+    with pytest.raises(FhirSourceError, match="throttled"):
+        await asked.poller.look()
+    assert len(fake.requests) == 1
+
+
+async def test_who_is_in_a_bed_cannot_be_asked_everywhere(
+    fake: FakeFhir, ask: Callable[..., Asked], outcome: Callable[..., web.Response]
+) -> None:
+    """A server that knows no such search is read all the same, and it is told."""
+    asked = ask(types=("Encounter",))
+    fake.put("Encounter", "e", status="in-progress", subject={"reference": "Patient/p"})
+    fake.answers = [outcome(400, "not-supported")]
+    await asked.poller.look()
+    assert asked.warnings == ["who is in a bed now could not be asked (refused: 400 not-supported)"]
+    assert asked.ids == ["Encounter/e/1"]
+
+
 async def test_entries_that_are_no_resources_do_no_harm(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
     """An OperationOutcome among the entries is told; what the codec refuses is offered, and kept as a dead letter."""
     asked = ask()

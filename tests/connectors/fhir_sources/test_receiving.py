@@ -206,6 +206,14 @@ async def test_a_subscription_that_says_it_failed_is_looked_after(told: Told) ->
     assert told.heard.ailments == ["the server says that the subscription's status is error"]
 
 
+async def test_a_history_is_taken_in_the_order_of_time(told: Told, fake: FakeFhir) -> None:
+    """A Bundle of type history begins with the newest version: the older one goes first, or it would undo it."""
+    old = dict(fake.vital("o", value=70))
+    new = fake.vital("o", value=71)
+    await told.tell({"resourceType": "Bundle", "type": "history", "entry": [{"resource": new}, {"resource": old}]})
+    assert told.asked.ids == ["Observation/o/1", "Observation/o/2"]
+
+
 async def test_a_delivery_without_content_has_the_server_polled(told: Told) -> None:
     """R4's subscription without a payload says only that something changed."""
     await told.receiver.receive(b"")

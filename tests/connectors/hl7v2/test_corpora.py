@@ -89,6 +89,12 @@ def first(segment: hl7.Segment, index: int) -> str:
     return str(at(part, 0))
 
 
+def firsts_of(segment: hl7.Segment, index: int) -> list[str]:
+    """Give the first component of each repetition of a field that has one."""
+    repetitions = list(segment[index]) if len(segment) > index else []
+    return [text for one in repetitions if (text := str(at(at(one, 0), 0)).strip())]
+
+
 def compare_results(decoded: Decoded, other: hl7.Message) -> None:
     """Compare the OBX segments of a message, in order, with our observations."""
     ours = [event.observation if isinstance(event, Correction) else event for event in decoded.events]
@@ -110,6 +116,11 @@ def compare_results(decoded: Decoded, other: hl7.Message) -> None:
             assert result.codings[0][1] == code or "\\" in code or "&" in str(segment[3])
         if first(segment, 2) in {"NM", ""} and len(segment[5]) == 1:
             assert (str(result.value) == str(number(str(segment[5])))) or result.comparator
+        if first(segment, 2) in {"DT", "TM", "TS", "DTM"}:
+            assert result.value is None
+        assert list(result.interpretation) == firsts_of(segment, 8)
+        assert (result.producer[1] if result.producer else "") == first(segment, 15)
+        assert [name for _, name in result.devices] == firsts_of(segment, 18)
         time = first(segment, 14) or group_time
         if len(time) == 14:
             moment = datetime.strptime(time, "%Y%m%d%H%M%S").replace(tzinfo=UTC)

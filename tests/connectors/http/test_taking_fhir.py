@@ -97,6 +97,28 @@ async def test_nothing_that_can_be_used_is_422(serve, intake) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("kind", ["batch", "message", "subscription-notification"])
+async def test_r5_is_answered_alike(serve, intake, kind: str) -> None:
+    """What is wrong in R5 is named by its own path, in whatever Bundle; its bytes are kept, the rest is stored."""
+    site = await serve()
+    stay = {
+        "resourceType": "Encounter",
+        "id": "e1",
+        "status": "discharged",
+        "class": [{"coding": [{"code": "IMP"}]}],
+        "subject": {"reference": "Patient/p1"},
+        "actualPeriod": {"start": "2026-01-01T00:00:00Z", "end": "later"},
+    }
+    async with site.client.post("/fhir", data=bundle(stay, observation(1), kind=kind), headers=FHIR) as response:
+        issues = (await told(response)).issue
+    assert response.status == 200
+    [bad] = [issue for issue in issues if issue.severity == "error"]
+    assert bad.expression == ["Bundle.entry[0].resource.actualPeriod.end"]
+    kept = [json.loads(one.data) for one in intake.arrivals if isinstance(one.decoded, Refusal)]
+    assert kept == [stay]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "body",
     [b"hello", b'{"resourceType":"Observation"', b"[1,2]", b"\x00\x01\xff", '{"resourceType":"é'.encode("utf-16")],

@@ -96,3 +96,22 @@ def test_a_saturation_by_its_loinc_code_goes_by_its_specimen() -> None:
         assert by_loinc is not None
         assert catalogue.resolve((("L", "SAT"),), qualifiers) == catalogue.by_name(by_loinc.name)
         assert by_loinc.name == ("sao2" if qualifiers else "spo2")
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: (HEADER + text).encode()))
+def test_whatever_bytes_they_are_they_are_read_or_refused(data: bytes) -> None:
+    """Any bytes are a map or a `CodeMapError` with a place for each fault."""
+    faults: tuple[str, ...] = ()
+    try:
+        found = read_map(data, "m")
+        assert len(found.left_out) + sum(map(len, found.table.values())) <= len(found.rows)
+    except CodeMapError as error:
+        faults = error.faults
+    assert all(": " in fault for fault in faults)
+
+
+def test_a_map_that_is_nested_without_end_is_refused() -> None:
+    """What no parser goes through is refused as what it is."""
+    with pytest.raises(CodeMapError):
+        read_map(b'{"resourceType":"ConceptMap","group":[{"element":[{"target":[{"product":' + b"[" * 100_000, "m")

@@ -93,8 +93,8 @@ def test_the_live_parse_says_what_the_embedded_says(redis_settings: RedisSetting
 def test_what_is_expected_of_both_moves_and_joins() -> None:
     """The records that the two are compared by hold what these messages are for: moves, and one joining of numbers."""
     told: list[tuple[str, Event]] = [(one.patient, event) for one in embedded(day()) for event in one.events]
-    one, two, three, five = (KEYS.of("patient", "MRN", number) for number in "1235")
-    assert [key for key, event in told if isinstance(event, Cancellation) and event.moved] == [one, two]
+    one, two, three, five, six = (KEYS.of("patient", "MRN", number) for number in "12356")
+    assert [key for key, event in told if isinstance(event, Cancellation) and event.moved] == [one, two, six]
     assert [key for key, event in told if isinstance(event, Admission)][1:3] == [two, three]
     joined = [(key, event.retired) for key, event in told if isinstance(event, Merge)]
     assert joined == [(two, three), (five, three)]
