@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 USUAL = Settings()
 NEWER_KEYS: dict[str, tuple[str, ...]] = {
     "hl7": ("pregnancy_from_visits", "acknowledgement", "routes", "ethnicity", "tolerated_types", "visit_number"),
-    "fhir": ("ethnicity",),
+    "fhir": ("ethnicity", "limits", "limit_authors", "pregnancy_conditions"),
 }
 """Keys that earlier releases did not have, by table: they are left out while they say the usual."""
 
@@ -118,9 +118,9 @@ def configuration_text(settings: Settings) -> str:
         for key in keys:
             if getattr(said, key) == getattr(usual, key):
                 del document[table][key]
-    for name in ("limits", "limit_authors", "pregnancy_conditions"):
-        if not document["fhir"][name]:
-            del document["fhir"][name]
+    for route in document["hl7"].get("routes", ()):
+        if not route["devices"]:
+            del route["devices"]
     if settings.guardrails.subgroups == SubgroupRules():
         del document["guardrails"]["subgroups"]
     document["guardrails"] = _declared(document["guardrails"])

@@ -23,7 +23,7 @@ from connectors.hl7v2.dialect import NAMES_MAX, Code, key_of
 from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
 from connectors.hl7v2.memo import Memo
-from connectors.hl7v2.pcd import NOT_AVAILABLE, as_vouched_for, is_device_row, is_devices
+from connectors.hl7v2.pcd import NOT_AVAILABLE, OF_A_DEVICE, as_vouched_for, is_device_row, is_devices
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.hl7v2.values import READ, TEXTUAL, UNSUPPORTED, Value, numbers, read_values
 from events import Coding, Correction, Event, Millis, Observation
@@ -80,6 +80,7 @@ class Results:
         "_number",
         "_orc",
         "_orders",
+        "_own",
         "_qualifiers",
         "_seen",
         "_separator",
@@ -103,7 +104,8 @@ class Results:
         self._orders = 0
         self._orc = ""
         self._seen: dict[int, Observation] = {}
-        self._qualifiers: tuple[Coding, ...] = ()
+        self._own = OF_A_DEVICE if header.route.devices else ()
+        self._qualifiers: tuple[Coding, ...] = self._own
         self._group_from = 0
         self._group_key = _feed_keys[header.feed]
         self._group_time: Millis | None = None
@@ -132,7 +134,7 @@ class Results:
         self._orc = ""
         domain = "order" if order else "panel"
         self._group_key = key_of(domain, f"{self._header.feed}\x1f{order or fields[4]}")
-        self._qualifiers = self._specimen(fields[15]) if fields[15] else ()
+        self._qualifiers = self._own + self._specimen(fields[15]) if fields[15] else self._own
         self._group_from = len(self.events)
 
     def specimen(self, line: str) -> None:

@@ -24,6 +24,8 @@ UNRELIABLE_FLAGS = frozenset({"INV", "QUES", "CALIB"})
 ABSENT_FLAGS = {"NAV": "not-available", "OFF": "not-available", "TEST": "test-data", "DEMO": "demo-data"}
 """OBX-8: not available, sensor off; of a simulator, and of nobody."""
 DISCLAIMING_FLAGS = UNRELIABLE_FLAGS | ABSENT_FLAGS.keys()
+OF_A_DEVICE: tuple[Coding, ...] = (("mdc", "AMEAS"),)
+"""The method (OBX-17) that the results of a route of devices have: measured by the device itself."""
 NOT_AVAILABLE: tuple[ObservationStatus, str] = ("final", "")
 """OBX-11 X of a device without a value: it measures nothing at this second. Nothing earlier is taken back."""
 

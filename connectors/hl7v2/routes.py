@@ -59,6 +59,9 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acknowledgement: Literal["", "asked", "original"] = ""
     """How its messages are answered: `asked`, by MSH-15 and MSH-16; `original`, one AA, AE or AR whatever stands there.
     Empty: as for all."""
+    devices: bool = False
+    """Its results are devices' own, whatever they are coded in, unless OBX-17 says that a person measured or validated
+    them: a monitor that sends LOINC or local codes each second (docs/decisions/0043)."""
     strict: bool = False
     """Refuse what is else survived by a rule and noted (`connectors.hl7v2.strictness`)."""
 

@@ -27,6 +27,8 @@ from connectors.terminology.rows import (
     system_of,
 )
 
+LOCAL = "https://wardstream.invalid/CodeSystem/local/"
+"""Before the name of a sender's own system, which is no URI: `WinPath`."""
 FEATURES = "https://wardstream.invalid/CodeSystem/feature"
 """Target system of a mapping to a feature by its name: a name, not an address (RFC 2606)."""
 REVIEWER = "https://wardstream.invalid/StructureDefinition/reviewer"
@@ -119,7 +121,7 @@ def read_concept_map(data: bytes, name: str) -> tuple[MapRow, ...]:
 
 def _rows_of(element: _Element, group: _Group, document: _ConceptMap, place: str) -> list[tuple[int, MapRow]]:
     order = next((one.valueInteger for one in element.extension if one.url == ORDER), 0)
-    common = {"system": system_of(group.source), "code": element.code.strip(), "display": element.display.strip()}
+    common = {"system": _named(group.source), "code": element.code.strip(), "display": element.display.strip()}
     if not element.target or element.noMap:
         return [(order, MapRow(**common, place=place))]
     found = []
@@ -155,14 +157,27 @@ def write_concept_map(rows: Iterable[MapRow], release: str = "R4") -> bytes:
     numbered = sorted(enumerate(row.plain for row in rows), key=lambda one: (_systems_of(one[1]), one[0]))
     document: dict[str, Any] = {"resourceType": "ConceptMap", "status": ACTIVE}
     document["group"] = [
-        {"source": source, "target": target, "element": [_element(row, number, release) for number, row in listed]}
+        {
+            **({"source": source} if source else {}),
+            "target": target,
+            "element": [_element(row, number, release) for number, row in listed],
+        }
         for (source, target), listed in groupby(numbered, key=lambda one: _systems_of(one[1]))
     ]
     return msgspec.json.encode(document)
 
 
+def _named(source: str) -> str:
+    if source.startswith(LOCAL):
+        return source.removeprefix(LOCAL).replace("%20", " ").replace("%25", "%")
+    return system_of(source)
+
+
 def _systems_of(row: MapRow) -> tuple[str, str]:
-    return uri_of(row.system), LOINC if LOINC_CODE.fullmatch(row.target) else FEATURES
+    source = uri_of(row.system)
+    if source and (":" not in source or " " in source):
+        source = LOCAL + source.replace("%", "%25").replace(" ", "%20")
+    return source, LOINC if LOINC_CODE.fullmatch(row.target) else FEATURES
 
 
 def _element(row: MapRow, number: int, release: str) -> dict[str, Any]:

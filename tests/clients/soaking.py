@@ -24,11 +24,11 @@ from connectors.hl7v2.framing import frame
 from connectors.hl7v2.render import Result, render_oru
 from events import Location
 
-AT_ONCE = 2_000
+AT_ONCE = 5_000
 """Messages written to a file for a sender; what is left of them when it is cut off is the next file's beginning."""
-UNCUT_BYTES_MIN, UNCUT_BYTES_MAX = 1_500, 2_000_000
-"""A connection is cut after so many bytes, both ways together: between the first message and the 2,000th or so."""
-MESSAGE_BYTES = 1_000
+UNCUT_BYTES_MIN, UNCUT_BYTES_MAX = 1_500, 1_000_000
+"""A connection is cut after so many bytes, both ways together: between the first message and the 1,500th or so."""
+MESSAGE_BYTES = 700
 """About: a message and its answer."""
 GRACE_S = 1.0
 """For a sender that was cut off, to end by itself: some wait half a minute for an answer that will not come."""

@@ -107,7 +107,7 @@ class Day:
             patient=Identifier(AUTHORITY, mrn),
             **fields,
         )
-        chain = "merge" if trigger in {"A40", "A37"} else "" if trigger == "A08" else f"VISIT-{mrn}"
+        chain = "merge" if trigger in {"A40", "A37"} else "" if trigger in {"A08", "A28"} else f"VISIT-{mrn}"
         self.told.append(Told(minute, hl7, tuple(fhir), chain))
 
     def _encounter(self, mrn: str, minute: int, ward: str, **fields: Any) -> bytes:
@@ -135,6 +135,14 @@ class Day:
         self._began[mrn] = minute
         fhir = (person, self._encounter(mrn, minute, ward))
         self._adt("A01", mrn, minute, fhir, location=place(ward), birth_date="1950-01-01", sex="female")
+
+    def introduce(self, mrn: str, minute: int) -> None:
+        """Say who has a number, and nothing of a visit (A28)."""
+        person = render_patient(
+            patient=Identifier(AUTHORITY, mrn), patient_id=f"p{mrn}", birth_date="1950-01-01", sex="female",
+            deceased=None, last_updated=at(minute),
+        )  # fmt: skip
+        self._adt("A28", mrn, minute, (person,), birth_date="1950-01-01", sex="female", encounter="")
 
     def cancel_admission(self, mrn: str, minute: int) -> None:
         """Take the admission back (A11)."""

@@ -35,6 +35,8 @@ class Story:
         for minute, name in enumerate(PATIENTS):
             if name != silent:
                 self.day.admit(name, minute, "A")
+            elif random.random() < 0.5:
+                self.day.introduce(name, minute)
         minute = len(PATIENTS)
         for _ in range(random.randint(2, 20)):
             minute += random.randint(1, pace)

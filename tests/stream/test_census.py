@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import combinations, islice, permutations
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ import pytest
 from connectors.census.encounters import bundles_of, read_answers
 from connectors.census.messages import messages_of
 from connectors.census.rows import Lying
-from connectors.decoded import Refusal
+from connectors.decoded import Decoded, Refusal
 from connectors.fhir.codec import decode_each
 from connectors.hl7v2.codec import decode
 from connectors.sources import Arrival, SourceSettings, group_arrivals, open_source
-from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Location
+from events import MILLIS_PER_HOUR, MILLIS_PER_MINUTE, Admission, Discharge, Event, Location, Transfer
 from features.stay import Stay
 from stream.parse import Duplicate
 from stream.release import Release
@@ -156,6 +156,40 @@ def test_the_newer_of_two_censuses_counts(new_ward: Callable[..., Ward]) -> None
     take(ward, first, 80)
     wards = {stay_of(ward, one.patient).location.ward for one in first}
     assert wards == {"Ward Z"}
+
+
+HOUR = MILLIS_PER_HOUR
+MOVES: dict[str, Event] = {
+    "admitted": Admission(AS_OF - HOUR, Location("A&E")),
+    "moved before": Transfer(AS_OF - HOUR // 2, Location("Ward X")),
+    "moved after": Transfer(AS_OF + HOUR // 2, Location("Ward Y")),
+    "left before": Discharge(AS_OF - HOUR // 4),
+    "left after": Discharge(AS_OF + HOUR),
+}
+"""What ADT messages may say of a patient around the census's moment."""
+
+
+@pytest.mark.parametrize("visit", ["", "V1"])
+def test_in_whatever_order_it_comes_among_adt_messages_he_is_where_the_newest_says(visit: str) -> None:
+    """Law, by trying all: of up to three ADT messages and the census, in any order, the newest by event time decides
+    whether a patient is here and where.
+    """
+    lying = Lying("1", "MRN", Location("Ward C"), admitted=AS_OF - HOUR, visit=visit)
+    told = [decode(data, Settings().hl7) for data in messages_of(lying, AS_OF, "PAS|MAIN")]
+    census_events = [event for one in told if isinstance(one, Decoded) for event in one.events]
+    assert len(census_events) == 2
+    for names in (names for count in range(4) for names in combinations(sorted(MOVES), count)):
+        expected = ("left after" not in names, "Ward Y" if "moved after" in names else "Ward C")
+        for order in permutations([*census_events, *(MOVES[name] for name in names)]):
+            stay = Stay()
+            for event in order:
+                if isinstance(event, Admission):
+                    stay.admit(event, visit)
+                elif isinstance(event, Transfer):
+                    stay.transfer(event, visit)
+                elif isinstance(event, Discharge):
+                    stay.discharge(event, visit)
+            assert (stay.admitted, stay.location.ward) == expected, (names, order)
 
 
 def test_who_is_in_the_census_is_here_whatever_an_older_discharge_said(new_ward: Callable[..., Ward]) -> None:

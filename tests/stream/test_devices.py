@@ -11,6 +11,8 @@ import pytest
 from connectors.decoded import RefusalReason
 from connectors.fhir.codec import decode as decode_fhir
 from connectors.fhir.settings import FhirSettings
+from connectors.hl7v2.routes import Route
+from connectors.hl7v2.settings import Hl7Settings
 from connectors.sources import Arrival
 from events import Envelope, to_iso
 from stream.parse import DeadLetter
@@ -126,5 +128,7 @@ def test_configurations_of_before_keep_their_names() -> None:
     """A site that chose none of it has the configuration text that it had."""
     for name in ("limits", "limit_authors", "pregnancy_conditions"):
         assert f'"{name}"' not in configuration_text(Settings())
+    routes = [Hl7Settings(routes=(Route("monitors", port=2576, devices=on),)) for on in (False, True)]
+    assert ['"devices"' in configuration_text(Settings(hl7=one)) for one in routes] == [False, True]
     chosen = FhirSettings(pregnancy_conditions=("http://snomed.info/sct|77386006",))
     assert '"pregnancy_conditions"' in configuration_text(Settings(fhir=chosen))

@@ -6,6 +6,7 @@ import pytest
 
 from connectors.decoded import Decoded
 from connectors.hl7v2.codec import decode
+from connectors.hl7v2.routes import Route
 from connectors.hl7v2.settings import Hl7Settings
 from events import Correction, Observation, from_iso
 from features.catalogue import default_catalogue
@@ -186,3 +187,23 @@ def test_a_waveform_is_no_feature() -> None:
     [told] = [event for event in message.events if isinstance(event, Observation)]
     assert (told.value, told.absent_reason) == (None, "unsupported")
     assert "obx2_unsupported" in message.notes
+
+
+def test_a_route_of_devices() -> None:
+    """A site may say that a sender is a monitor: its LOINC is a device's own, but for what a nurse validated."""
+    route = Route("monitors", sender="MON_VS|*", devices=True)
+    state = PatientState()
+    for n in range(600):
+        at = f"202603031200{n % 60:02}+0000".replace("1200", f"12{n // 60:02}")
+        row = f"NM|9279-1^RR^LN|1|{26 if n == 0 else 15}|/min|||||F"
+        validated = f"{row}||||||MMEAS" if n == 0 else row
+        decoded = decode(pcd(validated, at=at, control=str(n)), Hl7Settings(routes=(route,)))
+        assert isinstance(decoded, Decoded)
+        for one in decoded.events:
+            if isinstance(one, Observation):
+                state.observe(one, NOON + n * 1_000, "m")
+    end = NOON + 599_000
+    assert score_news2(state, end).respiration_rate == 3
+    assert state.statistic(end, "respiration_rate.count_1h") <= 4
+    [plain] = observations("NM|9279-1^RR^LN|1|15|/min|||||F")
+    assert plain.qualifiers == ()

@@ -23,7 +23,7 @@ TARGETS = [""] + [feature.name for feature in CATALOGUE.features] + [
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
 rows = st.builds(
     MapRow,
-    system=texts.map(lambda text: f"S{text}"),
+    system=texts.map(lambda text: f"S{text}") | st.sampled_from(["", "a b%20", "urn:x", "L:1 2"]),
     code=texts,
     display=texts | st.just(""),
     target=st.sampled_from(TARGETS),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from fhir.resources.conceptmap import ConceptMap as R5ConceptMap
+from fhir.resources.R4B.conceptmap import ConceptMap as R4ConceptMap
 
 from connectors.terminology.code_map import read_map
-from connectors.terminology.rows import MAP_BYTES_MAX, CodeMapError
+from connectors.terminology.concept_map import read_concept_map, write_concept_map
+from connectors.terminology.rows import MAP_BYTES_MAX, CodeMapError, MapRow
 
 R4 = {
     "resourceType": "ConceptMap",
@@ -111,3 +114,15 @@ def test_a_target_in_another_system_is_none_of_ours() -> None:
     group = [{"source": "L", "target": "http://snomed.info/sct",
               "element": [{"code": "K", "target": [{"code": "2823-3", "equivalence": "equal"}]}]}]  # fmt: skip
     assert read_map(changed(group=group), "lab.json").left_out[0][1] == "of http://snomed.info/sct, not equivalent"
+
+
+@pytest.mark.parametrize(("release", "model"), [("R4", R4ConceptMap), ("R5", R5ConceptMap)], ids=["R4", "R5"])
+def test_what_is_written_is_fhir(release: Literal["R4", "R5"], model: Any) -> None:
+    """A library reads what is written, for systems that are no URI and for rows without a target too."""
+    systems = ["LAB", "Welch Allyn 50%", "", "http://hospital.example/lab", "urn:oid:2.999.1", "loinc"]
+    rows = [MapRow(system, "K", "Kalium", "mmol/L", "2823-3", "A. Chemist", "2026-03-01", "c") for system in systems]
+    rows += [MapRow("LAB", "X"), MapRow("LAB", "Y", target="sodium")]
+    written = write_concept_map(rows, release)
+    assert model.model_validate_json(written).group
+    assert " " not in "".join(group.get("source", "") for group in json.loads(written)["group"])
+    assert [row.plain for row in read_concept_map(written, "m.json")] == rows
