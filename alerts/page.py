@@ -73,7 +73,8 @@ withdrawn) is told at once. See [decision 0025](decisions/0025-late-news-waits-a
 
 LIMITS = """## A clinician's limits
 
-The one thing that changes what the floor tells. Each is a signed, audited event in the log, lasts until its
+The one thing that changes what the floor tells. Each is an audited event in the log, an act but where a site lets
+a record's Flags set two of them (docs/fhir.md), lasts until its
 `expires_at` ({limit_days} days ahead at the most; longer is refused, not cut short) or until it is withdrawn, shows on
 the board with its reason, by whom and until when, and is named in `limit_reason` of every alert event meanwhile.
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from connectors.fhir import wire
 from events import Coding
 
+Interpretation = list[wire.CodeableConcept] | wire.CodeableConcept
+
 STATUS_SYSTEMS = frozenset(
     {
         "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status",
@@ -59,12 +61,12 @@ def is_metric(device: wire.Reference | None) -> bool:
     return device is not None and (device.type == "DeviceMetric" or _names(device.reference, ("DeviceMetric/",)))
 
 
-def is_doubted(interpretation: list[wire.CodeableConcept] | None) -> bool:
+def is_doubted(interpretation: Interpretation | None) -> bool:
     """Say whether a device calls its number questionable."""
     return not DOUBTED.isdisjoint(_statuses(interpretation))
 
 
-def is_no_patients(meta: wire.Meta | None, interpretation: list[wire.CodeableConcept] | None) -> bool:
+def is_no_patients(meta: wire.Meta | None, interpretation: Interpretation | None) -> bool:
     """Say whether it is a number of a test or a demonstration."""
     labels = (meta.security if meta is not None else None) or ()
     return any((label.system, label.code) == TEST_LABEL for label in labels) or not NO_PATIENTS.isdisjoint(
@@ -72,7 +74,9 @@ def is_no_patients(meta: wire.Meta | None, interpretation: list[wire.CodeableCon
     )
 
 
-def _statuses(interpretation: list[wire.CodeableConcept] | None) -> set[str]:
+def _statuses(interpretation: Interpretation | None) -> set[str]:
+    if isinstance(interpretation, wire.CodeableConcept):
+        interpretation = [interpretation]
     return {
         coding.code
         for concept in interpretation or ()

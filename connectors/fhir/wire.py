@@ -100,7 +100,8 @@ class Valued(msgspec.Struct, frozen=True):
     valueSampledData: Raw | UnsetType = UNSET
     valuePeriod: Raw | UnsetType = UNSET
     dataAbsentReason: CodeableConcept | None = None
-    interpretation: list[CodeableConcept] | None = None
+    interpretation: list[CodeableConcept] | CodeableConcept | None = None
+    """A list since R4; one before, and where a server kept that."""
 
 
 class Observation(Valued, frozen=True, tag_field="resourceType", tag="Observation"):

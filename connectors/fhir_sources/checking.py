@@ -39,6 +39,8 @@ async def examine(
                 found = read_page(answer.body).found
             except FhirSourceError as fault:
                 yield False, f"FHIR source {name}, {kind}: {fault}", fault.advice
+                if fault.passes or fault.kind == "no_token":
+                    return  # it is of the server, not of this type
                 continue
             remedy = "the server passes over _lastUpdated: each look would read all there is; ask its vendor"
             yield not found, f"FHIR source {name}, {kind}: what has changed can be asked for", remedy
@@ -71,7 +73,7 @@ def _files(name: str, server: FhirServer) -> list[Finding]:
             continue
         mode = path.stat().st_mode & 0o077
         findings.append((mode == 0, subject, "chmod 600: whoever reads it is taken for us, or for the server"))
-    if wanted["subscription.secret_file"]:
+    if wanted["subscription.secret_file"] and Path(chosen.secret_file).is_file():
         try:
             read_hook_secret(Path(chosen.secret_file))
         except FhirSourceError as fault:

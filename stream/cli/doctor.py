@@ -30,7 +30,7 @@ from connectors.sqlite.state_store import SqliteStateStore
 from events import Millis
 from stream.catalogues import catalogue_for
 from stream.cli import EXIT_DONE, EXIT_FAILED
-from stream.cli.options import PSEUDONYM_KEY_VARIABLE, config_option, read_settings, read_site
+from stream.cli.options import PSEUDONYM_KEY_VARIABLE, TOKEN_VARIABLE, config_option, read_settings, read_site
 from stream.service import STATE_FILE
 from stream.settings import ConfigurationError
 from stream.versions import load_versions
@@ -70,6 +70,7 @@ def command(config_path: Path | None, data_dir: Path | None) -> int:
         *_configuration(config_path),
         *_pseudonyms(),
         *_people(config_path),
+        *_feed_limits(config_path),
         *_mllp(config_path),
         *_batch(config_path),
         *_fhir_sources(config_path),
@@ -151,6 +152,20 @@ def _people(path: Path | None) -> Iterator[Finding]:
         f"people: {len(people.actors)} may act",
         "require_signed_acts is off: whoever may write ack.ingest.v1 acknowledges alerts in any name; turn it on",
     )
+
+
+def _feed_limits(path: Path | None) -> Iterator[Finding]:
+    """Say where a limit can be set by whoever reaches the way in: a record's author is what a sender writes."""
+    try:
+        chosen = read_settings(path).fhir.limits
+    except ConfigurationError:
+        return  # told already
+    if chosen:
+        yield (
+            bool(os.environ.get(TOKEN_VARIABLE)),
+            f"[fhir] limits: {len(chosen)} codes of Flags and ServiceRequests set limits",
+            f"{TOKEN_VARIABLE} is not set: whoever reaches POST /fhir can set them in a named author's name; set it",
+        )
 
 
 def _mllp(path: Path | None) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ HELP = """Replay SOURCE… through the same core as live, and write what it says
 \b
 SOURCE is one of
   feed.hl7, feed.hl7.gz     HL7 v2: plain, batch-wrapped or MLLP-framed
-  bundle.json, out.ndjson   FHIR R4/R4B: a resource, a Bundle, a Bulk Data export (.gz too)
+  bundle.json, out.ndjson   FHIR R4 to R5: a resource, a Bundle, a Bulk Data export (.gz too)
   a folder of them
   physionet2019:DIR, physionet2012:DIR   public ICU data
   journal:DIR               the journal of an embedded service

@@ -176,10 +176,15 @@ def test_a_short_desaturation_is_remembered() -> None:
 def test_two_devices_of_one_second_both_stand() -> None:
     """Two probes that tell different numbers at one time: neither is let go for the other, and the worse one counts."""
     state = PatientState()
-    for n in range(600):
-        for probe, value in ((0, 16.0), (1, 27.0)):
+    index = state.catalogue.index_of["respiration_rate"]
+    for n, (first, second) in enumerate([(9.0, 34.0), (16.0, 27.0), (17.0, 13.0)] * 200):
+        for probe, value in ((0, first), (1, second)):
             state.observe(reading(2 * n + probe, value, NOW + n * SECOND), NOW + n * SECOND, "m")
-    assert score(state, NOW + 600 * SECOND).respiration_rate == 3
+        at_once = {value for value, _, _ in state.beside(index, NOW + n * SECOND)}
+        assert at_once == {first, second}
+        assert score(state, NOW + n * SECOND).respiration_rate == max(
+            points("respiration_rate", value) or 0 for value in at_once
+        )
 
 
 def test_a_feed_of_a_quarter_of_an_hour_is_thinned_of_nothing() -> None:

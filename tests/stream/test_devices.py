@@ -132,3 +132,15 @@ def test_configurations_of_before_keep_their_names() -> None:
     assert ['"devices"' in configuration_text(Settings(hl7=one)) for one in routes] == [False, True]
     chosen = FhirSettings(pregnancy_conditions=("http://snomed.info/sct|77386006",))
     assert '"pregnancy_conditions"' in configuration_text(Settings(fhir=chosen))
+
+
+def test_doctor_asks_who_may_write_a_flag(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Flags set limits and anybody may send FHIR, doctor finds that wrong."""
+    config = tmp_path / "wardstream.toml"
+    config.write_text(f'[fhir]\nlimit_authors = ["Practitioner/17"]\n[fhir.limits]\n"{SCALE_2}" = "scale_2"\n')
+    monkeypatch.delenv("WARDSTREAM_HTTP_TOKEN", raising=False)
+    done = cli("doctor", "--config", config)
+    assert done.code == 1
+    assert "whoever reaches POST /fhir can set them" in done.out.replace("\n", " ")
+    monkeypatch.setenv("WARDSTREAM_HTTP_TOKEN", "x" * 40)
+    assert "whoever reaches POST /fhir" not in cli("doctor", "--config", config).out.replace("\n", " ")

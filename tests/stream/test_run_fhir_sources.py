@@ -9,10 +9,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
+
 from connectors.sqlite.journal import SqliteJournal
 from events import Observation
-from tests.fhir_server.servers import HapiServer, encounter, observation, patient
-from tests.listening import COMMAND, WITHIN_S
+from tests.fhir_server.servers import HapiServer, encounter, free_port, observation, patient
+from tests.listening import COMMAND, WITHIN_S, ListeningProcess
 from tests.stream.test_run_mllp import Running, start
 
 __all__ = ["start"]
@@ -88,6 +90,42 @@ def test_a_server_is_polled_through_its_and_our_restarts(
     assert "_lastUpdated" not in text, "an address may name a patient"
 
 
+def test_a_server_tells_the_service_of_itself(jpa_server: HapiServer, tmp_path: Path) -> None:
+    """Between two looks that lie an hour apart, HAPI delivers to the running service, which scores and alerts.
+
+    The secret is asked for beside the site's own token, and stands in no log.
+    """
+    port, secret = free_port(), "s" * 40
+    (tmp_path / "secret").write_text(secret)
+    endpoint = f"http://127.0.0.1:{port}/fhir/subscriptions/ehr"
+    subscription = {"style": "criteria", "endpoint": endpoint, "secret_file": str(tmp_path / "secret"), "look_s": 1}
+    config = tmp_path / "wardstream.toml"
+    config.write_text(
+        table(jpa_server, poll_s=3_600, types=["Observation", "Encounter"])
+        + "[fhir_sources.servers.ehr.subscription]\n"
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in subscription.items())
+        + f"[service]\nmllp_port = 0\nhttp_port = {port}\n"
+    )
+    ward = jpa_server.unique("Ward T")
+    who = admit(jpa_server, "told", ward)
+    arguments = ("run", "--data-dir", str(tmp_path / "data"), "--config", str(config))
+    service = ListeningProcess(arguments, tmp_path / "service.log")
+    try:
+        _wait(service, lambda: 'subscriptions_active{source="ehr"} 2.0' in service.get("/metrics").text)
+        chart(jpa_server, who, 1)
+        _wait(service, lambda: any(one["ward"] == ward for one in service.get("/alerts/open").json()["alerts"]))
+        metrics = service.get("/metrics").text
+        assert 'wardstream_fhir_source_resources_total{source="ehr",type="Observation",way="hook"}' in metrics
+        assert 'wardstream_fhir_source_notifications_total{kind="resource",source="ehr"}' in metrics
+        assert httpx.put(f"{endpoint}/Observation/x", json={}, trust_env=False).status_code == 401
+        assert service.stop() == 0
+    finally:
+        service.kill()
+    text = service.errors.read_text()
+    assert secret not in text
+    assert who not in text
+
+
 WELL: dict[str, tuple[float, str]] = {
     "9279-1": (16, "/min"),
     "8867-4": (72, "/min"),
@@ -128,7 +166,7 @@ def test_an_import_alerts_on_no_news_of_the_past(
     assert sum(one["duplicates"] for one in feeds) >= 2 * (len(WELL) + len(SICK)), "the second import was known"
 
 
-def _wait(service: Running, until: Callable[[], bool]) -> None:
+def _wait(service: ListeningProcess, until: Callable[[], bool]) -> None:
     while not until():
         assert service.process.poll() is None, service.errors.read_text()[-2000:]
 

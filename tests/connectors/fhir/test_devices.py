@@ -148,6 +148,13 @@ def test_other_statuses_change_no_value(code: str) -> None:
     assert only(wearable(interpretation=foreign)).value == 97.0
 
 
+def test_an_interpretation_of_before_r4() -> None:
+    """STU3 had one interpretation and not a list: it costs no value, and is read."""
+    assert only(wearable(interpretation={"text": "high"})).value == 97.0
+    one = {"coding": [{"system": POCD_STATUS, "code": "questionable"}]}
+    assert only(wearable(interpretation=one)).absent_reason == "unreliable"
+
+
 def test_test_data_is_no_patients() -> None:
     """The label HTEST makes it no value, and neither well nor ill."""
     label = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}]}

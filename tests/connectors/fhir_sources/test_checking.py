@@ -23,7 +23,7 @@ async def asked(fake: FakeFhir, **settings: Any) -> list[Finding]:
     async def sleep(_seconds: float) -> None:
         return
 
-    server = FhirServer(fake.base, ("Observation",), **settings)
+    server = FhirServer(fake.base, settings.pop("types", ("Observation",)), **settings)
     return [finding async for finding in examine("ehr", server, lambda: NOW, sleep=sleep)]
 
 
@@ -48,6 +48,13 @@ async def test_a_clock_that_is_off_and_a_refusal_are_told(fake: FakeFhir, outcom
     [(well, subject, remedy)] = await asked(fake)
     assert (well, subject) == (False, "FHIR source ehr, Observation: forbidden: 403 forbidden")
     assert "rights" in remedy
+
+
+async def test_a_server_that_is_away_is_said_once(fake: FakeFhir, outcome: Outcome) -> None:
+    """Two types of a server that does not answer are one finding."""
+    fake.search = lambda _kind, _request: outcome(503, "transient")  # type: ignore[method-assign] # a test's own
+    [(well, subject, _)] = await asked(fake, types=("Observation", "Flag"))
+    assert (well, subject) == (False, "FHIR source ehr, Observation: throttled: 503 transient")
 
 
 async def test_files_of_secrets_are_looked_at(fake: FakeFhir, tmp_path: Path) -> None:

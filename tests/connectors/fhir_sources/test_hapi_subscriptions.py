@@ -38,20 +38,20 @@ LOOK_S = 0.05
 class Subscribed:
     """What is subscribed at HAPI's server, with the door it delivers to."""
 
-    def __init__(self, server: HapiServer, folder: Path) -> None:
+    def __init__(self, server: HapiServer, folder: Path, hearer: HookHearer | None = None) -> None:
         self.hapi = server
         self.folder = folder
+        self.hearer = hearer or HookHearer()
         self.intake = MemoryIntake()
         self.looks = 0
         self.port = 0
 
-    async def open(self) -> None:
-        """Listen, at the same port as before."""
+    async def open(self, **fields: Any) -> None:
+        """Begin; `fields` are of the subscription's settings."""
         (self.folder / "secret").write_text(SECRET)
         endpoint = f"http://127.0.0.1:{self.port}/fhir/subscriptions/ehr"
-        chosen = SubscriptionSettings(
-            "criteria", endpoint, str(self.folder / "secret"), ("Observation?",), lasts_s=3_600, missed_max=2
-        )
+        values = {"style": "criteria", "criteria": ("Observation?",), "lasts_s": 3_600, "missed_max": 2, **fields}
+        chosen = SubscriptionSettings(endpoint=endpoint, secret_file=str(self.folder / "secret"), **values)
         self.settings = FhirServer(self.hapi.url, ("Observation",), overlap_s=600, subscription=chosen)
         self.client = SourceClient(self.settings)
         self.taker = Taker("ehr", self.hapi.url, self.intake, FhirSettings(), offered_at_once_max=500)
@@ -60,7 +60,7 @@ class Subscribed:
             self.folder / "secret",
             self.client,
             self.taker,
-            HookHearer(),
+            self.hearer,
             untold=self.untold,
             look_soon=lambda: None,
             reconcile_soon=lambda: None,

@@ -92,7 +92,7 @@ async def _all(asked: Asked) -> None:
         await asked.poller.look()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.lists(rounds, min_size=3, max_size=8))
 def test_the_newest_of_each_is_taken_in(rounds: list[Round]) -> None:
     """Writes that show late within the overlap, answers that break, a full disk, our restarts, a clock that slips."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.settings import FhirServer, SmartSettings
-from connectors.fhir_sources.smart import ASSERTION_TYPE, NoToken, SmartTokens, tokens_for
+from connectors.fhir_sources.smart import ASSERTION_TYPE, NoToken, SmartTokens, assertion, public_keys, tokens_for
 from tests.connectors.fhir_sources.conftest import Asked, FakeFhir
 
 KEYS = {"RS384": rsa.generate_private_key(65_537, 2_048), "ES384": ec.generate_private_key(ec.SECP384R1())}
@@ -203,6 +204,16 @@ async def test_a_token_endpoint_without_tls_is_not_spoken_to(
     asked = ask(smart=smart(endpoint, key_file))
     with pytest.raises(FhirSourceError, match="no address with TLS"):
         await asked.client.get("Observation")
+
+
+def test_the_key_set_that_is_printed_verifies_what_we_sign(endpoint: TokenEndpoint, key_file: Path) -> None:
+    """An authorization server that was given our key set takes our assertion; the private part is not in it."""
+    settings = smart(endpoint, key_file)
+    text = public_keys(settings)
+    key = jwt.PyJWKSet.from_json(text)["k1"]
+    given = assertion(settings, endpoint.url, time.time())
+    assert jwt.decode(given, key, algorithms=[endpoint.algorithm], audience=endpoint.url)["iss"] == "ward"
+    assert not {"d", "p", "q"} & set(json.loads(text)["keys"][0])
 
 
 def test_without_credentials_there_is_no_token() -> None:

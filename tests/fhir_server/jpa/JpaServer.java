@@ -18,6 +18,8 @@ import ca.uhn.fhir.jpa.search.DatabaseBackedPagingProvider;
 import ca.uhn.fhir.jpa.subscription.channel.config.SubscriptionChannelConfig;
 import ca.uhn.fhir.jpa.subscription.match.config.SubscriptionProcessorConfig;
 import ca.uhn.fhir.jpa.subscription.submit.config.SubscriptionSubmitterConfig;
+import ca.uhn.fhir.jpa.topic.ISubscriptionTopicLoader;
+import ca.uhn.fhir.jpa.topic.SubscriptionTopicConfig;
 import ca.uhn.fhir.rest.server.RestfulServer;
 import ca.uhn.fhir.rest.server.provider.ResourceProviderFactory;
 import jakarta.persistence.EntityManagerFactory;
@@ -46,7 +48,8 @@ public class JpaServer {
   @Configuration
   @Import({
     JpaR4Config.class, HapiJpaConfig.class, JpaBatch2Config.class, Batch2JobsConfig.class, ThreadPoolFactoryConfig.class,
-    SubscriptionSubmitterConfig.class, SubscriptionProcessorConfig.class, SubscriptionChannelConfig.class, ca.uhn.fhir.jpa.topic.SubscriptionTopicConfig.class
+    SubscriptionSubmitterConfig.class, SubscriptionProcessorConfig.class, SubscriptionChannelConfig.class,
+    SubscriptionTopicConfig.class
   })
   public static class Config {
     @Bean public JpaStorageSettings storageSettings() {
@@ -102,12 +105,13 @@ public class JpaServer {
     }
   }
 
-  /** Looks every half second whether an export can go on; by itself the server does so once a minute. */
-  static void hurry(IJobMaintenanceService maintenance) {
+  /** Looks every half second whether an export can go on and a topic is new; by itself the server does so once a minute. */
+  static void hurry(IJobMaintenanceService maintenance, ISubscriptionTopicLoader topics) {
     while (true) {
       try {
         Thread.sleep(500);
         maintenance.runMaintenancePass();
+        topics.forceRefresh();
       } catch (InterruptedException stopped) {
         return;
       } catch (RuntimeException again) {
@@ -124,9 +128,10 @@ public class JpaServer {
     fhir.registerProvider(spring.getBean(BulkDataExportProvider.class));
     fhir.setPagingProvider(spring.getBean(DatabaseBackedPagingProvider.class));
     fhir.setInterceptorService(spring.getBean(ca.uhn.fhir.interceptor.executor.InterceptorService.class));
-    Thread exports = new Thread(() -> hurry(spring.getBean(IJobMaintenanceService.class)), "exports");
-    exports.setDaemon(true);
-    exports.start();
+    Thread hurry = new Thread(
+        () -> hurry(spring.getBean(IJobMaintenanceService.class), spring.getBean(ISubscriptionTopicLoader.class)), "hurry");
+    hurry.setDaemon(true);
+    hurry.start();
     Server server = new Server();
     ServerConnector connector = new ServerConnector(server);
     connector.setHost("127.0.0.1");
