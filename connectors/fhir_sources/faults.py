@@ -85,6 +85,7 @@ def fault_of(status: int, codes: str, retry_after_s: float | None) -> FhirSource
         403: "forbidden",
         404: "not_found",
         408: "timeout",
+        409: "server_error",  # somebody changes it at this moment: again
         410: "not_found",
         413: "too_large",
         429: "throttled",

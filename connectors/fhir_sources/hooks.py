@@ -16,8 +16,11 @@ from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.receiving import Receiver
 from connectors.http.access import bearer
 from connectors.http.body import Room, body_of
-from connectors.http.faults import HttpFault, busy, outcome
+from connectors.http.faults import FHIR_JSON, HttpFault, busy, outcome
 from connectors.http.limits import HttpLimits
+
+BUNDLE_TAKEN = b'{"resourceType":"Bundle","type":"transaction-response"}'
+"""HAPI sends a notification as a transaction: answered by anything but a Bundle, it sends it again without end."""
 
 
 class Hooks:
@@ -35,7 +38,9 @@ class Hooks:
             raise HttpFault(401, "the secret of this subscription is needed", headers=headers, close=True)
         async with body_of(request, room, limits) as body:
             try:
-                await receiver.receive(body)
+                bundle = await receiver.receive(body)
             except FhirSourceError:
                 raise busy("what was named could not be read: send it again later") from None
+        if bundle:
+            return web.Response(body=BUNDLE_TAKEN, content_type=FHIR_JSON)
         return outcome(200, [Issue("information", "informational", "taken")])

@@ -88,26 +88,27 @@ class Receiver:
         """How long nothing was heard."""
         return self._elapsed_s() - self.heard_s
 
-    async def receive(self, body: bytes) -> None:
+    async def receive(self, body: bytes) -> bool:
         """Take what was delivered: one resource, a Bundle, a notification, or nothing at all ("something changed").
 
-        Returns when it is durable; raises `NotStoredError`, or `FhirSourceError` where a resource that is only named
-        could not be read: either way the server is to send it again.
+        Returns when it is durable, and says whether it was a Bundle. Raises `NotStoredError`, or `FhirSourceError`
+        where a resource that is only named could not be read: either way the server is to send it again.
         """
         self.heard_s = self._elapsed_s()
         if not body.strip():
             self._hearer.notified("empty")
             self._look_soon()
-            return
+            return False
+        one = read_resource(body)
+        bundle = one.kind == "Bundle"
         notification = read_notification(body)
         if notification is not None:
             self._hearer.notified(notification.type)
             await self._notified(notification, body)
-            return
+            return bundle
         self._hearer.notified("resource")
-        one = read_resource(body)
-        found = list(read_page(body).found) if one.kind == "Bundle" else [one]
-        await self._take(found)
+        await self._take(list(read_page(body).found) if bundle else [one])
+        return bundle
 
     async def _notified(self, notification: Notification, body: bytes) -> None:
         if notification.status in {"error", "off"}:

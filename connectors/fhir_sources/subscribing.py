@@ -22,6 +22,9 @@ REASON = "Wardstream: deterioration alerts"
 PENDING_S = 600.0
 """A subscription that is only requested for longer will not become active by itself."""
 
+TWINS = "there were several of it"
+"""The one that is left is made anew: HAPI's stays active and tells nothing once its twin is deleted."""
+
 Step = Literal["keep", "create", "renew", "remake", "remove"]
 
 
@@ -154,11 +157,11 @@ def judge(
     for want in wanted:
         same = [one for one in ours if one.wanted == want]
         well = [one for one in same if _fault(one, secret, now) == ""]
-        chosen = max(well or same, key=lambda one: (one.ends or 0, one.id), default=None)
+        chosen = max(well or same, key=lambda one: (one.status == "active", one.ends or 0, one.id), default=None)
         todo += [Todo("remove", want, one) for one in same if one is not chosen]
         if chosen is None:
             todo.append(Todo("create", want))
-        elif why := _fault(chosen, secret, now):
+        elif why := _fault(chosen, secret, now) or (TWINS if len(same) > 1 else ""):
             todo.append(Todo("remake", want, chosen, why))
         elif chosen.ends is not None and chosen.ends - now < lasts_s * MILLIS_PER_SECOND / 2:
             todo.append(Todo("renew", want, chosen))

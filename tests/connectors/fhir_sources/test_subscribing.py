@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connectors.fhir_sources.numbers import EventNumbers
 from connectors.fhir_sources.pages import Found
 from connectors.fhir_sources.settings import FhirServer, FhirSources, SubscriptionSettings
-from connectors.fhir_sources.subscribing import There, Wanted, document, judge, read_there, wanted_of
+from connectors.fhir_sources.subscribing import TWINS, There, Wanted, document, judge, read_there, wanted_of
 from events import MILLIS_PER_SECOND
 
 NOW = 1_770_000_000_000
@@ -66,8 +66,9 @@ def test_what_is_done_about_one(fields: dict[str, object], step: tuple[str, str,
 def test_one_of_each_is_there_and_what_is_not_wanted_goes() -> None:
     """Twins are removed, and so is what nobody wants any more; of another endpoint nothing is touched."""
     assert steps() == [("create", "", "")]
-    assert steps(there(), there(id="2")) == [("remove", "1", ""), ("keep", "2", "")]
-    assert steps(there(status="error"), there(id="0")) == [("remove", "1", ""), ("keep", "0", "")]
+    assert steps(there(), there(id="2")) == [("remove", "1", ""), ("remake", "2", TWINS)]
+    assert steps(there(status="error"), there(id="0")) == [("remove", "1", ""), ("remake", "0", TWINS)]
+    assert steps(there(), there(id="2", status="requested")) == [("remove", "2", ""), ("remake", "1", TWINS)]
     other = Wanted("Flag?")
     assert steps(there(wanted=other, criteria="Flag?")) == [("create", "", ""), ("remove", "1", "")]
     assert steps(there(endpoint="https://other.example/hook", status="error")) == [("create", "", "")]
