@@ -102,6 +102,9 @@ class Admission(msgspec.Struct, frozen=True, omit_defaults=True, tag="admission"
     location: Location
     patient_class: str = ""
     """HL7 table 0004: I inpatient, E emergency, O outpatient; FHIR's IMP, EMER, AMB are mapped to these."""
+    told_time: Millis | None = None
+    """When it was said, of a visit that was moved to the patient (ADT A44, A45) and began before: what had been taken
+    back of it until then is no more."""
 
 
 class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer", gc=False):
@@ -129,8 +132,9 @@ class Cancellation(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancell
     location: Location = Location()
     """Where the patient is after a cancelled transfer or discharge, if the sender says so."""
     moved: bool = False
-    """Of an admission: the visit is another patient's (ADT A44, A45). Only a stay that is known by the number of that
-    very visit is taken back, or comes to be, where none is known yet."""
+    """Of an admission: the visit is another patient's (ADT A44, A45), or came to nothing (an Encounter that is
+    cancelled). Only a stay that is known by the number of that very visit is taken back, or comes to be, where none is
+    known yet."""
     told: bool = False
     """Of a discharge: an act of its own (A13), which takes back a discharge of before it that arrives after it too. An
     Encounter under way only says that none stands by then: one that ends it later may be dated back."""

@@ -177,6 +177,8 @@ class Catalogue:
         for code, name in sorted(codes.items()):
             feature, loinc = self.target(name)
             if loinc and code != ("loinc", loinc):
+                if code in self._by_code and code[0] == "loinc":
+                    raise ValueError(f"{code[0]}|{code[1]} means itself, and cannot be {loinc}")
                 stands_for[code] = ("loinc", loinc)
             if code not in feature.codes:
                 more.setdefault(feature.name, []).append(code)

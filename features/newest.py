@@ -3,8 +3,9 @@
 Owns which readings count as those of now. Must not know what they score.
 
 Readings of the newest time stand beside one another: several devices, several sub-ids. Beside a device's newest reading
-stands the newest entry of a person too, as long as it is not more than `BESIDE_MS` older: a monitor tells a number
-every second, so that what a nurse counted would else be hidden a second later, and forgotten before anybody saw it.
+stands the newest entry of a person too (of one time all of them), as long as it is not more than `BESIDE_MS` older: a
+monitor tells a number every second, so that what a nurse counted would else be hidden a second later, and forgotten
+before anybody saw it.
 Which of the two is right is not ours to guess; whoever asks takes the worse one.
 """
 
@@ -89,8 +90,10 @@ def _beside(series: Series, time: Millis) -> list[tuple[int, int, int]]:
         at -= W
     at_once.reverse()
     if at_once and at_once[-1][2] < 0:  # a person's id is the greater one, so no entry of a person is of this time
-        while at >= 0 and raw[at] >= time - BESIDE_MS:
+        entries: list[tuple[int, int, int]] = []
+        while at >= 0 and raw[at] >= (entries[0][0] if entries else time - BESIDE_MS):
             if raw[at + 2] >= 0:
-                return [(raw[at], raw[at + 1], raw[at + 2]), *at_once]
+                entries.append((raw[at], raw[at + 1], raw[at + 2]))
             at -= W
+        return [*reversed(entries), *at_once]
     return at_once

@@ -35,7 +35,7 @@ from features.run import Odd, intake_of, take_run
 from features.series import DUPLICATE, Removal, Series
 from features.stay import NEVER, Resident
 from features.superseded import Deed, Superseded
-from features.thinning import public_id, put_thinned, thin
+from features.thinning import held_as, public_id, put_thinned, thin
 from features.value import FUTURE_TOLERANCE_MS, in_steps
 from features.vector import VectorSpec, fill
 
@@ -322,15 +322,15 @@ class PatientState(Resident):
         series = self._series[index]
         if series is None:
             series = self._series[index] = Series()
-        thinned, held_as = "", identity
+        thinned, key = "", identity
         if resolution.device:
-            held_as = ~identity
-            put, thinned = put_thinned(series, event_time, steps, held_as)
+            key = ~identity
+            put, thinned = put_thinned(series, event_time, steps, key)
         else:
             put = series.put(event_time, steps, identity)
         if put is not DUPLICATE:
             raw = series.raw
-            if raw and raw[-1] == held_as and raw[-3] == event_time:
+            if raw and raw[-1] == key and raw[-3] == event_time:
                 self._received[index] = received_time
                 self._message_ids[index] = message_id
         if self._quarantined and put is not DUPLICATE:
@@ -349,8 +349,8 @@ class PatientState(Resident):
         if series is None:
             return (Removal.REMOVED if noticed else Removal.NOT_FOUND), event_time, None, identity
         newest = _newest_key(series)
-        held_as = ~identity if resolution.device else identity
-        removal, time, steps, gone = series.remove(held_as, event_time, by_time=by_time and not noticed)
+        key = held_as(series, identity, device=resolution.device)
+        removal, time, steps, gone = series.remove(key, event_time, by_time=by_time and not noticed)
         if removal is not Removal.REMOVED:
             return (Removal.REMOVED if noticed else removal), event_time, None, identity
         if not series.raw and series.rows is None:
@@ -362,10 +362,10 @@ class PatientState(Resident):
     def _unusable(self, resolution: Resolution, intake: Intake, received_time: Millis) -> Intake:
         """Hold a replacement that cannot be used against the value it was for, which stays."""
         index, identity = resolution.index, intake.observation_id
-        held_as = ~identity if resolution.device else identity
         if intake.outcome == "absent":
             series = self._series[index]
-            if not self._quarantined.names(index, identity) and (series is None or not series.holds(held_as)):
+            key = held_as(series, identity, device=resolution.device)
+            if not self._quarantined.names(index, identity) and (series is None or not series.holds(key)):
                 return intake
             intake = Intake("quarantined", resolution.name, "replaced_by_nothing", identity, intake.event_time, None)
         self._hold_back(index, min(intake.event_time, received_time), intake, or_equal=True)

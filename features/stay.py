@@ -84,26 +84,28 @@ class Stay(msgspec.Struct):
         """Begin a stay. A further admission of an open stay (A04, then A01) keeps the first time and where it began.
 
         One that arrives after what followed it adds when and where the stay began, and moves nobody; one that had been
-        taken back before it arrived is none.
+        taken back before it arrived is none, unless it was told again since (`told_time`).
         """
         time = event.event_time
         if self._is_another(encounter):
             self.origin = (self.origin if self.admitted else "") or event.location.ward
             self._begin_another(event, encounter)
             return
-        if self._is_taken_back(time):
+        again = self._is_taken_back(time)
+        told = time if event.told_time is None else event.told_time
+        if again and told < self.encounter_time:
             return
         if not self.admitted and time >= self.encounter_time:
             self.before = self._placed_at()
         if not self.admitted or not self.origin or (self.admitted_time is None and time < self.location_time):
             self.origin = event.location.ward or (self.origin if self.admitted else "")
-        if time >= self.encounter_time:
+        if again or time >= self.encounter_time:
             self.admitted_time = (
                 min(time, self.admitted_time) if self.admitted and self.admitted_time is not None else time
             )
             self.admitted, self.discharged_time = True, None
             self.patient_class = event.patient_class or self.patient_class
-            self.encounter_time = time
+            self.encounter_time = told if again else time
         elif self.admitted_time is None or (self.admitted and time < self.admitted_time):
             self.admitted_time = time
             self.patient_class = self.patient_class or event.patient_class

@@ -58,6 +58,17 @@ def public_id(identity: int) -> int:
     return identity if identity >= 0 else ~identity
 
 
+def held_as(series: Series | None, identity: int, *, device: bool) -> int:
+    """Give the key a result stands under, or would: a change of a device's result need not repeat whose it was.
+
+    >>> series = Series()
+    >>> series.put(0, 1, ~7), held_as(series, 7, device=False), held_as(series, 8, device=False)
+    (<Put.STORED: 0>, -8, 8)
+    """
+    own = ~identity if device else identity
+    return ~own if series is not None and series.holds(~own) and not series.holds(own) else own
+
+
 def put_thinned(series: Series, event_time: int, value: int, identity: int) -> tuple[Put, Thinned]:
     """Put a device's reading (`identity` negative) where it belongs; say whether it, or others for it, were let go.
 

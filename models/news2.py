@@ -292,11 +292,16 @@ def _take_worst(state: PatientState, held: list[Held | None], tied: list[int], s
             held[place] = max(at_once, key=lambda one: (_badness(source.name, one[0]), one[1], one[2]))
 
 
-def _badness(name: str, value: float) -> float:
+def _badness(name: str, value: float) -> int:
+    """Give the points by this feature alone. Of equals the newest counts: an older one would lose to a third source
+    of its parameter (flow, code) that the newest of them is newer than.
+    """
     if name == "gcs_total":
-        return -value
-    if name in OXYGEN_SOURCES or name == "consciousness":
-        return value
+        return consciousness_points_from_gcs(value)
+    if name == "consciousness":
+        return ALTERED_POINTS if value > ALERT else 0
+    if name in OXYGEN_SOURCES:
+        return OXYGEN_POINTS if (oxygen_from_fio2(value) if name == "fio2" else value > 0) else 0
     return points("pulse" if name == "heart_rate" else name, value) or 0
 
 

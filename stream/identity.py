@@ -17,6 +17,7 @@ from connectors.decoded import Identifier
 from events import MILLIS_PER_HOUR, Millis
 from stream.identity_links import FORMER_MAX, KEYS_BETWEEN, SERVER_IDS, Link, keys_to_load, split_keys, way_by_server
 from stream.pseudonyms import REPLAY_PSEUDONYM_KEY, Pseudonyms, VisitKeys
+from stream.strangers import contradicts, is_another
 
 __all__ = ["REPLAY_PSEUDONYM_KEY", "IdentityMap", "Link", "Pseudonyms", "keys_to_load"]
 
@@ -153,20 +154,24 @@ class IdentityMap:
             self._former_unsaved[name] = former
 
     def _contradicts(self, key: str, identifiers: tuple[Identifier, ...]) -> bool:
-        """Say whether a key has only other values of an authority that the identifiers name."""
-        owned: dict[str, set[str]] = {}
-        for authority, value in self._names_of.get(key, ()):
-            owned.setdefault(authority, set()).add(value)
-        return any(name.authority in owned and name.value not in owned[name.authority] for name in identifiers)
+        return contradicts(self._names_of.get(key, ()), identifiers)
 
     def merge(self, survivor: str, retired: tuple[Identifier, ...]) -> tuple[str, ...]:
         """Point the retired identifiers, and all that share a key with one, at the survivor; give the retired keys.
 
-        An identifier that is the survivor's own already retires nothing.
+        An identifier that is the survivor's own already retires nothing; nor does one, but for the first, of somebody
+        who has only other numbers of an authority that is named: a placeholder is many people's. That is counted.
         """
         retired_keys: list[str] = []
         for name in retired:
             key = self._key_of.get((name.authority, name.value))
+            if (
+                key not in {None, survivor}
+                and name != retired[0]
+                and is_another(self._names_of.get(key or "", ()), retired)
+            ):
+                self._count_conflict()
+                continue
             if key is None:
                 key = self._pseudonyms.of("patient", name.authority, name.value)
                 self._keep(name.authority, name.value, key)

@@ -14,7 +14,7 @@ import msgspec
 
 from connectors.decoded import Decoded, Identifier, Refusal, RefusalReason
 from connectors.fhir.grouping import drop_parts
-from events import Envelope, Event, Handover, Merge, Millis, Retirement, Unmerge, content_id, uuid_text
+from events import Cancellation, Envelope, Event, Handover, Merge, Millis, Retirement, Unmerge, content_id, uuid_text
 from stream.identity import IdentityMap
 
 RECENT_MESSAGES_MAX = 1_000_000
@@ -182,17 +182,23 @@ class Parser:
         return Refusal(reason, "PID[2]-3", detail, decoded.message_id, decoded.feed, decoded.sent_time)
 
     def _parted(self, decoded: Decoded, received_time: Millis) -> tuple[str, tuple[Event, ...]]:
-        """Part two people; give the key they shared and the message's events, with the unmerge where there was one."""
-        parted = self._identity.unmerge(decoded.subject, decoded.parted)
+        """Part two people; give the key they shared and the message's events, with the unmerge where there was one.
+
+        From whom a visit is moved is told of it only under a key of his own: where the other one kept the shared key,
+        or nothing tells the two apart, it would be taken from the very patient whose it is.
+        """
+        identity = self._identity
+        parted = identity.unmerge(decoded.subject, decoded.parted)
+        taken_from = identity.find(decoded.subject) if parted is None else parted[0]
+        is_his = bool(taken_from) and taken_from == identity.find(decoded.parted)
+        said = tuple(event for event in decoded.events if not (is_his and type(event) is Cancellation))
         if parted is None:
-            told = tuple(event for event in decoded.events if type(event) is not Unmerge)
-            identity = self._identity
+            told = tuple(event for event in said if type(event) is not Unmerge)
             return identity.resolve(decoded.subject) if told else identity.find(decoded.subject), told
         patient, restored = parted
-        self._identity.touch(restored, received_time)
+        identity.touch(restored, received_time)
         return patient, tuple(
-            msgspec.structs.replace(event, restored=restored) if type(event) is Unmerge else event
-            for event in decoded.events
+            msgspec.structs.replace(event, restored=restored) if type(event) is Unmerge else event for event in said
         )
 
     def _renumbered(self, decoded: Decoded, received_time: Millis) -> tuple[str, tuple[Event, ...]]:

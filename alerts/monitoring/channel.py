@@ -49,12 +49,14 @@ class Channel:
 
     __slots__ = (
         "again", "bins", "breaks", "code", "codings", "count", "feature", "first", "first_time",
-        "from_message", "high", "index", "last", "last_time", "low", "newcomer", "odd", "run_min", "same",
-        "sampled", "samples", "seen", "standing", "unit", "vital", "watched",
+        "from_message", "high", "index", "last", "last_time", "low", "newcomer", "odd", "passed", "qualifiers",
+        "run_min", "same", "sampled", "samples", "seen", "standing", "unit", "vital", "watched",
     )  # fmt: skip
 
     def __init__(self, codings: tuple[Coding, ...], unit: str, first: int, at: Millis) -> None:
         self.codings, self.unit = codings, unit
+        self.qualifiers: tuple[Coding, ...] = ()
+        """Of its first reading: the one by which the code means another feature (an arterial specimen)."""
         self.index = -1
         """The feature's, -1 where no code is known."""
         self.feature = ""
@@ -62,6 +64,8 @@ class Channel:
         self.count = self.seen = 0
         self.first = self.last = self.from_message = first
         self.first_time = self.last_time = at
+        self.passed = 0
+        """Readings of before `first_time`, which moves on while an unknown code comes seldom."""
         self.newcomer = False
         """Whether it began after its feed was known well: then each of its readings is looked at."""
         self.watched = False
@@ -84,7 +88,7 @@ class Channel:
         """Take over what the catalogue makes of it."""
         self.code = code
         if resolution is None:
-            self.index, self.feature, self.watched = -1, "", True
+            self.index, self.feature, self.watched, self.vital = -1, "", True, False
         else:
             self.index, self.feature = resolution.index, resolution.name
             self.watched = self.newcomer

@@ -10,6 +10,7 @@ from alerts.monitoring.channel import Channel
 from alerts.monitoring.configuration import MonitoringSettings
 from alerts.monitoring.voice import Voice
 from alerts.monitoring.watch import Watch
+from events import Coding
 from features.catalogue import Catalogue
 
 
@@ -22,9 +23,18 @@ class Desk:
         self.settings, self.catalogue, self.voice = settings, catalogue, voice
         self.patients: dict[str, Watch] = {}
 
-    def resolve(self, channel: Channel, qualifiers: tuple[tuple[str, str], ...] = ()) -> None:
+    def meet(self, channel: Channel, qualifiers: tuple[Coding, ...]) -> None:
+        """Let a channel know what its code means, and keep the qualifier that makes it mean another feature, if any."""
+        plain = self.catalogue.resolve(channel.codings)
+        for one in qualifiers:
+            if self.catalogue.resolve(channel.codings, (one,)) is not plain:
+                channel.qualifiers = (one,)
+                break
+        self.resolve(channel)
+
+    def resolve(self, channel: Channel) -> None:
         """Let a channel know what its code means."""
-        resolution = self.catalogue.resolutions[channel.codings, channel.unit, qualifiers]
+        resolution = self.catalogue.resolutions[channel.codings, channel.unit, channel.qualifiers]
         code = "|".join(channel.codings[0])[:80] if channel.codings else ""
         if resolution is not None:
             known = [one for one in channel.codings if self.catalogue.resolve((one,)) is not None]
@@ -33,12 +43,12 @@ class Desk:
 
     def fault_of(self, channel: Channel) -> str:
         """Say what becomes of values in a unit that cannot be used."""
-        resolution = self.catalogue.resolutions[channel.codings, channel.unit, ()]
+        resolution = self.catalogue.resolutions[channel.codings, channel.unit, channel.qualifiers]
         return "; they are quarantined" if resolution is not None and resolution.fault else ""
 
     def explain(self, channel: Channel, middle: float, numbers: list[float]) -> str:
         """Say what would make values what they are: a unit, or that none of them can be."""
-        resolution = self.catalogue.resolutions[channel.codings, channel.unit, ()]
+        resolution = self.catalogue.resolutions[channel.codings, channel.unit, channel.qualifiers]
         if resolution is None:
             return ""
         unit = channel.explain(resolution, middle)

@@ -150,7 +150,7 @@ class Feed:
         channel = Channel(event.codings, event.unit, self.messages, at)
         if self.settled(at, desk.settings):
             channel.newcomer = True
-        desk.resolve(channel, event.qualifiers)
+        desk.meet(channel, event.qualifiers)
         self.channels[event.codings, event.unit] = channel
         return channel
 
@@ -227,6 +227,8 @@ class Feed:
         if channel.count >= SETTLED_READINGS and at - channel.first_time >= SETTLED_MS:
             channel.newcomer = channel.watched = False
             desk.voice.clear("unit_changed", subject, at, said, f"{channel.count} readings in it: it is usual now")
+            code = "|".join(channel.codings[0])[:80] if channel.codings else ""
+            desk.voice.clear("code_unmapped", self._subject(code), at, said, f"it is mapped to {channel.feature}")
         elif channel.count == desk.settings.unit_readings:
             usual = [
                 other for other in self.channels.values()

@@ -24,6 +24,9 @@ PATIENTS_MAX = 20_000
 """Patients watched: those who are here, and of three days those who were. Beyond, `monitor_full` is said."""
 GONE_MS = 72 * MILLIS_PER_HOUR
 """A patient of whom no vital sign came for so long, and whose discharge nobody sent, is not here."""
+LEFT, EMPTY = "no longer here", "nobody lies there"
+UNOBSERVED = f"{words_for(GONE_MS)} without an observation: no longer watched"
+"""He may well be here: nobody said that he left."""
 OBSERVED_MS = 12 * MILLIS_PER_HOUR
 """An older vital sign says nothing of now (NEWS2's longest interval): it is no observation of the patient."""
 
@@ -170,27 +173,29 @@ class Residents:
         self._deadlines.wait("p" + patient, watch)
         return watch
 
-    def forget(self, patient: str, now: Millis, said: list[Any]) -> None:
-        """Know a patient no more."""
+    def forget(self, patient: str, now: Millis, said: list[Any], why: str = LEFT) -> None:
+        """Know a patient no more, and say why."""
         watch = self.patients.get(patient)
         if watch is None:
             return
         if watch.here:
-            self._move(patient, watch, "", now, here=False, said=said)
+            self._move(patient, watch, "", now, here=False, said=said, why=why)
         self._changed.add(patient_key(watch.chunk))
         del self.patients[patient]
         del self.members[watch.chunk][patient]
         self.room_again("patients", now, said)
 
-    def _move(self, patient: str, watch: Watch, ward: str, now: Millis, *, here: bool, said: list[Any]) -> None:
+    def _move(
+        self, patient: str, watch: Watch, ward: str, now: Millis, *, here: bool, said: list[Any], why: str = LEFT
+    ) -> None:
         """Follow a patient to another ward, in, or out."""
         self._changed.add(patient_key(watch.chunk))
         if ward != watch.ward:
-            self._count_out(watch.ward, now, said)
+            self._count_out(watch.ward, now, said, EMPTY if why == LEFT else why)
             self._count_in(ward, now, said)
             watch.ward = ward
         if not here:
-            self._leave(patient, watch, now, said)
+            self._leave(patient, watch, now, said, why)
         elif not watch.here:
             watch.here = True
             watch.since = now
@@ -224,7 +229,7 @@ class Residents:
             self._changed.add(ward_key(number))
         return bool(empty)
 
-    def _count_out(self, name: str, now: Millis, said: list[Any]) -> None:
+    def _count_out(self, name: str, now: Millis, said: list[Any], why: str) -> None:
         ward = self.wards.get(name)
         if ward is None:
             return
@@ -233,17 +238,17 @@ class Residents:
         if not ward.present:
             ward.silence.told = False
             ward.silence.deadline = NEVER
-            self._voice.clear("ward_silent", f"ward|{name}", now, said, "nobody lies there")
+            self._voice.clear("ward_silent", f"ward|{name}", now, said, why)
 
-    def _leave(self, patient: str, watch: Watch, now: Millis, said: list[Any]) -> None:
+    def _leave(self, patient: str, watch: Watch, now: Millis, said: list[Any], why: str) -> None:
         """Let a patient go: nothing of him is overdue, and nothing is flat."""
         watch.here = watch.told = False
         watch.heard = 0
         watch.deadline = now + GONE_MS
-        self._voice.clear("patient_silent", f"patient|{patient}", now, said, "no longer here")
+        self._voice.clear("patient_silent", f"patient|{patient}", now, said, why)
         for kind, subject in list(self._voice.standing) if watch.runs else ():
             if kind == "flat_line" and subject.startswith(f"patient|{patient}|"):
-                self._voice.clear(kind, subject, now, said, "no longer here")
+                self._voice.clear(kind, subject, now, said, why)
         watch.runs.clear()
         watch.values.clear()
 
@@ -282,7 +287,7 @@ class Residents:
         if not watch.here or watch.told:
             watch.deadline = max(watch.event_time, watch.heard) + GONE_MS
             if watch.deadline <= at:
-                self.forget(patient, at, said)
+                self.forget(patient, at, said, UNOBSERVED if watch.here else LEFT)
             return
         self._settle(watch)
         if whole_minute(watch.deadline) > at:

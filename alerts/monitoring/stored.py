@@ -90,6 +90,9 @@ class _Channel(msgspec.Struct, frozen=True, array_like=True):
     again: int
     breaks: int
     run_min: int
+    passed: int = 0
+    qualifiers: tuple[Coding, ...] = ()
+    """Neither was kept by earlier releases."""
 
 
 class _Feed(msgspec.Struct, frozen=True, array_like=True):

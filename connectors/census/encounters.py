@@ -39,6 +39,27 @@ class Found(msgspec.Struct):
     not_under_way: int = 0
     left_out: int = 0
     """Resources of other types."""
+    searches: int = 0
+    """Bundles that are pages of a search."""
+    unfinished: int = 0
+    """Those of them that name a next page."""
+    total: int = 0
+    """How many matches the search says that it has; 0 where it does not say."""
+    keys: set[str] = set()
+    """Of all Encounters, each once, whatever their status."""
+
+    @property
+    def missing(self) -> str:
+        """Say in words what shows that pages are missing; empty where nothing does.
+
+        >>> read_answers([b'{"resourceType": "Bundle", "type": "searchset", "total": 2}']).missing
+        'the search found 2 Encounters, and the files have 0'
+        """
+        if self.total > len(self.keys):
+            return f"the search found {self.total} Encounters, and the files have {len(self.keys)}"
+        if self.searches and self.unfinished == self.searches:
+            return "each page names a next one"
+        return ""
 
 
 def read_answers(files: Iterable[bytes]) -> Found:
@@ -55,6 +76,7 @@ def read_answers(files: Iterable[bytes]) -> Found:
         if size > PAGES_BYTES_MAX:
             raise CensusError([f"file {number}: more than {PAGES_BYTES_MAX} bytes in all"])
         for place, part in _documents(data, number):
+            _note_page(found, part)
             for url, resource in _resources(part):
                 _take(found, url, resource, place)
     return found
@@ -89,6 +111,18 @@ def _documents(data: bytes, number: int) -> Iterator[tuple[str, Any]]:
             yield f"file {number}, line {line}", document
 
 
+def _note_page(found: Found, document: Any) -> None:
+    """Note what a page of a search says of the others: whoever stands on one that is missing is watched by nobody."""
+    if not isinstance(document, dict) or document.get("type") != "searchset":
+        return
+    links, total = document.get("link"), document.get("total")
+    found.searches += 1
+    found.unfinished += isinstance(links, list) and any(
+        isinstance(link, dict) and link.get("relation") == "next" for link in links
+    )
+    found.total = max(found.total, total if type(total) is int else 0)
+
+
 def _resources(document: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(document, dict) and document.get("resourceType") == "Bundle":
         entries = document.get("entry")
@@ -104,6 +138,7 @@ def _take(found: Found, url: str, resource: Any, place: str) -> None:
         raise CensusError([f"{place}: has something that is no resource"])
     kind, name = resource["resourceType"], f"{resource['resourceType']}/{resource.get('id')}"
     if kind == "Encounter":
+        found.keys.add(url or name)
         if str(resource.get("status")) not in UNDER_WAY:
             found.not_under_way += 1
         elif len(found.encounters) >= ROWS_MAX:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -23,6 +24,8 @@ TEXT_CHARS_MAX = 100
 """Of a cell: numbers, wards and beds are shorter; a longer one is a column out of place."""
 FAULTS_TOLD_MAX = 20
 AGE_YEARS_MAX = 130
+ADMITTED_YEAR_MIN = 1900
+"""Before lie what systems write for no time: 0001-01-01, 1899-12-30."""
 
 COLUMNS = (
     "patient", "authority", "ward", "room", "bed", "facility", "class", "admitted", "sex", "birth_date", "visit",
@@ -30,6 +33,11 @@ COLUMNS = (
 """`patient` and `ward` are needed in each line, `authority` too unless the command names one; the others may be empty,
 or left out. `class` is of HL7 table 0004 (I inpatient, E emergency)."""
 NEEDED = ("patient", "ward")
+_NUMBERS = ("patient", "visit")
+_ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
+"""How a spreadsheet writes a long number that it took for one: its last digits are lost, so it is another's."""
+_SPREADSHEETS = ("=", "#N/A", "#NAME?", "#REF!", "#VALUE!", "#NUM!", "#DIV/0!", "#NULL!")
+"""A cell that begins so is a formula, or the fault of one."""
 SEXES: dict[str, Sex] = {
     "m": "male", "male": "male", "f": "female", "female": "female", "o": "other", "other": "other", "u": "unknown",
     "unknown": "unknown",
@@ -146,6 +154,10 @@ def _read(said: dict[str, str], as_of: Millis, zone: str) -> tuple[list[str], Ly
             faults.append(f"{name}: longer than {TEXT_CHARS_MAX} characters")
         elif not text.isprintable():
             faults.append(f"{name}: has control characters, a line's end among them")
+        elif text.startswith(_SPREADSHEETS):
+            faults.append(f"{name}: a spreadsheet's formula, or its fault; save values")
+        elif name in _NUMBERS and _ROUNDED.fullmatch(text):
+            faults.append(f"{name}: rounded by a spreadsheet; export the column as text")
     sex = SEXES.get(said["sex"].lower())
     if said["sex"] and sex is None:
         faults.append("sex: none of male, female, other, unknown")
@@ -179,12 +191,17 @@ def _instant(text: str, zone: str) -> Millis:
         read = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("no time such as 2026-03-01T08:00+01:00") from None
+    if read.year < ADMITTED_YEAR_MIN:
+        raise ValueError(f"lies before {ADMITTED_YEAR_MIN}; leave it empty where it is not known")
     if read.tzinfo is None:
         if not zone:
             raise ValueError("has no offset; name the zone with --zone")
         # The earlier of two where the hour comes twice: it never lies ahead.
         read = read.replace(tzinfo=ZoneInfo(zone), fold=0)
-    return int(read.astimezone(UTC).timestamp()) * MILLIS_PER_SECOND
+    try:
+        return int(read.astimezone(UTC).timestamp()) * MILLIS_PER_SECOND
+    except OverflowError:
+        raise ValueError("lies after the calendar's end") from None
 
 
 def _is_birth_date(text: str, as_of: Millis) -> bool:

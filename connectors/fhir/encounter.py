@@ -27,7 +27,8 @@ _ENDED = frozenset({"finished", "discharged", "completed", "discontinued"})
 """R4's one word for it, and R5's three: has left, is settled too, was begun and not carried through."""
 _DEPARTED = "departed"
 """http://terminology.hl7.org/CodeSystem/encounter-subject-status."""
-_UNDONE = frozenset({"cancelled", "entered-in-error"})
+_NEVER_BEGAN = "cancelled"
+_UNDONE = frozenset({_NEVER_BEGAN, "entered-in-error"})
 _NOT_BEEN = frozenset({"planned", "reserved"})
 
 Levels = dict[str, str]
@@ -39,9 +40,10 @@ def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
     `Fault`.
 
     planned: nothing yet. arrived, triaged, in-progress, onleave, on-hold: Admission, Transfers, and that no earlier
-    discharge stands. finished (R5: discharged, completed, discontinued): the Discharge too. cancelled,
-    entered-in-error: Cancellation of the admission. unknown: nothing, noted. A subjectStatus of `departed` beside
-    a stay under way ends nothing, noted: in doubt the patient is watched.
+    discharge stands. finished (R5: discharged, completed, discontinued): the Discharge too. entered-in-error:
+    Cancellation of the admission. cancelled (ended before it began): the same of a stay that is known by this very id,
+    and of no other. unknown: nothing, noted. A subjectStatus of `departed` beside a stay under way ends nothing, noted:
+    in doubt the patient is watched.
     """
     notes: list[str] = []
     around = piece.around
@@ -58,7 +60,9 @@ def read_encounter(encounter: wire.Encounter, piece: Piece) -> Decoded:
     if encounter.status in _NOT_YET:
         events: list[Event] = []
     elif encounter.status in _UNDONE:
-        events = [Cancellation(_required(start, sent, f"{name}.start", notes), "admission")]
+        # An appointment that came to nothing ends no stay but one that is known by its very id.
+        only_it = encounter.status == _NEVER_BEGAN
+        events = [Cancellation(_required(start, sent, f"{name}.start", notes), "admission", moved=only_it)]
     else:
         events = _stay(encounter, _required(start, sent, f"{name}.start", notes), piece, notes)
         if encounter.status in _ENDED:

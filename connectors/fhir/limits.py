@@ -9,7 +9,8 @@ is an act, by somebody who has the right and proves who he is. A Condition sets 
 may say a pregnancy, as PV1-15 does in HL7 v2, for a week at the most (docs/decisions/0026).
 
 **Who.** A limit counts only where its author (Flag.author, ServiceRequest.requester) is one whom the site has named;
-another's is refused, so that nobody believes it in force. Anybody's word ends one: that tells more, never less.
+another's is refused, so that nobody believes it in force. Anybody's word ends one: that tells more, never less. So does
+a Flag that no longer has the code.
 
 **How long.** To Flag.period.end or ServiceRequest.occurrencePeriod.end, 90 days ahead at the most; without an end a
 week from when this version was stored. A newer version replaces an older one, in whatever order they come.
@@ -35,8 +36,12 @@ from events import MILLIS_PER_HOUR, Demographics, Event, Limit, LimitKind, Milli
 
 WITHOUT_END_MS = 7 * 24 * MILLIS_PER_HOUR
 """As a feed's word on a pregnancy: a decision that nobody repeats within a week is looked at again."""
+FIRST_VERSION = "1"
+"""What servers that count versions begin with: there was none before it."""
 ACTOR_HEX_DIGITS = 12
 """Of an author's hash: an actor is a pseudonym, and a reference to a Practitioner names one."""
+PREGNANCY_MS_MAX = 45 * 7 * 24 * MILLIS_PER_HOUR
+"""No pregnancy lasts longer. Problem lists are seldom cleared: one of years ago, stored anew, would silence us."""
 KINDS = ("Flag", "ServiceRequest", "Condition")
 
 _ORDERS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order", "directive"})
@@ -89,6 +94,9 @@ class Condition(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Cond
     code: wire.CodeableConcept | None = None
     subject: wire.Reference | None = None
     encounter: wire.Reference | None = None
+    onsetDateTime: str | None = None
+    abatementDateTime: str | None = None
+    recordedDate: str | None = None
 
 
 Read = Flag | ServiceRequest | Condition
@@ -108,7 +116,7 @@ def read_decision(piece: Piece, position: str) -> Decoded | Refusal | None:
     if isinstance(found, Condition):
         return _pregnancy(found, piece)
     kind = _kind(found, piece)
-    return None if kind is None else _limit(found, kind, piece)
+    return _recoded(found, piece) if kind is None else _limit(found, kind, piece)
 
 
 def _kind(found: Flag | ServiceRequest, piece: Piece) -> LimitKind | None:
@@ -130,9 +138,7 @@ def _limit(found: Flag | ServiceRequest, kind: LimitKind, piece: Piece) -> Decod
     if isinstance(found, ServiceRequest) and (found.intent not in _ORDERS or found.status == "draft"):
         return None
     subject = subject_of(found.subject, piece.around, ".subject")
-    sent = piece.sent(found.meta, notes)
-    if sent is None:
-        raise Fault(RefusalReason.MISSING_FIELD, ".meta.lastUpdated", "nothing says which version is the newer")
+    sent = _stored_at(found.meta, piece, notes)
     if isinstance(found, Flag):
         author, author_path, period, period_path = found.author, ".author", found.period, ".period"
     else:
@@ -152,16 +158,38 @@ def _limit(found: Flag | ServiceRequest, kind: LimitKind, piece: Piece) -> Decod
     return _decoded(found, piece, subject, sent, limit, notes)
 
 
+def _recoded(found: Flag | ServiceRequest, piece: Piece) -> Decoded | None:
+    """End what an earlier version of a Flag may have set, by a code that it no longer has. An order's never changes."""
+    meta, settings = found.meta, piece.around.settings
+    if not isinstance(found, Flag) or not settings.limits or not found.id:
+        return None
+    if meta is None or meta.lastUpdated is None or meta.versionId in (None, FIRST_VERSION):
+        return None
+    notes = ["flag_not_chosen"]
+    try:
+        subject, sent = subject_of(found.subject, piece.around, ".subject"), piece.sent(meta, notes)
+    except Fault:  # of a ward, of a clinician: no patient's, and never was
+        return None
+    assert sent is not None, "it was stored at a time"
+    limit_id, actor = f"fhir/{settings.server}/{piece.kind}/{found.id}", _actor(found.author, piece)
+    ended = Limit(sent, limit_id, "scale_2", sent, actor, "", withdrawn=True)
+    return _decoded(found, piece, subject, sent, ended, notes)
+
+
 def _pregnancy(found: Condition, piece: Piece) -> Decoded | None:
     if not set(_codes(found.code)) & set(piece.around.settings.pregnancy_conditions):
         return None
     notes: list[str] = []
     subject = subject_of(found.subject, piece.around, ".subject")
-    sent = piece.sent(found.meta, notes)
-    if sent is None:
-        raise Fault(RefusalReason.MISSING_FIELD, ".meta.lastUpdated", "nothing says when that was so")
+    sent = _stored_at(found.meta, piece, notes)
     confirmed = "confirmed" in _words(found.verificationStatus)
     holds = confirmed and not _CLINICALLY_ACTIVE.isdisjoint(_words(found.clinicalStatus))
+    if holds:
+        for text, path in ((found.onsetDateTime, ".onsetDateTime"), (found.recordedDate, ".recordedDate")):
+            if text and sent - read_time(text, piece.around.settings, path, notes) > PREGNANCY_MS_MAX:
+                raise Fault(RefusalReason.INVALID_TIME, path, "more than 45 weeks ago: no pregnancy lasts so long")
+        over = found.abatementDateTime
+        holds = not over or read_time(over, piece.around.settings, ".abatementDateTime", notes) > sent
     return _decoded(found, piece, subject, sent, Demographics(sent, pregnant=holds), notes)
 
 
@@ -181,6 +209,14 @@ def _decoded(
         kind=piece.kind,
         notes=tuple(notes),
     )
+
+
+def _stored_at(meta: wire.Meta | None, piece: Piece, notes: list[str]) -> Millis:
+    """Give when this version was stored. Bundle.timestamp does not stand in: each page read again would renew it."""
+    sent = piece.sent(meta, notes) if meta is not None and meta.lastUpdated is not None else None
+    if sent is None:
+        raise Fault(RefusalReason.MISSING_FIELD, ".meta.lastUpdated", "nothing says when this version was stored")
+    return sent
 
 
 def _times(

@@ -25,6 +25,7 @@ from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, check_header, ope
 from connectors.hl7v2.oru import Results
 from connectors.hl7v2.routes import route_of
 from connectors.hl7v2.settings import Hl7Settings
+from connectors.hl7v2.sole import Sole
 from connectors.hl7v2.strictness import check_strictly
 from connectors.hl7v2.tolerated import TOLERATED_NOTE, check_alone
 from events import Event, Millis
@@ -178,7 +179,7 @@ def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Setting
         f"ORC{separator}": results.common_order,
         f"SPM{separator}": results.specimen,
     }
-    pid = pv1 = ""
+    pid, pv1 = Sole("PID", 3, header.dialect), ""
     for line in lines[1:]:
         name = line[:4]
         if name == obx:
@@ -190,12 +191,12 @@ def _results(header: Header, lines: list[str], body: bytes, settings: Hl7Setting
             continue
         name = name[:3].upper()
         if name == "PID":
-            pid = _only(pid, line, header)
+            pid.take(line)
         elif name == "PV1":
             pv1 = pv1 or line
         elif name == "MSH":
             raise Fault(RefusalReason.GARBAGE, "MSH[2]", "a second message begins inside the first")
-    patient = _patient(pid, header)
+    patient = _patient(pid.line, header)
     visit = header.dialect.visits[pv1] if pv1 else NO_VISIT
     sent = None if header.sent is None else header.sent.millis
     when = results.latest if sent is None else sent
@@ -225,26 +226,26 @@ def _administration(header: Header, lines: list[str], body: bytes, settings: Hl7
     """Read ADT (chapter 3)."""
     meaning = adt.TRIGGERS[header.kind[4:]]
     found: dict[str, str] = {}
-    second = ""
+    pid, second, mrg = (Sole(name, place, header.dialect) for name, place in (("PID", 3), ("PID", 3), ("MRG", 1)))
     for line in lines[1:]:
         name = line[:3].upper()
         if name == "MSH":
             raise Fault(RefusalReason.GARBAGE, "MSH[2]", "a second message begins inside the first")
-        if name == "PID" and meaning == "unmerge" and name in found:
-            second = _only(second, line, header)
-        elif name in {"PID", "MRG"}:
-            found[name] = _only(found.get(name, ""), line, header)
+        if name == "PID":
+            (second if pid.line and meaning == "unmerge" else pid).take(line)
+        elif name == "MRG":
+            mrg.take(line)
         else:
             found.setdefault(name, line)
-    patient = _patient(found.get("PID", ""), header)
+    patient = _patient(pid.line, header)
     if meaning == "visit_moved":
         move = moves.move_of(lines, header.dialect)
         return _moved(header, body, settings, patient, found.get("EVN", ""), move)
     visit = header.dialect.visits[found["PV1"]] if "PV1" in found and meaning not in adt.UNPLACED else NO_VISIT
-    segments = adt.AdtSegments(patient, visit, found.get("EVN", ""), found.get("MRG", ""))
+    segments = adt.AdtSegments(patient, visit, found.get("EVN", ""), mrg.line)
     events, event_time, notes = adt.read_adt(header, segments, settings)
     prior: tuple[Identifier, ...] = ()
-    if meaning in {"merge", "renumbered"} or (meaning == "unmerge" and not second):
+    if meaning in {"merge", "renumbered"} or (meaning == "unmerge" and not second.line):
         prior = adt.retired_identifiers(header, segments.mrg, settings)
     encounter = "" if meaning in adt.UNPLACED else adt.encounter_of(patient, visit, settings)
     decoded = _decoded(header, body, settings, patient, encounter, events, event_time, notes)
@@ -253,7 +254,7 @@ def _administration(header: Header, lines: list[str], body: bytes, settings: Hl7
     if meaning == "renumbered":
         return msgspec.structs.replace(decoded, aliases=prior)
     if meaning == "unmerge":
-        other = prior or _subject(_patient(second, header), header, settings)
+        other = prior or _subject(_patient(second.line, header), header, settings)
         return msgspec.structs.replace(decoded, parted=other)
     return decoded
 
@@ -267,6 +268,8 @@ def _moved(header: Header, body: bytes, settings: Hl7Settings, patient: Patient,
     prior = moves.prior_number(header, move.mrg, number, settings)
     events += moves.taken_away(prior, when)
     taken = _decoded(header, body, settings, patient, prior, events, when, notes)
+    if swap.is_one(former, taken.subject):
+        raise Fault(RefusalReason.INVALID_VALUE, "MRG-1", "a visit is moved from one patient to another")
     beside = None
     if told := moves.given(header, patient, visit, when, settings):
         beside = _beside(_decoded(header, body, settings, patient, number, told, when, notes))
@@ -302,18 +305,6 @@ def _beside(told: Decoded) -> Decoded:
     """Give what a message says of its second patient the content hash of its own that it needs."""
     own = blake2b(told.content_hash, digest_size=_HASH_BYTES, person=b"second").digest()
     return msgspec.structs.replace(told, content_hash=own)
-
-
-def _only(known: str, line: str, header: Header) -> str:
-    """Keep a segment of which a message may hold one; a second one about somebody else refuses the message."""
-    if not known:
-        return line
-    name = known[:3].upper()
-    index = 3 if name == "PID" else 1
-    split = header.dialect.split
-    if split(known, 4)[index].strip() != split(line, 4)[index].strip():
-        raise Fault(RefusalReason.INVALID_VALUE, f"{name}[2]-{index}", "the message is about more than one patient")
-    return known
 
 
 def _patient(pid: str, header: Header, segment: str = "PID") -> Patient:

@@ -155,7 +155,7 @@ class Dialect:
         """Read the codings of a CE, CWE or CNE: first, alternate and second alternate triplet, and an MDC reference
         id.
         """
-        parts = [self.leaf(part) for part in field.split(self.delimiters.component)]
+        parts = [self.leaf(part) for part in field.split(self.delimiters.component, 12)[:12]]
         parts += [""] * (12 - len(parts))
         codings: list[Coding] = []
         for code, label, system in ((0, 1, 2), (3, 4, 5), (9, 10, 11)):

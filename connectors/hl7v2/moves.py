@@ -72,7 +72,8 @@ def given(header: Header, patient: Patient, visit: Visit, when: Millis, settings
     if says_who(patient, settings):
         events.append(demographics_of(patient, when, settings))
     location = NO_VISIT.location if visit.patient_class == "P" else visit.location
-    events.append(Admission(_began(header, visit, when), location, visit.patient_class))
+    began = _began(header, visit, when)
+    events.append(Admission(began, location, visit.patient_class, when if when > began else None))
     return events
 
 

@@ -33,6 +33,9 @@ FIELDS = 21
 """We read up to OBX-20 and OBR-15."""
 TEXT_LINES_MAX = 200
 """Lines read of a text that has more than a message may have events: 200 characters of it are kept."""
+QUALIFIERS_MAX = 50
+"""Codings of specimen, method and site that one result may have: some five are sent. Each is looked at by each result,
+and kept by each."""
 _BLANKS = [""] * FIELDS
 _MASK = (1 << 63) - 1
 _SPREAD = 0x9E3779B97F4A7C15
@@ -141,6 +144,8 @@ class Results:
         """Add SPM-4, which follows the results it belongs to, to the group's results."""
         codings = self._dialect.codings(self._dialect.split(line, 5)[4])
         self._qualifiers += codings
+        if len(self._qualifiers) > QUALIFIERS_MAX:
+            raise Fault(RefusalReason.INVALID_VALUE, "SPM-4", f"more than {QUALIFIERS_MAX} specimens of one order")
         replace = msgspec.structs.replace
         for index in range(self._group_from, len(self.events)):
             event = self.events[index]
@@ -213,11 +218,7 @@ class Results:
         unit = dialect.firsts[fields[6]] if fields[6] else ""
         values = [NOT_ASKED] if treatment == "not_asked" else self._values(kind, fields[5], unit)
         self.notes += _oddities(kind, fields[5], values)
-        qualifiers = self._qualifiers
-        for field in (fields[17], fields[20]):
-            if field:
-                for repetition in field.split(dialect.delimiters.repetition):
-                    qualifiers += dialect.codings(repetition)
+        qualifiers = self._qualified(fields)
         for index, value in enumerate(values):
             observation = Observation(
                 key ^ key_of("repetition", str(index)) if index else key,
@@ -241,6 +242,18 @@ class Results:
             else:
                 self._seen[observation.observation_id] = observation
                 self.events.append(observation)
+
+    def _qualified(self, fields: list[str]) -> tuple[Coding, ...]:
+        """Give the qualifiers of a result with its OBX-17 and OBX-20; raises `Fault` past `QUALIFIERS_MAX`."""
+        qualifiers = self._qualifiers
+        for place in (17, 20):
+            if fields[place]:
+                for repetition in fields[place].split(self._dialect.delimiters.repetition, QUALIFIERS_MAX + 1):
+                    qualifiers += self._dialect.codings(repetition)
+                if len(qualifiers) > QUALIFIERS_MAX:
+                    detail = f"more than {QUALIFIERS_MAX} methods, sites and specimens"
+                    raise Fault(RefusalReason.INVALID_VALUE, f"OBX[{self._number}]-{place}", detail)
+        return qualifiers
 
     def _with_evidence(self, observation: Observation, fields: list[str]) -> Observation:
         """Add OBX-8, OBX-15 and OBX-18: no part of its identity, nor of the value unless a device disclaims that."""

@@ -58,17 +58,22 @@ def halves_of(lines: list[str], dialect: Dialect) -> tuple[str, list[Half]]:
     return evn, halves
 
 
-def check(subjects: list[tuple[Identifier, ...]], visits: list[Visit]) -> None:
-    """Check that two patients change places; raises `Fault`.
+def is_one(one: tuple[Identifier, ...], other: tuple[Identifier, ...]) -> bool:
+    """Say whether two names of a message are one person's.
 
-    Two who share an identifier are one person, unless an authority gives them different ones: a placeholder number is
-    shared by many (as in `stream.identity`).
+    Two who share an identifier are, unless an authority gives them different ones: a placeholder number is shared by
+    many (as in `stream.identity`).
     """
     numbers: dict[str, set[str]] = {}
-    for name in subjects[0]:
+    for name in one:
         numbers.setdefault(name.authority, set()).add(name.value)
-    told_apart = any(name.value not in numbers.get(name.authority, {name.value}) for name in subjects[1])
-    if not told_apart and not set(subjects[0]).isdisjoint(subjects[1]):
+    told_apart = any(name.value not in numbers.get(name.authority, {name.value}) for name in other)
+    return not told_apart and not set(one).isdisjoint(other)
+
+
+def check(subjects: list[tuple[Identifier, ...]], visits: list[Visit]) -> None:
+    """Check that two patients change places; raises `Fault`."""
+    if is_one(*subjects):
         raise Fault(RefusalReason.INVALID_VALUE, "PID[2]-3", "one patient does not swap beds with himself")
     for number, visit in enumerate(visits, 1):
         if visit.location == NO_VISIT.location:

@@ -105,6 +105,8 @@ def _faults_of(row: MapRow, catalogue: Catalogue) -> list[str]:
     faults = []
     if known is not None and known is not feature:
         faults.append(f"code: {row.system}|{row.code} is {known.name} in the catalogue, and cannot be {row.target}")
+    elif known is not None and code and row.system == "loinc" and row.code != code:
+        faults.append(f"code: {row.system}|{row.code} means itself, and cannot be {row.target}")
     if feature.kind == "numeric" and row.unit:
         said = conversion(row.unit, feature, feature.molar_mass_by_code.get(code, 0.0))
         if isinstance(said, UnitFault):

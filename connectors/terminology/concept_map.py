@@ -3,8 +3,12 @@
 Owns the reading and the writing. Must not know what a target means. A mapping under a condition (`dependsOn`,
 `product`) says less than that two codes mean the same, and is left out, as is all but `equal` and `equivalent`.
 
+Whatever is modified (`modifierExtension`, `implicitRules`) may say the opposite, and FHIR forbids to pass that over:
+it is left out.
+
 Who reviewed a mapping stands in the extensions below, beside its target; else it is the whole map's: R5 `reviewer`,
-else `publisher`, with `lastReviewDate`, `approvalDate` or `date`. Of a map that is not `active` nothing is applied.
+else `publisher`, with `lastReviewDate`, `approvalDate` or `date`. Of a map that is not `active`, or is
+`experimental`, nothing is applied.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ class _Target(msgspec.Struct, frozen=True):
     dependsOn: tuple[Any, ...] = ()  # noqa: N815
     product: tuple[Any, ...] = ()
     extension: tuple[_Extension, ...] = ()
+    modifierExtension: tuple[Any, ...] = ()  # noqa: N815
 
 
 class _Element(msgspec.Struct, frozen=True):
@@ -64,12 +69,14 @@ class _Element(msgspec.Struct, frozen=True):
     noMap: bool = False  # noqa: N815
     target: tuple[_Target, ...] = ()
     extension: tuple[_Extension, ...] = ()
+    modifierExtension: tuple[Any, ...] = ()  # noqa: N815
 
 
 class _Group(msgspec.Struct, frozen=True):
     source: str = ""
     target: str = ""
     element: tuple[_Element, ...] = ()
+    modifierExtension: tuple[Any, ...] = ()  # noqa: N815
 
 
 class _Contact(msgspec.Struct, frozen=True):
@@ -79,6 +86,9 @@ class _Contact(msgspec.Struct, frozen=True):
 class _ConceptMap(msgspec.Struct, frozen=True):
     resourceType: str = ""  # noqa: N815
     status: str = ""
+    experimental: bool = False
+    implicitRules: str = ""  # noqa: N815
+    modifierExtension: tuple[Any, ...] = ()  # noqa: N815
     publisher: str = ""
     date: str = ""
     approvalDate: str = ""  # noqa: N815
@@ -128,12 +138,17 @@ def _rows_of(element: _Element, group: _Group, document: _ConceptMap, place: str
     for number, target in enumerate(element.target):
         said = {one.url: one.valueDate or one.valueString for one in target.extension}
         at = place if len(element.target) == 1 else f"{place}.target[{number}]"
-        relation = target.relationship or target.equivalence or "no relation"
+        words = [word for word in (target.relationship, target.equivalence) if word] or ["no relation"]
+        relation = next((word for word in words if word not in APPLIED), words[0])
         meant = target.code.strip() if system_of(group.target) == "loinc" or group.target == FEATURES else ""
         if target.code and not meant:
             relation = f"of {group.target or 'no system'}"
         elif target.dependsOn or target.product:
             relation = "conditional"
+        elif document.implicitRules or any(one.modifierExtension for one in (document, group, element, target)):
+            relation = "modified"
+        elif document.experimental:
+            relation = "experimental"
         elif document.status != ACTIVE:
             relation = document.status or "no status"
         named = said.get(REVIEWER) or next((one.name for one in document.reviewer if one.name), document.publisher)

@@ -50,7 +50,7 @@ SOURCE is
 TARGET is, for CSV, mllp://HOST:PORT or FILE.hl7; for FHIR, http(s)://HOST:PORT/fhir or FILE.ndjson. A FILE.hl7 goes
 into the watched folder, where MLLP wants a certificate. A bearer token is taken from WARDSTREAM_HTTP_TOKEN.
 
-It is an ADT feed's flood in another form: it goes the same way in, alerts nobody, and may be sent again, when what is
+It is an ADT feed's flood in another form: it goes the same way in, has no values, and may be sent again, when what is
 in already is a duplicate. It places a patient at the moment it was true: whoever was moved or discharged later, by an
 ADT message that has come or is to come, stays where that says. docs/going-live.md has the whole of it.
 
@@ -134,6 +134,8 @@ def _of_csv(source: Path, as_of: Millis | None, sender: str | None, authority: s
 def _of_fhir(sources: Sequence[Path]) -> list[bytes]:
     found = read_answers(_bytes(source, FILE_BYTES_MAX) for source in sources)
     click.echo(f"{len(found.encounters)} Encounters under way", err=True)
+    if found.missing:
+        warn(f"pages are missing: {found.missing}; whoever stands there is not known")
     if found.not_under_way:
         warn(f"{found.not_under_way} Encounters are not under way, and are left out")
     if found.left_out:
@@ -143,7 +145,10 @@ def _of_fhir(sources: Sequence[Path]) -> list[bytes]:
 
 def _bytes(source: Path, most: int) -> bytes:
     with source.open("rb") as file:
-        return file.read(most + 1)
+        data = file.read(most + 1)
+    if len(data) > most:  # cut, its last line may be a whole one, and the rest unseen
+        raise CensusError([f"a file is longer than {most} bytes; split it"])
+    return data
 
 
 def _write(place: FileTarget, messages: Iterable[bytes]) -> int:

@@ -141,12 +141,44 @@ def test_what_a_nurse_counted_stands_beside_the_monitor_for_an_hour() -> None:
     assert news2_evidence(state, NOW + BESIDE_MS)[0].observation_id == 1
 
 
+@pytest.mark.parametrize(
+    ("measured", "between", "parameter", "score_at_least"),
+    [
+        (("3150-6", "%", 50.0, 40.0), ("3151-8", "L/min", 0.0), "oxygen", 2),
+        (("9269-2", "{score}", 9.0, 12.0), ("80288-4", "", 0.0), "consciousness", 3),
+    ],
+)
+def test_a_person_of_before_lends_a_devices_newest_no_older_time(
+    measured: Any, between: Any, parameter: str, score_at_least: int
+) -> None:
+    """Oxygen by the ventilator now, more of it charted half an hour ago, none charted between them: there is oxygen."""
+    code, unit, charted, now = measured
+    other, other_unit, value = between
+    answers = () if other_unit else (("snomed", "248234008"),)
+    state = PatientState()
+    for one in (
+        Observation(1, (("loinc", code),), charted, unit, NOW),
+        Observation(2, (("loinc", other),), None if answers else value, other_unit, NOW + 20 * MINUTE, answers=answers),
+        Observation(3, (("loinc", code),), now, unit, NOW + HOUR // 2, qualifiers=(("mdc", "AMEAS"),)),
+    ):
+        assert state.observe(one, one.event_time, "m").outcome == "accepted"
+    assert getattr(score(state, NOW + HOUR // 2), parameter) == score_at_least
+
+
 def test_a_newer_entry_of_a_person_is_the_one_that_counts() -> None:
     """Beside the monitor stands the newest entry of a person; an older one is superseded by it."""
     state = folded(
         reading(1, 26.0, NOW, NURSE), reading(2, 18.0, NOW + 10 * MINUTE, NURSE), reading(3, 16.0, NOW + 11 * MINUTE)
     )
     assert score(state, NOW + 11 * MINUTE).respiration_rate == 0
+
+
+def test_two_entries_of_one_time_both_stand_beside_the_monitor() -> None:
+    """Two rates that people counted at one time (two sub-ids): the monitor's next number hides the worse of neither."""
+    state = folded(reading(1, 30.0, NOW, NURSE), reading(2, 16.0, NOW, NURSE))
+    assert score(state, NOW).respiration_rate == 3
+    state.observe(reading(3, 16.0, NOW + SECOND), NOW + SECOND, "m")
+    assert score(state, NOW + SECOND).respiration_rate == 3
 
 
 def test_a_monitors_emergency_is_seen_at_once() -> None:
@@ -231,6 +263,25 @@ def test_a_devices_reading_is_corrected_and_taken_back_by_its_id() -> None:
     assert (gone.outcome, gone.observation_id) == ("withdrawn", 2)
     assert state.observe(reading(2, 15.0, NOW + SECOND), NOW + MINUTE, "m").outcome == "superseded"
     assert held(state, NOW + HOUR) == [(20.0, NOW, 1)]
+
+
+@pytest.mark.parametrize(("told", "changed"), [((("mdc", "AMEAS"),), ()), ((), (("mdc", "AMEAS"),))])
+def test_a_change_need_not_repeat_whose_a_reading_was(told: Any, changed: Any) -> None:
+    """A deletion without OBX-17, an Observation entered in error without its device: what it names no longer counts."""
+    first = reading(1, 30.0, NOW, NURSE, qualifiers=told)
+    again = reading(1, 16.0, NOW, NURSE, qualifiers=changed)
+    state = folded(first)
+    gone = state.correct(Correction(again, withdrawn=True), NOW + MINUTE, "c")
+    assert (gone.outcome, gone.observation_id, gone.value) == ("withdrawn", 1, 30.0)
+    assert score(state, NOW + MINUTE).respiration_rate is None
+    state = folded(first)
+    mended = state.correct(Correction(again), NOW + MINUTE, "c")
+    assert (mended.outcome, mended.observation_id) == ("corrected", 1)
+    assert held(state, NOW + HOUR) == [(16.0, NOW, 1)]
+    state = folded(first)
+    absent = Observation(1, (NURSE,), None, "/min", NOW, qualifiers=changed)
+    unusable = state.correct(Correction(absent), NOW, "c")
+    assert (unusable.outcome, unusable.reason) == ("quarantined", "replaced_by_nothing")
 
 
 def test_what_two_records_had_is_thinned_together() -> None:

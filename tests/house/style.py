@@ -44,6 +44,7 @@ CORE = (
     "stream/fold.py",
     "stream/identity.py",
     "stream/identity_links.py",
+    "stream/strangers.py",
     "stream/carried.py",
     "stream/joining.py",
     "stream/merging.py",

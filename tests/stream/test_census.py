@@ -201,6 +201,20 @@ def test_who_is_in_the_census_is_here_whatever_an_older_discharge_said(new_ward:
     assert stay_of(ward, "3").admitted
 
 
+def test_who_left_with_an_emergency_and_is_in_the_census_is_told_again(new_ward: Callable[..., Ward]) -> None:
+    """A census alerts nobody of whom it is the first news; one who had left with readings that still stand is told
+    anew, on the ward that it names, for there he is said to lie.
+    """
+    ward = new_ward()
+    ward.admit("3", -600)
+    ward.chart("3", -70, SICK)
+    ward.adt("A03", "3", -60)
+    take(ward, census(20))
+    told = [(alert["state"], alert["ward"]) for alert in ward.alerts("3")]
+    assert told == [("raised", "Ward A"), ("expired", "Ward A"), ("raised", "Ward 3")]
+    assert {alert["patient"] for alert in ward.alerts()} == {ward.key("3")}
+
+
 def test_observations_in_a_flood_of_admissions_are_not_taken(new_ward: Callable[..., Ward]) -> None:
     """An A01 may carry OBX: what it says of then is no observation of now, and alerts nobody."""
     ward = new_ward()

@@ -121,3 +121,18 @@ def test_nobody_there_is_a_failure(cli: Callable[..., Any], beds: Path) -> None:
     """Where nobody listens it ends with 1, and says that it may be sent again."""
     done = cli("census", beds, "--to", "mllp://127.0.0.1:1", *AS_OF)
     assert (done.code, "what is in already is a duplicate" in done.err) == (1, True)
+
+
+def test_a_first_page_alone_is_warned_of_and_a_cut_file_is_refused(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stands on a page that is missing would be watched by nobody; a file past the limit is never cut."""
+    first, lines = tmp_path / "page1.json", tmp_path / "all.ndjson"
+    entries = [{"resource": json.loads(line)} for line in page().splitlines()]
+    first.write_text(json.dumps({"resourceType": "Bundle", "type": "searchset", "total": 400, "entry": entries}))
+    done = cli("census", first, "--to", "http://127.0.0.1:1/fhir", "--dry-run")
+    assert (done.code, "the search found 400 Encounters, and the files have 5" in done.err) == (0, True), done
+    lines.write_text(page())
+    monkeypatch.setattr("stream.cli.census.FILE_BYTES_MAX", len(page().splitlines()[0]))
+    done = cli("census", lines, "--to", "http://127.0.0.1:1/fhir", "--dry-run")
+    assert (done.code, "a file is longer than" in done.err) == (2, True), done

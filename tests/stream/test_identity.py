@@ -261,6 +261,21 @@ def test_a_changed_number_joins_nobody_by_a_placeholder():
     assert known.conflicts == 1
 
 
+def test_a_former_placeholder_joins_nobody():
+    """MRG-1 of an A47 or A40 beside a number that others have too retires whom it names first, and nobody else."""
+    placeholder = Identifier("NHS", "0000000000")
+    for told in ("renumber", "merge"):
+        known = people()
+        other = known.resolve((mrn("7"), placeholder))
+        key, survivor = known.resolve((mrn("1"),)), known.resolve((mrn("3"),))
+        if told == "renumber":
+            assert known.renumber((mrn("2"),), (mrn("1"), placeholder)) == (key, ())
+        else:
+            assert known.merge(survivor, (mrn("1"), placeholder)) == (key,)
+        assert known.resolve((mrn("7"), placeholder)) == known.resolve((mrn("7"),)) == other
+        assert known.conflicts == 1
+
+
 def test_of_somebody_unknown_both_numbers_lead_to_one_key():
     """A47 of a patient who was never heard of makes him known by both numbers, and retires nobody."""
     known = people()

@@ -84,6 +84,60 @@ def test_a_moved_visit_parts_whom_a_merge_had_joined(ward):
     assert [shelf.find(ward.key(mrn)).state.admitted for mrn in ("well", "sick")] == [True, True]
 
 
+def test_a_visit_of_whom_somebody_was_merged_into_is_not_taken_from_him(ward):
+    """A45 that names the retired number and then the survivor's: the survivor, whose visit it is, is still watched."""
+    ward.admit("retired", encounter="V9")
+    ward.admit("his", 1, encounter="V1")
+    ward.chart("his", 5, ward.SICK)
+    ward.adt("A40", "his", 20, retired=Identifier("MRN", "retired"), encounter="V1")
+    ward.adt("A08", "his", 22, encounter="V1")
+    ward.adt("A45", "his", 30, retired=Identifier("MRN", "retired"), encounter="V1", location=BED)
+    state = ward.service.host.shelf.find(ward.key("his")).state
+    assert (state.admitted, state.location) == (True, BED)
+    assert not any(line.startswith("retracted") for line in ward.story("his"))
+
+
+def test_a_visit_that_is_moved_from_a_patient_to_himself_takes_nobody_away(ward):
+    """A45 with one number on both sides is refused: the alert stands, the patient is where he was."""
+    ward.admit("1", encounter="V1")
+    ward.chart("1", 5, ward.SICK)
+    refused = ward.adt("A45", "1", 10, retired=Identifier("MRN", "1"), encounter="V1", location=BED)
+    assert (refused.reason.value, refused.fault) == ("invalid_value", "MRG-1")
+    assert ward.story("1") == ["raised band_rise"]
+    assert ward.service.host.shelf.find(ward.key("1")).state.admitted
+
+
+def test_a_visit_of_two_numbers_that_nothing_tells_apart_is_taken_from_nobody(ward):
+    """A number that is his on both sides, beside others that nobody has met: he stays where he is."""
+    head = "MSH|^~\\&|PAS|MAIN|||20260101{}00||ADT^{}|{}|P|2.5\rEVN||20260101{}00\r"
+    rest = "PID|1||{}\r{}PV1|1|I|W^1^2{}V1{}20260101"
+    both, lesser = "1^^^MRN^MR~9^^^NHS^NH", "9^^^NHS^NH~b^^^LAB^XX"
+    for minute, trigger, pid, mrg in ((0, "A01", both, ""), (9, "A45", lesser, f"MRG|{both}~a^^^LAB^XX\r")):
+        said = head.format(f"000{minute}", trigger, minute, f"000{minute}")
+        said += rest.format(pid, mrg, "|" * 16, "|" * 25)
+        ward.send(said.encode(), minute)
+    assert ward.service.host.shelf.find(ward.key("1")).state.admitted
+
+
+def test_a_visit_that_is_moved_back_is_there_again(ward):
+    """A45 to the wrong patient, and A45 back, with the beginning of the visit in both: he is watched, in his bed."""
+    ward.admit("1", encounter="V1")
+    said = (
+        "MSH|^~\\&|PAS|MAIN|||20260101{0}||ADT^A45|{0}|P|2.5\rEVN||20260101{0}\rPID|1||{1}^^^MRN^MR\rMRG|{2}^^^MRN^MR\r"
+    )
+    visit = "PV1|1|I|Ward A^1^12" + "|" * 16 + "V1" + "|" * 25 + "20260101000000"
+    for minute, to, former in ((30, "2", "1"), (40, "1", "2")):
+        ward.send((said.format(f"00{minute}00", to, former) + visit).encode(), minute)
+    shelf = ward.service.host.shelf
+    first, second = (shelf.find(ward.key(mrn)).state for mrn in ("1", "2"))
+    assert (first.admitted, first.location, second.admitted) == (True, BED, False)
+    assert first.admitted_time == ward.at(0)
+    ward.chart("1", 50, ward.SICK)
+    assert [(alert["state"], alert["ward"]) for alert in ward.alerts("1")] == [("raised", "Ward A")]
+    ward.adt("A03", "1", 60, encounter="V1")
+    assert not shelf.find(ward.key("1")).state.admitted
+
+
 def test_a_moved_account_moves_a_stay_where_accounts_number_the_visits(new_ward):
     """A44 with `visit_number = "PID-18"`: the stay goes with the account."""
     ward = new_ward(settings=Settings(hl7=Hl7Settings(visit_number="PID-18")))

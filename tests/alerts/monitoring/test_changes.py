@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from alerts.monitoring import MonitoringSettings
+from alerts.monitoring import Monitor, MonitoringSettings
 from events import Coding
 from features.catalogue import default_catalogue
 from tests.alerts.monitoring.hospital_log import DAY, GLUCOSE, HOUR, MINUTE, PULSE, TEMPERATURE, Log
@@ -315,3 +315,78 @@ def test_an_unknown_code_is_no_news_once_it_is_mapped_or_usual_or_gone() -> None
     assert said[1].endswith("readings of it: it is usual now")
     assert said[2] == "not heard for an hour"
     assert all(len(ward.of("code_unmapped")) == 1 for ward in (mapped, usual, gone))
+
+
+def test_an_unknown_code_in_two_units_is_told_once() -> None:
+    """A code that comes in one unit and then in another is one code: it does not come and go sixteen messages long."""
+    ward = learned()
+    for number in range(1200):
+        if number % 4 == 0:
+            ward.sets(1)
+        ward.message(ward.at, "p1", [(LOCAL, 1.0, "a" if number < 150 else "b")])
+    assert [(one.kind, one.state) for one in ward.said if one.kind == "code_unmapped"] == [("code_unmapped", "raised")]
+
+
+def test_a_message_of_a_test_hides_no_unknown_code() -> None:
+    """One reading of it, a day or half a day before it comes for good, makes it neither usual nor slow; what is kept
+    over a restart says the same.
+    """
+    for hours in (25, 12):
+        ward = learned()
+        ward.message(ward.at, "p1", [(LOCAL, 1.0, "")])
+        ward.sets(hours * 30)
+        kept = {key: data for key, data in ward.monitor.take_changes().items() if data is not None}
+        ward.monitor = Monitor()
+        assert ward.monitor.restore(kept)
+        unknown(ward, 600, 500)
+        [told] = ward.of("code_unmapped")
+        assert told.received_time - told.since <= HOUR
+        assert [one.kind for one in ward.said] == ["code_unmapped"]
+
+
+def test_of_a_hundred_new_codes_twenty_are_told_at_once() -> None:
+    """A device that brings a hundred codes, or a sender that makes them up, takes no room from signals of patients."""
+    ward = learned()
+    for number in range(120):
+        values = [(("NEW", f"C{one}"), 1.0, "") for one in range(100)]
+        ward.message(ward.at + number * 10_000, "p1", values)
+    assert len(ward.of("code_unmapped")) == 20
+
+
+def test_an_unknown_code_that_comes_seldom_is_never_told() -> None:
+    """Fifty an hour for three days are no hundred within an hour."""
+    ward = learned()
+    unknown(ward, 72 * 50, 50)
+    assert ward.of("code_unmapped") == []
+
+
+def test_an_unknown_code_that_is_mapped_after_a_day_unheard_is_cleared() -> None:
+    """Its first reading by the map finds it mapped, though it is no newcomer any more."""
+    ward = learned()
+    unknown(ward, 130, 500)
+    ward.at += DAY
+    ward.monitor.use(default_catalogue().with_codes({LOCAL: "lactate"}), MonitoringSettings())
+    for _ in range(16):
+        ward.message(ward.at, "p1", [(LOCAL, 1.0, "mmol/L"), (LOCAL, 1.0, "")])
+    assert [one.detail for one in ward.of("code_unmapped", "cleared")] == ["it is mapped to lactate"]
+
+
+def test_a_reading_by_a_code_that_is_seldom_used_hides_no_vital_sign_that_stopped() -> None:
+    """The temperature stops, and one single oral one comes after it: it is as silent as without."""
+    ward = learned()
+    del ward.codes["temperature"], ward.alter["temperature"]
+    ward.sets(1)
+    ward.message(ward.at, "p1", [(("loinc", "8331-1"), 37.0, "Cel")])
+    ward.sets(14 * 30)
+    [told] = ward.of("code_silent")
+    assert (told.code, told.feature) == ("loinc|8310-5", "temperature")
+
+
+def test_a_code_that_was_replaced_long_ago_makes_no_silence() -> None:
+    """8310-5 gave way to 8331-1, which comes seldom: nights without it are no news of 8310-5."""
+    ward = learned()
+    del ward.codes["temperature"], ward.alter["temperature"]
+    for _ in range(8):
+        ward.message(ward.at, "p1", [(("loinc", "8331-1"), 37.0 + ward.count % 7 / 10, "Cel")])
+        ward.sets(13 * 30)
+    assert len(ward.of("code_silent")) == 1  # while 8310-5 was of the last twelve hours

@@ -283,3 +283,16 @@ def test_a_ward_that_was_never_heard_is_told_from_its_first_patient_on() -> None
         admit(log, 9 * HOUR, f"q{number}", Record())
     log.tick(13 * HOUR)
     assert [(one.ward, one.since) for one in log.of("ward_silent")] == [("W3", 0), ("W3", 9 * HOUR)]
+
+
+def test_who_was_never_observed_is_not_said_to_have_left() -> None:
+    """After three days without an observation patients and ward are watched no more; what clears the signals says
+    that, and not that they left and nobody lies there: nobody said so.
+    """
+    log = Log()
+    for number in range(4):
+        admit(log, 0, f"p{number}", Record())
+    log.tick(73 * HOUR)
+    cleared = log.of("patient_silent", "cleared") + log.of("ward_silent", "cleared")
+    assert len(cleared) == 5
+    assert {one.detail for one in cleared} == {"72 h without an observation: no longer watched"}

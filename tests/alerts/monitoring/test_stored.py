@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.monitoring import MONITOR_KEY, Monitor, Signal, decode_signal, encode_signal, monitor_keys
+from alerts.monitoring import (
+    MONITOR_KEY,
+    Monitor,
+    MonitoringSettings,
+    Signal,
+    decode_signal,
+    encode_signal,
+    monitor_keys,
+)
 from alerts.sealing import seal
+from events import Envelope, Observation
+from features.catalogue import default_catalogue
 from tests.alerts.monitoring.hospital_log import GLUCOSE, HOUR, MINUTE, PULSE, Log
 
 WHOLE = 900
@@ -168,6 +178,41 @@ def test_nothing_is_left_of_a_state_that_could_not_be_read(lost: str) -> None:
     assert fresh.restore(store)
     assert list(fresh._desk.patients) == ["p3"]
     assert len(store) == 4
+
+
+def test_a_code_that_is_mapped_no_more_observes_nobody_restarted_or_not() -> None:
+    """A row is taken out of a code map: from then on its readings are no vital signs of a patient, who is told as
+    overdue; a service that was restarted meanwhile says the same.
+    """
+    local = ("LAB", "HR-2")
+    log, restarted, store = Log(), Log(monitor=Monitor()), {}
+    log.monitor.use(default_catalogue().with_codes({local: "heart_rate"}), MonitoringSettings())
+    for number in range(60):
+        log.message(number * 5 * MINUTE, "q", [(local, 60.0 + number % 31, "/min")])
+    log.monitor.use(default_catalogue(), MonitoringSettings())
+    kept(log.monitor, store)
+    assert restarted.monitor.restore(store)
+    restarted.records, restarted.count = dict(log.records), log.count
+    for number in range(60, 60 + 14 * 12):
+        sent = [(local, 60.0 + number % 31, "/min"), (GLUCOSE, 5.0 + number % 7, "mmol/L")]
+        assert log.message(number * 5 * MINUTE, "q", sent) == restarted.message(number * 5 * MINUTE, "q", sent)
+    assert [one.patient for one in log.of("patient_silent")] == ["q"]
+
+
+def test_a_saturation_of_a_blood_gas_is_no_vital_sign_after_a_restart_either() -> None:
+    """2708-6 of arterial blood is no SpO2; a code keeps what its specimen made of it over a restart, and over a
+    configuration of the same catalogue: blood gases alone do not observe a patient.
+    """
+    monitor, store = Monitor(), {}
+    for at in range(0, HOUR, MINUTE):
+        gas = Observation(at, (("loinc", "2708-6"),), 95.0, "%", at, qualifiers=(("HL70070", "ABLD"),))
+        monitor.hear(Envelope(f"g{at}", "q", at, at, (gas,), feed="GAS"))
+    kept(monitor, store)
+    restarted = Monitor()
+    assert restarted.restore(store)
+    for one in (monitor, restarted):
+        [channel] = one._feeds["GAS"].channels.values()
+        assert (channel.feature, channel.vital) == ("sao2", False)
 
 
 def test_every_key_is_one_that_no_patient_has() -> None:

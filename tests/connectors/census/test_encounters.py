@@ -119,3 +119,17 @@ def test_whatever_json_it_is_it_is_read_or_refused(document: Any, kind: str) -> 
     except CensusError:
         return
     assert all(json.loads(bundle)["resourceType"] == "Bundle" for bundle in bundles)
+
+
+def test_pages_that_are_missing_are_seen() -> None:
+    """By the total of the search, and where no page is the last one; Encounters that stand twice count once."""
+    entries = [{"resource": {"resourceType": "Encounter", "id": f"e{n}", "status": "in-progress"}} for n in range(3)]
+    page: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    more = [{"relation": "self", "url": "a"}, {"relation": "next", "url": "b"}]
+    pages: dict[str, list[dict[str, Any]]] = {
+        "the search found 4 Encounters, and the files have 3": [page | {"total": 4}, page | {"total": 4}],
+        "each page names a next one": [page | {"link": more}],
+        "": [page | {"link": more, "total": 3}, page | {"link": more[:1], "total": 3}],
+    }
+    for said, files in pages.items():
+        assert read_answers([json.dumps(one).encode() for one in files]).missing == said

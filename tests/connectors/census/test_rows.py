@@ -32,6 +32,16 @@ def test_a_line_says_who_lies_where() -> None:
     assert second == Lying("43", "OTHER", Location("Ward A"))
 
 
+@pytest.mark.parametrize(
+    "admitted",
+    ["0001-01-01", "0001-01-01T00:00:00Z", "0001-01-01T00:00+14:00", "1899-12-30T00:00Z", "9999-12-31T23:59-14:00"],
+)
+def test_a_time_that_no_clock_has_is_a_fault_with_its_line(admitted: str) -> None:
+    """What a system writes for no time is told as any fault is, and ends in no traceback."""
+    [told] = faults(f"patient,ward,admitted\n42,W1,{admitted}\n", authority="H", zone="Europe/Berlin")
+    assert told.startswith("line 2: admitted: lies ")
+
+
 def test_columns_may_be_left_out_and_stand_in_any_order() -> None:
     """Patient and ward are enough where the command names the authority."""
     [one] = read_census(b"\xef\xbb\xbfWARD,Patient\r\nW1,42\r\n", AS_OF, authority="H")
@@ -57,6 +67,11 @@ def test_columns_may_be_left_out_and_stand_in_any_order() -> None:
         ('42,H,"W\n1",,,,,,,,', "line 2: ward: has control characters"),
         ("42,H," + "W" * 101 + ",,,,,,,,", "line 2: ward: longer than 100 characters"),
         ("42,H,W", "line 2: 3 cells; the header has 11"),
+        ("1.23457E+12,H,W,,,,,,,,", "line 2: patient: rounded by a spreadsheet; export the column as text"),
+        ('"1,23457e+12",H,W,,,,,,,,', "line 2: patient: rounded by a spreadsheet"),
+        ("42,H,W,,,,,,,,9E+15", "line 2: visit: rounded by a spreadsheet"),
+        ('"=""0042""",H,W,,,,,,,,', "line 2: patient: a spreadsheet's formula, or its fault; save values"),
+        ("42,H,#N/A,,,,,,,,", "line 2: ward: a spreadsheet's formula"),
         ('42,"H,W,,,,,,,,', "line 2: unexpected end of data"),
     ],
 )

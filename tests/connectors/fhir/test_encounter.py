@@ -11,6 +11,7 @@ from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.fhir.codec import decode
 from connectors.fhir.settings import FhirSettings
 from events import Admission, Cancellation, Discharge, Event, Location, Transfer
+from features.stay import Stay
 
 SETTINGS = FhirSettings(server="ehr")
 START, MOVE, END = "1970-01-01T00:00:01Z", "1970-01-01T00:00:02Z", "1970-01-01T00:00:03Z"
@@ -69,10 +70,27 @@ def test_finished(code: str, deceased: bool) -> None:  # noqa: FBT001 - a parame
     assert found == (Admission(1000, Location(), "I"), Discharge(3000, code, deceased=deceased))
 
 
-@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
-def test_cancellation(status: str) -> None:
-    """A stay taken back cancels its admission."""
-    assert events(status=status) == (Cancellation(1000, "admission"),)
+@pytest.mark.parametrize(("status", "only_it"), [("cancelled", True), ("entered-in-error", False)])
+def test_cancellation(status: str, only_it: bool) -> None:  # noqa: FBT001 - a parameter of the table
+    """A stay taken back cancels its admission; what never began, only its own."""
+    assert events(status=status) == (Cancellation(1000, "admission", moved=only_it),)
+
+
+def test_a_cancelled_appointment_ends_no_stay_that_no_number_names() -> None:
+    """After a merge, or by a feed that numbers no visits, the stay is unnamed; a clinic's Encounter is not the stay."""
+    [cancelled] = events(status="cancelled")
+    retired = Stay()
+    retired.admit(Admission(10, Location(ward="W1"), "I"), "of the retired number")
+    merged, unnamed = Stay(), Stay()
+    merged.absorb(retired)
+    unnamed.admit(Admission(10, Location(ward="W1"), "I"))
+    for stay in (merged, unnamed):
+        stay.cancel(cancelled, "e1")
+        assert (stay.admitted, stay.location.ward) == (True, "W1")
+    own = Stay()
+    own.admit(Admission(10, Location(ward="W1"), "I"), "e1")
+    own.cancel(cancelled, "e1")
+    assert not own.admitted
 
 
 def test_transfers() -> None:

@@ -104,7 +104,8 @@ def test_nothing_unless_the_site_chose_it() -> None:
             {"code": "1101000175101"},
         ]
     }
-    for resource in (flag(code=other), request(code=other), condition(code=other), request(doNotPerform=...)):
+    first = flag(code=other, meta={"versionId": "1", "lastUpdated": SENT})
+    for resource in (first, request(code=other), condition(code=other), request(doNotPerform=...)):
         found = result(resource)
         assert isinstance(found, Decoded)
         assert found.events == ()
@@ -149,6 +150,19 @@ def test_what_ends_a_limit(changes: dict[str, Any]) -> None:
     assert not limits.at(AT).scale_2
 
 
+def test_a_flag_that_no_longer_has_the_code_ends_its_limit() -> None:
+    """A wrong code is mended in the Flag, and not only by a new one: what it had set must not last for 90 days."""
+    limits = PatientLimits()
+    limits.take(msgspec.structs.replace(limit(flag()), event_time=AT - 1), AT)
+    assert limits.at(AT).scale_2
+    recoded = flag(code={"coding": [{"system": SCT, "code": "fall risk"}]})
+    assert limits.take(limit(recoded), AT) == "limit_withdrawn"
+    assert not limits.at(AT).scale_2
+    of_a_ward = result(recoded | {"subject": {"reference": "Location/7"}})
+    assert isinstance(of_a_ward, Decoded)
+    assert of_a_ward.events == ()
+
+
 @pytest.mark.parametrize("status", ["on-hold", "revoked", "completed", "unknown"])
 def test_what_ends_a_request(status: str) -> None:
     """An order that is not in force sets nothing, and ends what it had set."""
@@ -188,6 +202,15 @@ def test_a_chosen_code_is_never_passed_over_silently(changes: Any, reason: Refus
     found = result(flag(**changes))
     assert isinstance(found, Refusal), found
     assert (found.reason, found.position, found.feed) == (reason, position, "ehr")
+
+
+@pytest.mark.parametrize("resource", [flag(meta=..., period=...), condition(meta={"versionId": "3"})])
+def test_a_page_read_again_renews_nothing(resource: dict[str, Any]) -> None:
+    """Without meta.lastUpdated the Bundle's time is none of a version's: a limit would last for as long as we poll."""
+    bundle = {"resourceType": "Bundle", "type": "searchset", "timestamp": SENT, "entry": [{"resource": resource}]}
+    [found] = decode(msgspec.json.encode(bundle), SETTINGS)
+    assert isinstance(found, Refusal), found
+    assert found.position == "$.entry[0].resource.meta.lastUpdated"
 
 
 def test_an_outcome_says_who_may_not() -> None:
@@ -279,6 +302,16 @@ def test_a_condition_says_a_pregnancy() -> None:
         [event] = found.events
         assert isinstance(event, Demographics)
         assert event.pregnant is False
+
+
+@pytest.mark.parametrize("name", ["onsetDateTime", "recordedDate"])
+def test_a_pregnancy_of_years_ago_is_none(name: str) -> None:
+    """An active Condition that nobody cleared, stored anew, would silence the floor: it is a dead letter."""
+    assert pregnant_after(condition(**{name: "2025-06-01"}))
+    found = result(condition(**{name: "2023-06-01"}))
+    assert isinstance(found, Refusal)
+    assert (found.reason, found.position) == (RefusalReason.INVALID_TIME, f"$.{name}")
+    assert not pregnant_after(condition(abatementDateTime="2026-03-01"))
 
 
 def test_a_condition_sets_no_limit() -> None:

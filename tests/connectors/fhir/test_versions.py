@@ -71,7 +71,7 @@ def test_r5_ends(status: str) -> None:
 @pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
 def test_r5_undone(status: str) -> None:
     """A stay that never was cancels its admission."""
-    assert events(status=status) == (Cancellation(1000, "admission"),)
+    assert events(status=status) == (Cancellation(1000, "admission", moved=status == "cancelled"),)
 
 
 def test_r5_places() -> None:

@@ -13,6 +13,7 @@ from connectors.decoded import Decoded, Refusal
 from connectors.hl7v2.codec import decode
 from connectors.hl7v2.delimiters import UNESCAPED_CHARS_MAX, Delimiters, _meaning, unescape
 from connectors.hl7v2.dialect import REPETITIONS_MAX
+from connectors.hl7v2.oru import QUALIFIERS_MAX
 from connectors.hl7v2.settings import Hl7Settings
 
 SECONDS_MAX = 0.25
@@ -99,6 +100,31 @@ COSTLY = {
     "identifiers": padded(lambda fill: HEAD + b"PID|1||42^^^HOSP^MR" + fill + b"\r", b"~1"),
     "segments": padded(lambda fill: HEAD + PID + fill, b"Z\r"),
     "patients": padded(lambda fill: HEAD + fill, PID),
+    "patients beside a long one": padded(
+        lambda fill: HEAD + b"PID|||1" + b"|" * (len(fill) // 2) + b"\r" + fill[: len(fill) // 10], b"PID|||1\r"
+    ),
+    "former numbers beside a long one": padded(
+        lambda fill: (
+            HEAD.replace(b"A01", b"A40") + PID + b"MRG|1" + b"|" * (len(fill) // 2) + b"\r" + fill[: len(fill) // 10]
+        ),
+        b"MRG|1\r",
+    ),
+    "results beside a long patient": padded(
+        lambda fill: (
+            HEAD.replace(b"ADT^A01", b"ORU^R01")
+            + (b"PID|||1" + b"|" * (len(fill) // 2) + b"\r" + fill[: len(fill) // 10])
+        ),
+        b"PID|||1\r",
+    ),
+    "methods of one result": padded(
+        lambda fill: HEAD.replace(b"ADT^A01", b"ORU^R01") + PID + b"OBX|1|NM|8867-4^HR^LN||72|||||||||||" + fill, b"a~"
+    ),
+    "specimens of an order": padded(
+        lambda fill: (
+            HEAD.replace(b"ADT^A01", b"ORU^R01") + PID + b"OBR|1||F1\r" + b"OBX|1|NM|a^^L||1\r" * 2_000 + fill[:100_000]
+        ),
+        b"SPM||||x\r",
+    ),
     "results": padded(
         lambda fill: HEAD.replace(b"ADT^A01", b"ORU^R01") + PID + fill, b"OBX|1|NM|8867-4^HR^LN||72|/min|||||F\r"
     ),
@@ -127,3 +153,14 @@ def test_more_identifiers_than_anybody_has_are_refused_in_their_place() -> None:
     assert isinstance(refused, Refusal)
     assert (refused.reason.value, refused.position) == ("invalid_value", "PID-3")
     assert isinstance(decode(HEAD + b"PID|1||42^^^HOSP^MR" + fill * 99 + b"\r", Hl7Settings()), Decoded)
+
+
+def test_more_codings_than_a_result_has_are_refused_in_their_place() -> None:
+    """Methods and sites are kept up to the bound, which names the field beyond it."""
+    head = HEAD.replace(b"ADT^A01", b"ORU^R01") + PID + b"OBX|1|NM|8867-4^HR^LN||72|/min|||||F||||||"
+    read = decode(head + b"~".join([b"a"] * QUALIFIERS_MAX), Hl7Settings())
+    assert isinstance(read, Decoded)
+    assert len(read.events[0].qualifiers) == QUALIFIERS_MAX
+    refused = decode(head + b"~".join([b"a"] * (QUALIFIERS_MAX + 1)), Hl7Settings())
+    assert isinstance(refused, Refusal)
+    assert (refused.reason.value, refused.position) == ("invalid_value", "OBX[1]-17")

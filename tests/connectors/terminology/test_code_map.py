@@ -57,6 +57,8 @@ def test_both_formats_say_the_same(mapped: list[MapRow]) -> None:
         ("L,K,bananas,potassium,,\n", "line 2: unit: 'bananas' is no unit that is known here"),
         ("L,U,mg/dL,urea,,\n", "line 2: unit: 'mg/dL' cannot become mmol/L of urea"),
         ("LN,8867-4,,temperature,,\n", "line 2: code: loinc|8867-4 is heart_rate in the catalogue"),
+        ("LN,3094-0,mg/dL,3091-6,,\n", "line 2: code: loinc|3094-0 means itself, and cannot be 3091-6"),
+        ("LN,2708-6,%,59408-5,,\n", "line 2: code: loinc|2708-6 means itself, and cannot be 59408-5"),
     ],
 )
 def test_what_cannot_be_is_refused_though_nobody_reviewed_it(lines: str, said: str) -> None:
@@ -86,6 +88,13 @@ def test_a_loinc_target_brings_its_molar_mass() -> None:
     assert steps["UREA"] == pytest.approx(10.0, abs=0.05)
     assert steps["BUN"] == pytest.approx(21.4, abs=0.05)
     assert catalogue.content_hash != CATALOGUE.with_codes({("L", "BUN"): "urea", ("L", "UREA"): "urea"}).content_hash
+
+
+def test_a_loinc_code_keeps_its_own_molar_mass() -> None:
+    """Nor under `[codes]`: urea nitrogen that stood for urea would be read as less than half of what it is."""
+    with pytest.raises(ValueError, match="means itself"):
+        CATALOGUE.with_codes({("loinc", "3094-0"): "3091-6"})
+    assert CATALOGUE.with_codes({("loinc", "3094-0"): "urea"}).content_hash == CATALOGUE.content_hash
 
 
 def test_a_saturation_by_its_loinc_code_goes_by_its_specimen() -> None:

@@ -87,6 +87,32 @@ def test_nothing_of_a_draft_is_applied() -> None:
     assert (unsigned.table, unsigned.left_out[0][1]) == ({}, "no reviewer")
 
 
+@pytest.mark.parametrize("part", ["map", "group", "element", "target"])
+def test_what_an_unknown_modifier_changes_is_not_applied(part: str) -> None:
+    """A `modifierExtension` may say the opposite: nothing under it is applied, at whichever level it stands."""
+    modifier = {"modifierExtension": [{"url": "http://hospital.example/not", "valueBoolean": True}]}
+    levels = {name: modifier if name == part else {} for name in ("map", "group", "element", "target")}
+    target = {"code": "2823-3", "equivalence": "equal", **levels["target"]}
+    element = {"code": "K", "target": [target], **levels["element"]}
+    group = [{"source": "L", "target": "http://loinc.org", "element": [element], **levels["group"]}]
+    found = read_map(changed(group=group, **levels["map"]), "lab.json")
+    assert (found.table, found.left_out[0][1]) == ({}, "modified, not equivalent")
+
+
+def test_a_map_for_testing_is_not_applied_nor_one_by_rules_unknown() -> None:
+    """`experimental` is FHIR's word for what is not meant for use; `implicitRules` may change any meaning."""
+    assert read_map(changed(experimental=True), "lab.json").table == {}
+    assert read_map(changed(implicitRules="http://hospital.example/rules"), "lab.json").table == {}
+    assert read_map(changed(experimental=False), "lab.json").table
+
+
+def test_a_target_that_says_two_things_is_not_applied() -> None:
+    """R4's word beside R5's: one that is not equivalent counts."""
+    target = {"code": "2823-3", "equivalence": "wider", "relationship": "equivalent"}
+    group = [{"source": "L", "target": "http://loinc.org", "element": [{"code": "K", "target": [target]}]}]
+    assert read_map(changed(group=group), "lab.json").left_out[0][1] == "wider, not equivalent"
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
