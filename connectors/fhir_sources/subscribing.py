@@ -1,6 +1,7 @@
 """The Subscriptions that we want on a server, and what is to be done about those that are there.
 
-Owns the documents, in R4's own style and in the R5 backport's, and the judgement. Pure: no request, no clock.
+Owns the documents, in R4's own style and in the R5 backport's, and the judgement. Must not know a
+request, nor a clock.
 
 Sources: https://hl7.org/fhir/R4/subscription.html;
 http://hl7.org/fhir/uv/subscriptions-backport/components.html (topic, filter, heartbeat period, payload content).

@@ -114,13 +114,7 @@ class Gateway:
             now=clock.now,
             token=token,
             entrance=Entrance(self._door, self._reports.act),
-            ways=WaysIn(
-                site.mllp,
-                site.batch,
-                site.fhir_sources,
-                _state_folder(site, self.name),
-                _turns(site, redis_password, self.name),
-            ),
+            ways=_ways(site, redis_password, self.name),
         )
         self._health = HealthServer(self.reading.live, self.reading.ready, metrics.expose)
         self._watch: asyncio.Task[None] | None = None
@@ -219,6 +213,12 @@ def _memory(site: SiteFile, name: str) -> ClockMemory | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     return ClockMemory(folder)
+
+
+def _ways(site: SiteFile, redis_password: str, name: str) -> WaysIn:
+    """Give how messages come in beside HTTP."""
+    turns = _turns(site, redis_password, name)
+    return WaysIn(site.mllp, site.batch, site.fhir_sources, _state_folder(site, name), turns)
 
 
 def _turns(site: SiteFile, password: str, name: str) -> TurnsOf:

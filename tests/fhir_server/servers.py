@@ -7,12 +7,13 @@ needs one starts its own (`own_plain_server`).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,17 @@ CACHE = Path(os.environ.get("WARDSTREAM_CLIENTS", HERE.parents[1] / ".clients"))
 HAPI_VARIABLE = "WARDSTREAM_TEST_HAPI"
 WITHIN_S = 120
 """The JPA server is up in 35 s on two busy cores."""
+
+UNTIL_S = 60
+"""HAPI's own rounds (its search, its subscriptions) take seconds, and more on a loaded machine."""
+LOOK_S = 0.05
+
+
+async def until(happened: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something has come about at a server."""
+    async with asyncio.timeout(UNTIL_S):
+        while not await happened():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(LOOK_S)
 
 
 class HapiServer:

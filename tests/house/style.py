@@ -53,6 +53,8 @@ CORE = (
     "stream/reconsidering.py",
     "connectors/kafka/settings.py",
     "connectors/batches/settings.py",
+    "connectors/fhir_sources/settings.py",
+    "connectors/loopback.py",
     "connectors/mllp/settings.py",
     "connectors/redis/settings.py",
     "stream/decision_keys.py",

@@ -26,13 +26,12 @@ from connectors.fhir_sources.untold import Untold
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.http.limits import HttpLimits
 from connectors.http.server import HttpServer
-from tests.connectors.http.conftest import UNTIL_S, MemoryIntake, MemoryReading
-from tests.fhir_server.servers import HapiServer, free_port, observation
+from tests.connectors.http.conftest import MemoryIntake, MemoryReading
+from tests.fhir_server.servers import HapiServer, free_port, observation, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SECRET = "s" * 40
 AT = "2026-01-01T10:00:00Z"
-LOOK_S = 0.05
 
 
 class Subscribed:
@@ -111,9 +110,7 @@ class Subscribed:
 
     async def until(self, happened: Callable[[], Awaitable[bool]]) -> None:
         """Wait until something has come about."""
-        async with asyncio.timeout(UNTIL_S):
-            while not await happened():  # noqa: ASYNC110 - another process
-                await asyncio.sleep(LOOK_S)
+        await until(happened)
 
     async def until_active(self) -> None:
         """Go round until the subscription is active."""

@@ -112,7 +112,7 @@ def test_a_moved_visit_that_began_before_is_dated_back() -> None:
     decoded = read(adt("A45", "MRG|43^^^HOSP^MR", PV1.format("I") + "|" * 25 + "20260419080000"))
     assert decoded.event_time == NOON
     assert decoded.beside is not None
-    assert decoded.beside.events[-1] == Admission(from_iso("2026-04-19T08:00:00Z"), WARD, "I")
+    assert decoded.beside.events[-1] == Admission(from_iso("2026-04-19T08:00:00Z"), WARD, "I", NOON)
 
 
 def test_a_moved_visit_that_is_over_admits_nobody() -> None:
