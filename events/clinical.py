@@ -103,8 +103,8 @@ class Admission(msgspec.Struct, frozen=True, omit_defaults=True, tag="admission"
     patient_class: str = ""
     """HL7 table 0004: I inpatient, E emergency, O outpatient; FHIR's IMP, EMER, AMB are mapped to these."""
     told_time: Millis | None = None
-    """When it was said, of a visit that was moved to the patient (ADT A44, A45) and began before: what had been taken
-    back of it until then is no more."""
+    """When it was said, where that is after it began: what had been taken back of it until then is no more. A mistaken
+    admission that is put right has the visit's number, and often its beginning."""
 
 
 class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer", gc=False):

@@ -110,7 +110,7 @@ class Stay(msgspec.Struct):
             self.admitted_time = time
             self.patient_class = self.patient_class or event.patient_class
         self.encounter = encounter or self.encounter
-        self._place(time, event.location)
+        self._place(told if again else time, event.location)
 
     def transfer(self, event: Transfer, encounter: str = "") -> None:
         """Move. A patient who was never announced, or not for this encounter since the last ended, is in hospital."""
@@ -128,6 +128,8 @@ class Stay(msgspec.Struct):
             self.origin = ""
         elif self._is_taken_back(event.event_time):
             return
+        elif not self.admitted and self.discharged_time is None and event.event_time > self.encounter_time:
+            self.admitted = True  # moved after an admission was taken back: he is here, whoever's message was lost
         if self.admitted:
             self.origin = self.origin or event.location.ward
         self._place(event.event_time, event.location)

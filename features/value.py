@@ -33,6 +33,8 @@ def in_steps(  # noqa: PLR0911 -- one return a reason, read from top to bottom
     True
     """
     feature, value = resolution.feature, obs.value
+    if value is None and obs.absent_reason == UNRELIABLE:  # also of an answer: what was said of it stands in its text
+        return _quarantined(obs, resolution, UNRELIABLE, None)
     if feature.kind == "coded":
         answer = answer_in(feature.answers, feature.words, obs.answers, obs.text)
         if answer is None:
@@ -41,8 +43,6 @@ def in_steps(  # noqa: PLR0911 -- one return a reason, read from top to bottom
             return _quarantined(obs, resolution, "unknown_answer", value)
         value = float(answer)
     elif value is None:
-        if obs.absent_reason == UNRELIABLE:
-            return _quarantined(obs, resolution, UNRELIABLE, None)
         if obs.answers or obs.text:
             return _quarantined(obs, resolution, "not_a_number", None)
         return Intake("absent", feature.name, obs.absent_reason, obs.observation_id, obs.event_time, None)

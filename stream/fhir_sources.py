@@ -166,13 +166,17 @@ def check_bases(sources: FhirSources, fhir: FhirSettings) -> None:
     >>> check_bases(two, FhirSettings())
     Traceback (most recent call last):
     stream.settings.ConfigurationError: fhir.bases: empty, and there are 2 FHIR servers whose ids may be alike; ...
+    >>> check_bases(two, FhirSettings(bases=("https://a.example", "https://b.example")))
+    Traceback (most recent call last):
+    stream.settings.ConfigurationError: fhir.bases: names 2 of them, and there are 2 FHIR servers whose ids may be ...
     """
     addresses = {server.base_url for server in sources.servers.values()}
-    if len(addresses) > 1 and not addresses & set(fhir.bases):
-        why = "names none of them" if fhir.bases else "empty"
+    own = addresses & set(fhir.bases)
+    if len(addresses) > 1 and len(own) != 1:
+        why = f"names {len(own)} of them" if fhir.bases else "empty"
         raise ConfigurationError(
             f"fhir.bases: {why}, and there are {len(addresses)} FHIR servers whose ids may be alike; "
-            "name there the base_url that is the feed's own"
+            "name there the one base_url that is the feed's own"
         )
 
 

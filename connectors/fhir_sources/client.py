@@ -22,6 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from connectors.fhir_sources.faults import FhirSourceError, fault_of
 from connectors.fhir_sources.settings import FhirServer
 from connectors.fhir_sources.smart import NoToken, Tokens, tokens_for
+from connectors.fhir_sources.unpacking import unpacked
 from connectors.http.client import read_retry_after
 from events import Millis
 
@@ -37,6 +38,8 @@ CONNECTIONS_MAX = 4
 IDLE_S = 2.0
 """A connection idle for longer is not used again: servers close theirs after 5 s at the soonest."""
 CODES_MAX = 5
+WHOLE_TIMEOUTS = 4
+"""An answer, with the token for it, may take so many times `timeout_s` from its beginning to its end."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -73,6 +76,7 @@ class SourceClient:
         self.base = server.base_url
         self._http = httpx.AsyncClient(
             timeout=server.timeout_s,
+            headers={"accept-encoding": "gzip"},
             follow_redirects=False,
             trust_env=False,
             verify=ssl.create_default_context(cafile=server.ca_file or None),
@@ -81,6 +85,7 @@ class SourceClient:
             ),
         )
         self._tokens = tokens_for(server, self._http) if tokens is None else tokens
+        self._whole_s = server.timeout_s * WHOLE_TIMEOUTS
         self._sleep = sleep
         self._heard = heard
         self._answer_bytes_max = answer_bytes_max
@@ -104,7 +109,7 @@ class SourceClient:
         ):
             with attempt:
                 try:
-                    return await self._once(method, whole, body, prefer, accept)
+                    return await self._in_time(method, whole, body, prefer, accept)
                 except FhirSourceError as fault:
                     self._heard(fault)
                     raise
@@ -112,7 +117,11 @@ class SourceClient:
 
     def within(self, url: str) -> str:
         """Give an address of this server, whole; raises `FhirSourceError` for one of anybody else's."""
-        whole = urljoin(self.base + "/", url)
+        try:
+            whole = urljoin(self.base + "/", url)
+            httpx.URL(whole)
+        except (ValueError, httpx.InvalidURL):
+            raise FhirSourceError("foreign_link", "no address at all") from None
         if not same_server(self.base, whole):
             raise FhirSourceError("foreign_link", "an address of another server")
         return whole
@@ -126,9 +135,17 @@ class SourceClient:
             async with self._http.stream("GET", url, headers=headers) as response:
                 if response.status_code != 200:
                     raise fault_of(response.status_code, "", _retry_after(response))
-                yield response.aiter_bytes()
+                yield unpacked(response)
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _broken(error) from None
+
+    async def _in_time(self, method: str, url: str, body: bytes | None, prefer: str, accept: str) -> Answer:
+        """Bound the whole answer too: one that drips would hold the source for ever, each pause within its bound."""
+        try:
+            async with asyncio.timeout(self._whole_s):
+                return await self._once(method, url, body, prefer, accept)
+        except TimeoutError:
+            raise FhirSourceError("timeout", "the answer does not end") from None
 
     async def _once(self, method: str, url: str, body: bytes | None, prefer: str, accept: str) -> Answer:
         token = await self._tokens.token()
@@ -168,7 +185,7 @@ class SourceClient:
     async def _read(self, response: httpx.Response) -> bytes:
         parts: list[bytes] = []
         size = 0
-        async for part in response.aiter_bytes():
+        async for part in unpacked(response):
             size += len(part)
             if size > self._answer_bytes_max:
                 raise FhirSourceError("too_large", f"more than {self._answer_bytes_max} bytes")

@@ -154,9 +154,14 @@ class Export:
             self._told(f"the server did not delete the export ({fault})")
 
 
+class _Listed(Manifest, frozen=True, kw_only=True):
+    output: list[ExportFile]
+    """To be there, though empty: without it any JSON, an error's too, would count as an export of nothing."""
+
+
 def _read(body: bytes) -> Manifest:
     try:
-        manifest = msgspec.json.decode(body, type=Manifest)
+        manifest = msgspec.json.decode(body, type=_Listed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise FhirSourceError("not_fhir", "the export's list of files cannot be read") from None
     if len(manifest.output) + len(manifest.error) > FILES_MAX:

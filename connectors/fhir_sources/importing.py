@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-import msgspec
-
 from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.fhir.codec import decode_each
 from connectors.fhir.ndjson import iter_ndjson
@@ -56,11 +54,7 @@ def bodies_of(
         arrivals = (_arrival(line, settings, newest_first=kind == NEWEST_FIRST) for line in lines)
         portion: list[Found] = []
         for arrival in sort_arrivals(arrivals, records_in_memory, bytes_in_memory):
-            data = arrival.data or b""
-            if not _is_json(data):
-                yield data
-                continue
-            portion.append(read_resource(data))
+            portion.append(read_resource(arrival.data or b""))
             if len(portion) >= PORTION:
                 yield from bundles(base, portion)
                 portion = []
@@ -83,14 +77,6 @@ def _arrival(line: bytes, settings: FhirSettings, *, newest_first: bool) -> Arri
     if isinstance(result, Decoded):
         at = result.event_time or result.sent_time or 0
     return Arrival("", -at if newest_first else at, line, "fhir", _UNREAD)
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        msgspec.json.decode(line, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return True
 
 
 _UNREAD = Refusal(RefusalReason.GARBAGE, "$", "")

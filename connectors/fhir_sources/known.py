@@ -35,17 +35,21 @@ class Known:
         ('new', None, 'known')
         >>> known.judge(Found("Flag", "f", "0", 4, b"{}"))
         'outdated'
+        >>> known.judge(Found("Flag", "f", "2", 4, b"{}"))  # corrected after the clock was set back
+        'new'
         """
         before = self._versions.get(one.name) if one.kind and one.id else None
         if before is None:
             return "new"
         version, changed = before
+        old, new = _number(version), _number(one.version)
         if one.changed is not None and changed is not None and one.changed != changed:
-            # The time counts before the number: a server that was set up anew begins its numbers again.
-            return "new" if one.changed > changed else "outdated"
+            # A server that was set up anew begins its numbers again, one whose clock was set back its times: either
+            # that says newer is believed.
+            newer = one.changed > changed or (old is not None and new is not None and new > old)
+            return "new" if newer else "outdated"
         if one.version == version:
             return "known" if one.version or one.changed is not None else "new"
-        old, new = _number(version), _number(one.version)
         return "outdated" if old is not None and new is not None and new < old else "new"
 
     def add(self, one: Found) -> None:

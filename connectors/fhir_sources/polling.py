@@ -9,12 +9,13 @@ What polling does not see: a deletion (a search has none), and versions between 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import msgspec
 
 from connectors.fhir_sources.client import Answer, SourceClient
-from connectors.fhir_sources.faults import FaultKind, FhirSourceError
+from connectors.fhir_sources.faults import AGAIN, FaultKind, FhirSourceError
 from connectors.fhir_sources.pages import Found, Page, changed_since, occupied_beds, read_page
 from connectors.fhir_sources.progress import Progress, ProgressFile, moved
 from connectors.fhir_sources.settings import FhirServer
@@ -27,6 +28,8 @@ CLOCK_SLACK_MS = 5_000
 """Machines that share an address differ by less, and Date has whole seconds."""
 SMALLER: frozenset[FaultKind] = frozenset({"too_large", "timeout", "refused", "server_error"})
 """What fewer resources at a time may help against."""
+AWAY: frozenset[FaultKind] = AGAIN - SMALLER
+"""What is of the whole server. Any other fault may be of one search alone: the others are asked all the same."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -62,6 +65,8 @@ class Poller:
         self._warn = warn
         self._progress = file.read(server.base_url)
         self._count = server.page_size
+        self._unsorted: set[str] = set()
+        """Types whose pages do not come oldest first, whatever we ask for: of those the cursor waits for the last."""
 
     @property
     def progress(self) -> Progress:
@@ -73,44 +78,58 @@ class Poller:
 
         What was taken in before the fault stays taken in; the next look goes on from there.
         """
-        if not self._progress.read_to:
-            await self._begin()
         news: dict[str, int] = {}
-        refused: FhirSourceError | None = None
+        refused = await self._begin() if self._progress.beds_due or not self._progress.read_to else None
         for kind in self._server.types:
             try:
-                news[kind] = await self._changes(kind)
+                news[kind] = await self._in_parts(partial(self._read, kind))
             except FhirSourceError as fault:
-                if fault.passes:
+                if fault.kind in AWAY:
                     raise
                 refused = refused or fault  # of this type: the others are read
         if refused is not None:
             raise refused
         return Look(news)
 
-    async def _begin(self) -> None:
-        """Read who is in a bed: they may have been admitted before the look-back, and what is measured names them."""
-        if "Encounter" not in self._server.types:
-            return
-        try:
-            async for page, _ in walk(self._client, occupied_beds(self._count)):
-                await self._take(page, "census")
-        except FhirSourceError as fault:
-            if fault.passes:
-                raise
-            self._warn(f"who is in a bed now could not be asked ({fault})")
+    async def _begin(self) -> FhirSourceError | None:
+        """Read who is in a bed: they may have been admitted before the look-back, and what is measured names them.
 
-    async def _changes(self, kind: str) -> int:
+        Gives a fault that may pass: the types are read meanwhile, and the next look asks again, also after a restart.
+        """
+        if "Encounter" not in self._server.types:
+            return None
+        try:
+            await self._in_parts(self._beds)
+        except FhirSourceError as fault:
+            if fault.kind in AWAY:
+                raise
+            if fault.passes:
+                self._progress = msgspec.structs.replace(self._progress, beds_due=True)
+                return fault
+            self._warn(f"who is in a bed now could not be asked ({fault})")
+        if self._progress.beds_due:
+            self._progress = msgspec.structs.replace(self._progress, beds_due=False)
+            self._file.write(self._progress)
+        return None
+
+    async def _beds(self) -> int:
+        fresh = 0
+        async for page, _ in walk(self._client, occupied_beds(self._count)):
+            fresh += (await self._take(page, "census")).fresh
+        return fresh
+
+    async def _in_parts(self, read: Callable[[], Awaitable[int]]) -> int:
+        """Read; with fewer resources at a time where that may help."""
         while True:
             try:
-                found = await self._read(kind)
+                fresh = await read()
             except FhirSourceError as fault:
                 if fault.kind not in SMALLER or self._count == 1:
                     raise
                 self._count = max(1, self._count // 2)
                 continue
             self._count = min(self._server.page_size, self._count * 2)
-            return found
+            return fresh
 
     async def _read(self, kind: str) -> int:
         """Walk through what has changed of one type; the cursor follows page by page while pages come in order."""
@@ -122,6 +141,11 @@ class Poller:
         server_now: Millis | None = None
         async for page, answer in walk(self._client, changed_since(kind, since, self._count)):
             server_now = server_now or answer.server_time  # of the first page: what is stamped after it may be missing
+            if before is not None and server_now is not None and before - server_now > CLOCK_SLACK_MS:
+                self._warn("the server's clock went back: what it stamped meanwhile is asked for again")
+                # When it went back is not known: it may have been long before this look.
+                self._set(kind, server_now - self._in_ms(self._server.look_back_s))
+                return await self._read(kind)
             for one in page.found:
                 if self._taker.known.judge(one) == "new":
                     self._news(one)
@@ -129,7 +153,10 @@ class Poller:
             times = [one.changed for one in page.found if one.changed is not None]
             ordered = ordered and times == sorted(times) and (newest is None or not times or newest <= times[0])
             newest = max([*times, *([] if newest is None else [newest])], default=None)
-            if ordered:
+            if not ordered and kind not in self._unsorted:
+                self._unsorted.add(kind)
+                self._go_back(kind, before if before is not None else since)
+            if kind not in self._unsorted:
                 self._move(kind, newest, server_now)
         self._move(kind, newest if newest is not None else since, server_now)
         return fresh
@@ -141,13 +168,20 @@ class Poller:
 
     def _move(self, kind: str, seen: Millis | None, server_now: Millis | None) -> None:
         before = self._progress.read_to.get(kind)
-        after = moved(before, seen, server_now)
-        if after is None or after == before:
-            return
-        if before is not None and before - after > CLOCK_SLACK_MS:
-            self._warn("the server's clock went back: what it stamped meanwhile is asked for again")
+        # Where the server does not tell its clock, ours is the bound: a stamp of the future would hide all until then.
+        after = moved(before, seen, self._now() if server_now is None else server_now)
+        if after is not None and after != before:
+            self._set(kind, after)
+
+    def _set(self, kind: str, after: Millis) -> None:
         self._progress = msgspec.structs.replace(self._progress, read_to={**self._progress.read_to, kind: after})
         self._file.write(self._progress)
+
+    def _go_back(self, kind: str, where: Millis) -> None:
+        """Take back what earlier pages moved: later ones hold what is older, and may not come."""
+        if self._progress.read_to.get(kind, where) > where:
+            self._progress = msgspec.structs.replace(self._progress, read_to={**self._progress.read_to, kind: where})
+            self._file.write(self._progress)
 
     async def _take(self, page: Page, way: Way) -> Taken:
         if page.problems:

@@ -24,6 +24,8 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: str = ""
     """The server's address: of another server nothing is known."""
     read_to: dict[str, Millis] = {}
+    beds_due: bool = False
+    """Whether it is still to be asked who is in a bed."""
 
 
 def moved(before: Millis | None, seen: Millis | None, server_now: Millis | None) -> Millis | None:

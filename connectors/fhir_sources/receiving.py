@@ -107,14 +107,14 @@ class Receiver:
             await self._notified(notification, body)
             return bundle
         self._hearer.notified("resource")
-        await self._take(list(read_page(body).found) if bundle else [one])
+        await self._take(_resources(body) if bundle else [one])
         return bundle
 
     async def _notified(self, notification: Notification, body: bytes) -> None:
         if notification.status in {"error", "off"}:
             self._hearer.ailing(f"the server says that the subscription's status is {notification.status}")
             self._reconcile_soon()
-        found = [one for one in read_page(body).found if one.kind not in STATUS_TYPES]
+        found = [one for one in _resources(body) if one.kind not in STATUS_TYPES]
         carried = {f"{one.kind}/{one.id}" for one in found}
         named = dict.fromkeys(event.focus for event in notification.events if event.focus)
         found += await self._read([name for name in named if "/".join(name.split("/")[-2:]) not in carried])
@@ -184,6 +184,17 @@ class Receiver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _resources(body: bytes) -> list[Found]:
+    """Give what a delivered Bundle holds; one that cannot be read is given whole, to be refused, and kept.
+
+    Sent again it would be no better.
+    """
+    try:
+        return list(read_page(body).found)
+    except FhirSourceError:
+        return [Found("", "", "", None, body)]
 
 
 def read_hook_secret(path: Path) -> str:

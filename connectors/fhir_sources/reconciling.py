@@ -137,6 +137,8 @@ class Reconciler:
         while not self._stopping:
             self._soon.clear()
             try:
+                # Deliveries come to any gateway: a new secret is to be known by those too whose turn it is not.
+                self._receiver.renew_secret()
                 if self._is_ours():
                     self._hearer.went_round(await self.go_round())
             except FhirSourceError as fault:
@@ -163,7 +165,6 @@ class Reconciler:
 
     async def go_round(self) -> Round:
         """Look at our subscriptions on the server and do what is needed; raises `FhirSourceError`."""
-        self._receiver.renew_secret()
         found: list[Found] = []
         server_now: Millis | None = None
         async for page, answer in walk(self._client, f"Subscription?{urlencode({'url': self._chosen.endpoint})}"):

@@ -125,7 +125,7 @@ class FhirServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page_size: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 200
     """Resources asked for at a time; fewer where the server or we cannot take as many."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
-    """For connecting, and for each pause within an answer."""
+    """For connecting, and for each pause within an answer; the whole of one may take four times as long."""
     without_tls: bool = False
     """Speak http to another machine. Only where the network itself keeps others out; no token is ever sent so."""
     ca_file: str = ""

@@ -22,6 +22,7 @@ import msgspec
 
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.settings import FhirServer, SmartSettings, check_url
+from connectors.fhir_sources.unpacking import unpacked
 
 ASSERTION_S = 240.0
 """How long an assertion counts; SMART allows 300 at the most, and clocks differ."""
@@ -143,7 +144,7 @@ class SmartTokens:
         try:
             async with self._client.stream(method, url, data=form, headers=headers) as response:
                 body = b""
-                async for part in response.aiter_bytes():
+                async for part in unpacked(response):
                     body += part
                     if len(body) > ANSWER_BYTES_MAX:
                         raise FhirSourceError("no_token", "the answer about a token is too long")

@@ -98,9 +98,11 @@ class PolledSource:
             self._wanted.clear()
             wait_s = await self.look()
             if not self._stopping.is_set():
+                # After a fault no wish shortens the wait: the server may have asked for it (Retry-After).
+                awaited = self._stopping if self._failures else self._wanted
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
-                        await self._wanted.wait()
+                        await awaited.wait()
 
     async def look(self) -> float:
         """Look once; give how long until the next time."""

@@ -14,8 +14,9 @@ from itertools import count
 import msgspec
 
 from connectors.decoded import Decoded
+from connectors.fhir.resource_types import RESOURCE_TYPES
 from connectors.fhir.settings import FhirSettings
-from connectors.fhir_sources.known import Known
+from connectors.fhir_sources.known import Judgement, Known
 from connectors.fhir_sources.pages import Found, bundles
 from connectors.http.arrivals import fhir_arrivals, in_portions
 from connectors.intake import Intake
@@ -31,7 +32,7 @@ class Taken(msgspec.Struct, frozen=True):
     """How many were `accepted`, `duplicate` (of content known before), `refused` (kept as dead letters), `known` (this
     version was taken before) and `outdated` (a newer one was)."""
     by_type: dict[str, int] = {}
-    """Of those handed on, how many of each type."""
+    """Of those handed on, how many of each type; `unreadable` where it is none of FHIR's."""
 
     @property
     def fresh(self) -> int:
@@ -69,18 +70,27 @@ class Taker:
         One call at a time: a hook and a look must not hand on two versions of one resource side by side.
         """
         async with self._turn:
-            judged = [(one, self.known.judge(one)) for one in found]
+            judged = self._judge(found)
             outcomes = Counter[str](judgement for _, judgement in judged if judgement != "new")
             new = [one for one, judgement in judged if judgement == "new"]
             for bundle in bundles(self._base, new):
                 outcomes += await self._offer(bundle)
             for one in new:
                 self.known.add(one)
-        taken = Taken(
-            dict(sorted(outcomes.items())), dict(sorted(Counter(one.kind or "unreadable" for one in new).items()))
-        )
+        taken = Taken(dict(sorted(outcomes.items())), dict(sorted(Counter(_label(one.kind) for one in new).items())))
         self._counted(way, taken)
         return taken
+
+    def _judge(self, found: Sequence[Found]) -> list[tuple[Found, Judgement]]:
+        """Judge each by what was taken in, and by what stands before it."""
+        here = Known()
+        judged: list[tuple[Found, Judgement]] = []
+        for one in found:
+            judgement = self.known.judge(one)
+            if judgement == "new" and (judgement := here.judge(one)) == "new":
+                here.add(one)
+            judged.append((one, judgement))
+        return judged
 
     async def _offer(self, bundle: bytes) -> Counter[str]:
         name = f"fhir_{self._name}/{next(self._numbers)}"
@@ -92,3 +102,8 @@ class Taker:
                 parts = arrival.decoded.parts if isinstance(arrival.decoded, Decoded) else 1
                 outcomes[receipt.outcome] += parts
         return outcomes
+
+
+def _label(kind: str) -> str:
+    """Name a type in metrics: what is no type of FHIR may be anything, a name or a new one each time."""
+    return kind if kind in RESOURCE_TYPES else "unreadable"

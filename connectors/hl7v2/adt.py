@@ -127,7 +127,8 @@ def read_adt(header: Header, segments: AdtSegments, settings: Hl7Settings) -> tu
     if meaning == "demographics" or says_who(patient, settings) or pregnant is not None:
         events.append(demographics(patient, event_time, settings, pregnant))
     if meaning in {"admission", "class_change"}:
-        events.append(Admission(event_time, visit.location, visit.patient_class))
+        told = _told_later(header, segments, event_time)
+        events.append(Admission(event_time, visit.location, visit.patient_class, told))
     elif meaning in {"transfer", "swap"}:
         if visit.location == NO_VISIT.location:
             raise Fault(RefusalReason.MISSING_FIELD, "PV1-3", "a transfer needs a location")
@@ -157,6 +158,21 @@ def retired_identifiers(header: Header, mrg: str, settings: Hl7Settings) -> tupl
     if not retired:
         raise Fault(RefusalReason.MISSING_IDENTIFIER, "MRG-1", "the prior identifier is missing")
     return retired
+
+
+def _told_later(header: Header, segments: AdtSegments, event_time: Millis) -> Millis | None:
+    """Give when an admission was recorded (EVN-2, else MSH-7), where that is after it began.
+
+    By it one that was taken back and is put right, of the same visit and beginning, is told from a mistaken one that
+    arrives late.
+    """
+    field = header.dialect.split(segments.evn, 3)[2]
+    try:
+        instant = read_instant(header.clock, field, "EVN-2", header.dialect) if field else None
+    except Fault:
+        instant = None
+    instant = instant or header.sent
+    return instant.millis if instant is not None and instant.millis > event_time else None
 
 
 def _occurred(header: Header, segments: AdtSegments, meaning: str) -> tuple[Millis, list[str]]:

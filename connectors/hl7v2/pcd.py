@@ -68,7 +68,7 @@ def as_vouched_for(observation: Observation, notes: list[str]) -> Observation:
                 observation, value=None, comparator="", answers=(), text="", absent_reason=reason
             )
     notes.append("obx8_unreliable")
-    said = observation.text if observation.value is None else f"{observation.value:g}"
+    said = observation.text if observation.value is None else f"{observation.comparator}{observation.value:.15g}"
     return msgspec.structs.replace(
         observation, value=None, comparator="", answers=(), text=said, absent_reason=UNRELIABLE
     )

@@ -44,6 +44,8 @@ EXAMPLES: tuple[tuple[str, str, str], ...] = (
     ("", "98", "%"),
     ("NUM", "98", "%"),
     ("XPN", "Doe^Jane", ""),
+    ("CX", "4711", ""),
+    ("XTN", "5551234", ""),
     ("ED", "^AP^PDF^Base64^JVBERi0", ""),
     ("NM", '""', ""),
     ("NM", "", ""),

@@ -30,6 +30,8 @@ TEXTUAL = frozenset({"ST", "TX", "FT"}) | TIMED
 CODED = frozenset({"CE", "CWE", "CNE", "CF", "ID", "IS"})
 ENCAPSULATED = frozenset({"ED", "RP", "MA", "CD"})
 """Documents, references and waveforms: not for us, and never quoted."""
+OF_PEOPLE = frozenset({"CX", "CK", "EI", "TN", "XTN", "XPN", "PN", "XCN", "CN", "PPN", "XAD", "AD", "XON"})
+"""Who somebody is, and how he is reached: its digits are a record's or a telephone's, and no measurement."""
 READ = NUMERIC | TEXTUAL | CODED | {"SN", "NA"}
 """OBX-2 with a rule of its own. Of any other a plain number is one, and nothing else is kept: it may be a name."""
 
@@ -88,7 +90,7 @@ def read_values(kind: str, field: str, dialect: Dialect, unit: str = "") -> list
     >>> value.comparator, value.value
     ('>', 90.0)
     """
-    if kind in ENCAPSULATED:
+    if kind in ENCAPSULATED or kind in OF_PEOPLE:
         return [UNSUPPORTED]
     mark = dialect.delimiters.repetition
     if kind == "NA" and mark in field:

@@ -5,11 +5,13 @@ Owns the reading of either format and the judgement against the catalogue. Must 
 
 from __future__ import annotations
 
+from itertools import islice
+
 import msgspec
 
 from connectors.terminology.concept_map import read_concept_map
 from connectors.terminology.csv_map import read_csv
-from connectors.terminology.rows import APPLIED, NO_TARGET, CodeMapError, MapRow
+from connectors.terminology.rows import APPLIED, FAULTS_TOLD_MAX, NO_TARGET, CodeMapError, MapRow
 from events import Coding
 from features import UnitFault
 from features.catalogue import Catalogue, UnknownFeatureError, default_catalogue
@@ -40,12 +42,14 @@ class CodeMap(msgspec.Struct, frozen=True):
         >>> read_map(b"system,code,target\nLAB,K,potassium\n", "lab.csv").told()
         ['lab.csv: 1 of 1 rows is not applied, no reviewer: line 2']
         """
-        reasons = dict.fromkeys(why for _, why in self.left_out)
-        return [
-            self._told(why, [row.place for row, said in self.left_out if said == why])
-            for why in reasons
-            if whole or why != NO_TARGET
-        ]
+        places: dict[str, list[str]] = {}
+        for row, why in self.left_out:
+            if whole or why != NO_TARGET:
+                places.setdefault(why, []).append(row.place)
+        said = [self._told(why, listed) for why, listed in islice(places.items(), FAULTS_TOLD_MAX)]
+        if len(places) > FAULTS_TOLD_MAX:
+            said.append(f"{self.name}: {len(places) - FAULTS_TOLD_MAX} more reasons")
+        return said
 
     def _told(self, why: str, places: list[str]) -> str:
         more = f" and {len(places) - 5} more" if len(places) > 5 else ""

@@ -105,7 +105,7 @@ def faults_of(row: MapRow) -> list[str]:
     ['line 2: code: empty', "line 2: reviewed: 'yesterday' is no date such as 2026-03-01"]
     """
     found = [] if row.code else ["code: empty"]
-    for name in ("system", "code", "display", "unit", "target", "reviewer", "reviewed", "comment"):
+    for name in ("system", "code", "display", "unit", "target", "reviewer", "reviewed", "comment", "relation"):
         text = getattr(row, name)
         if len(text) > TEXT_CHARS_MAX:
             found.append(f"{name}: longer than {TEXT_CHARS_MAX} characters")

@@ -258,6 +258,19 @@ def test_an_admission_that_was_taken_back_before_it_arrived_is_none():
     assert told(*((event, "V1") for event in events), (Admission(5, WARD), "V2")).admitted
 
 
+def test_who_is_moved_after_an_admission_was_taken_back_is_in_hospital():
+    """A01, A11, A01 anew of the same visit and so of the same time, A02: at the latest the move says he is here."""
+    mistaken = (Admission(10, WARD), "V1"), (Cancellation(60, "admission"), "V1"), (Admission(10, WARD), "V1")
+    put_right = told(*mistaken[:2], (Admission(10, ICU, "", 70), "V1"))
+    assert (put_right.admitted, put_right.location, put_right.admitted_time) == (True, ICU, 10), "told after it"
+    assert not told(*mistaken[:2], (Admission(10, ICU, "", 50), "V1")).admitted, "told before it, and late"
+    assert not told(*mistaken).admitted
+    stay = told(*mistaken, (Transfer(70, ICU), "V1"))
+    assert (stay.admitted, stay.location) == (True, ICU)
+    assert not told(*mistaken, (Transfer(70, ICU), "V1"), (Discharge(90), "V1")).admitted
+    assert not told(*mistaken[:2], (Transfer(50, ICU), "V1")).admitted
+
+
 def test_who_was_not_admitted_after_all_is_where_he_was_before():
     """Also if he was moved meanwhile: the place before the stay, not before the move."""
     moved = (Admission(30, WARD), "V1"), (Transfer(40, ICU), "V1"), (Cancellation(50, "admission"), "V1")

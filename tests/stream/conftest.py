@@ -86,14 +86,23 @@ class Ward:
         self.sent.append(data)
         return self.service.accept([arrival])[0]
 
-    def adt(self, trigger: str, mrn: str, minute: float, *, event_minute: float | None = None, **fields: Any) -> Any:
-        """Send an ADT message; `ward` names the ward the patient lies in."""
+    def adt(
+        self,
+        trigger: str,
+        mrn: str,
+        minute: float,
+        *,
+        event_minute: float | None = None,
+        told_minute: float | None = None,
+        **fields: Any,
+    ) -> Any:
+        """Send an ADT message; `ward` names the ward the patient lies in, `told_minute` when it was written."""
         fields.setdefault("location", Location(fields.pop("ward", "Ward A"), "1", "12"))
         fields.setdefault("encounter", f"VISIT-{mrn}")
         data = render_adt(
             trigger,
             control_id=f"C{next(self._numbers)}",
-            sent_time=self.at(minute),
+            sent_time=self.at(minute if told_minute is None else told_minute),
             feed="PAS|MAIN",
             patient=Identifier(AUTHORITY, mrn),
             event_time=self.at(minute if event_minute is None else event_minute),

@@ -28,9 +28,11 @@ EXAMPLES = int(os.environ.get("WARDSTREAM_LAW_EXAMPLES", "80"))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "order-of-arrival.md"
 LIMITS = {
     "several changes": "a result is changed once",
+    "thinned": "the readings are people's",
     "unusable first": "a correction is a possible value",
     "versions": "the versions of an Encounter arrive in order among themselves",
     "taken back in FHIR": "an Encounter that had ended is not entered in error",
+    "admitted anew": "who was not admitted after all is admitted again under another number",
     "where it began": "the ward where a stay began is not compared between the formats, nor after an A37",
     "declared dead": "who is not dead after all is not discharged again within the bound",
     "merge and unmerge": "an A37 arrives after its A40",

@@ -63,11 +63,22 @@ def test_a_moved_visit_told_twice_or_of_somebody_unknown_changes_nothing_more(wa
 def test_an_admission_that_comes_after_its_visit_was_moved_admits_nobody(ward):
     """A45 before the A01 that it takes away: the late admission is none; one under another number is."""
     ward.adt("A45", "right", 30, retired=Identifier("MRN", "wrong"), encounter="V1", location=BED)
-    ward.admit("wrong", 31, event_minute=0, encounter="V1")
+    ward.admit("wrong", 31, event_minute=0, told_minute=0, encounter="V1")
     shelf = ward.service.host.shelf
     assert [shelf.find(ward.key(mrn)).state.admitted for mrn in ("wrong", "right")] == [False, True]
     ward.admit("wrong", 40, encounter="V9")
     assert shelf.find(ward.key("wrong")).state.admitted
+
+
+def test_an_admission_that_is_put_right_is_one(ward):
+    """A01, A11, and A01 anew of the same visit and beginning: it was told after the A11, and holds."""
+    ward.admit("1", encounter="V1", ward="Ward B")
+    ward.adt("A11", "1", 5, encounter="V1")
+    ward.admit("1", 6, event_minute=0, encounter="V1")
+    state = ward.service.host.shelf.find(ward.key("1")).state
+    assert (state.admitted, state.location, state.admitted_time) == (True, BED, ward.at(0))
+    ward.chart("1", 10, ward.SICK)
+    assert [(alert["state"], alert["ward"]) for alert in ward.alerts("1")] == [("raised", "Ward A")]
 
 
 def test_a_moved_visit_parts_whom_a_merge_had_joined(ward):

@@ -112,7 +112,7 @@ def test_a_census_becomes_two_admissions() -> None:
         ("PAS|MAIN", "V1", (Identifier("HOSP", "4|2"),))
     }
     assert [event for each in read for event in each.events if isinstance(event, Admission)] == [
-        Admission(AS_OF - 86_400_000, Location(), "I"),
+        Admission(AS_OF - 86_400_000, Location(), "I", AS_OF),
         Admission(AS_OF, Location("Ward A", "1", "12"), "I"),
     ]
     assert Demographics(AS_OF, "1950-01-01", "male") in read[1].events

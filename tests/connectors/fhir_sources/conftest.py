@@ -70,6 +70,15 @@ class FakeFhir:
             **fields,
         )
 
+    async def drip(self, request: web.Request) -> web.StreamResponse:
+        """Answer a byte now and then, for ten seconds."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(200):
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+        return response
+
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
         self.requests.append((request.method, f"{path}?{request.query_string}" if request.query_string else path))

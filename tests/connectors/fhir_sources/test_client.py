@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -72,6 +75,14 @@ async def test_a_server_that_is_not_there_is_given_up_for_this_look(fake: FakeFh
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("url", ["http://[bad", "Observation/\x01", "Observation/" + "x" * 70_000])
+async def test_what_is_no_address_is_told_as_a_foreign_one(ask: Callable[..., Asked], url: str) -> None:
+    """A link or a reference that no library takes is a fault of the answer, not one of ours."""
+    with pytest.raises(FhirSourceError, match="foreign_link"):
+        await ask().client.get(url)
+
+
+@pytest.mark.asyncio
 async def test_a_redirect_is_no_answer(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
     """Nobody is led to another address, with or without a token."""
     asked = ask()
@@ -98,6 +109,56 @@ async def test_an_answer_that_breaks_off_is_asked_for_again(fake: FakeFhir, ask:
     answer = await asked.client.get("Observation")
     assert b'"Observation"' in answer.body
     assert len(asked.slept) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("packed", "times", "kind"), [("gzip", 1, "too_large"), ("gzip, gzip", 2, "broken_off")])
+async def test_what_unpacks_without_end_is_not_unpacked(
+    fake: FakeFhir, ask: Callable[..., Asked], packed: str, times: int, kind: str
+) -> None:
+    """A hundred megabytes packed into some hundred KB, or packed twice into a few hundred bytes: a bound holds."""
+    body = b" " * 100_000_000
+    for _ in range(times):
+        body = gzip.compress(body)
+
+    async def bomb(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers={"Content-Encoding": packed})
+
+    fake.extra["GET", "fhir/Observation"] = bomb
+    asked = ask()
+    asked.begin(answer_bytes_max=1_000_000)
+    tracemalloc.start()
+    with pytest.raises(FhirSourceError) as raised:
+        await asked.client.get("Observation")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert raised.value.kind == kind
+    assert peak < 20_000_000
+
+
+@pytest.mark.asyncio
+async def test_a_packed_answer_is_read(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """A page that is packed comes whole; one whose end is missing does not count as read."""
+    body = gzip.compress(b'{"resourceType":"Bundle"}' + b" " * 1_000_000)
+    bodies = [body, body[:-4]]
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=bodies.pop(0) if bodies else b"", headers={"Content-Encoding": "gzip"})
+
+    fake.extra["GET", "fhir/Observation"] = answer
+    asked = ask()
+    assert len((await asked.client.get("Observation")).body) == 1_000_025
+    assert (await asked.client.get("Observation")).body == b"", "the second, without its end, was asked for again"
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_drips_is_given_up(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """A byte now and then, each within the time-out, and no end: the request fails, and the look goes on."""
+    fake.extra["GET", "fhir/Observation"] = fake.drip
+    asked = ask(timeout_s=0.2)
+    async with asyncio.timeout(8):
+        with pytest.raises(FhirSourceError, match="timeout"):
+            await asked.client.get("Observation")
 
 
 @pytest.mark.asyncio

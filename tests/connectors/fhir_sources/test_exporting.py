@@ -44,6 +44,18 @@ def exporting(fake: FakeFhir, manifest: dict[str, object], *, states: int = 2) -
 
 
 @pytest.mark.asyncio
+async def test_an_answer_without_files_is_no_export(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """A 200 that lists nothing at all, such as an OperationOutcome, is a failure; an empty list is an empty export."""
+    export = Export(ask().client)
+    exporting(fake, {"resourceType": "OperationOutcome", "issue": [{"code": "transient"}]}, states=0)
+    await export.begin(("Patient",))
+    with pytest.raises(FhirSourceError, match="not_fhir"):
+        await export.wait()
+    exporting(fake, {"output": []}, states=0)
+    assert (await export.wait()).output == []
+
+
+@pytest.mark.asyncio
 async def test_an_export_is_waited_for_fetched_and_deleted(
     fake: FakeFhir, ask: Callable[..., Asked], tmp_path: Path
 ) -> None:

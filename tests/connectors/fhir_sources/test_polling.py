@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from connectors.fhir_sources.faults import FhirSourceError
-from connectors.fhir_sources.pages import read_instant
+from connectors.fhir_sources.pages import read_instant, read_resource
 from connectors.intake import NotStoredError
 from tests.connectors.fhir_sources.conftest import NOW, Asked, FakeFhir
 
@@ -115,6 +117,24 @@ async def test_a_clock_that_was_ahead_hides_nothing(fake: FakeFhir, ask: Callabl
     assert (await asked.poller.look()).taken == {"Observation": 1}
 
 
+async def test_a_stamp_of_the_future_hides_nothing_where_the_server_tells_no_time(
+    fake: FakeFhir, ask: Callable[..., Asked]
+) -> None:
+    """Answers without a Date, and one resource that is stamped in ten days: what comes after it is read."""
+    asked = ask()
+
+    async def dateless(request: web.Request) -> web.StreamResponse:
+        answer = await fake.served(request)
+        answer.headers["Date"] = ""
+        return answer
+
+    fake.extra["GET", "fhir/Observation"] = dateless
+    fake.vital("ahead", at=NOW + 10 * 86_400_000)
+    await asked.poller.look()
+    fake.vital("after")
+    assert (await asked.poller.look()).taken == {"Observation": 1}
+
+
 async def test_a_server_whose_clock_went_back_is_followed(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
     """All of its clock goes back by an hour: what it stamps then is read, and it is told."""
     asked = ask(overlap_s=60.0)
@@ -127,6 +147,33 @@ async def test_a_server_whose_clock_went_back_is_followed(fake: FakeFhir, ask: C
     fake.vital("after")
     await asked.poller.look()
     assert "Observation/after/1" in asked.ids
+
+
+async def test_a_correction_after_the_clock_was_set_back_counts(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """A value written while the clock ran ahead, corrected once it was right: the correction is handed on."""
+    asked = ask(overlap_s=60.0)
+    fake.now += 3_600_000
+    fake.vital("o", value=40)
+    await asked.poller.look()
+    fake.now -= 3_600_000 - 20_000
+    fake.vital("o", value=80)
+    await asked.poller.look()
+    await asked.poller.look()
+    assert asked.ids == ["Observation/o/1", "Observation/o/2"]
+
+
+async def test_a_clock_set_back_while_nobody_looked_hides_nothing(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """Set back by an hour, and a quarter of an hour until the next look: what was stamped in between is read."""
+    asked = ask(overlap_s=300.0)
+    fake.now += 3_600_000
+    fake.vital("ahead")
+    await asked.poller.look()
+    fake.now -= 3_600_000
+    fake.vital("meanwhile")
+    fake.now += 900_000
+    await asked.poller.look()
+    await asked.poller.look()
+    assert "Observation/meanwhile/1" in asked.ids
 
 
 async def test_a_lost_cursor_begins_with_the_look_back(
@@ -214,6 +261,19 @@ async def test_an_older_version_undoes_no_newer_one(fake: FakeFhir, ask: Callabl
     assert asked.ids == ["Observation/o/1", "Observation/o/4"]
 
 
+async def test_an_older_version_behind_the_newer_in_one_delivery_is_dropped(
+    fake: FakeFhir, ask: Callable[..., Asked]
+) -> None:
+    """Two versions in one Bundle, the newer first: the older does not undo it."""
+    asked = ask()
+    older = read_resource(msgspec.json.encode(fake.vital("o", value=40)))
+    fake.now += 1_000
+    newer = read_resource(msgspec.json.encode(fake.vital("o", value=80)))
+    taken = await asked.taker.take([newer, older, newer], "hook")
+    assert taken.outcomes == {"accepted": 1, "known": 1, "outdated": 1}
+    assert asked.ids == ["Observation/o/2"]
+
+
 async def test_a_server_set_up_anew_is_read_though_its_numbers_begin_again(
     fake: FakeFhir, ask: Callable[..., Asked]
 ) -> None:
@@ -266,13 +326,42 @@ async def test_a_type_that_fails_keeps_no_other_out(
     assert len(fake.requests) == 1
 
 
+async def test_a_search_that_breaks_the_server_keeps_no_other_out(
+    fake: FakeFhir, ask: Callable[..., Asked], outcome: Callable[..., web.Response]
+) -> None:
+    """Who is in a bed is asked for in smaller pages, and again; a type that is a 500 is passed over."""
+    asked = ask(types=("Patient", "Encounter", "Observation"))
+    fake.put("Encounter", "e", at=NOW - 90 * 86_400_000, status="in-progress", subject={"reference": "Patient/p"})
+    fake.vital("o")
+
+    async def broken(_request: web.Request) -> web.StreamResponse:
+        return outcome(500, "exception")
+
+    async def fewer(request: web.Request) -> web.StreamResponse:
+        return await (broken(request) if int(request.query["_count"]) > 50 else fake.served(request))
+
+    fake.extra["GET", "fhir/Patient"], fake.extra["GET", "fhir/Encounter"] = broken, broken
+    with pytest.raises(FhirSourceError, match="server_error"):
+        await asked.poller.look()
+    assert asked.ids == ["Observation/o/1"]
+    fake.extra["GET", "fhir/Encounter"] = fewer
+    for _ in range(2):
+        asked.begin()
+        fake.requests.clear()
+        with pytest.raises(FhirSourceError, match="server_error"):
+            await asked.poller.look()
+    assert asked.ids[:3] == ["Observation/o/1", "Encounter/e/1", "Observation/o/1"]
+    assert not any("_include" in path for _, path in fake.requests)
+    assert asked.warnings == []
+
+
 async def test_who_is_in_a_bed_cannot_be_asked_everywhere(
     fake: FakeFhir, ask: Callable[..., Asked], outcome: Callable[..., web.Response]
 ) -> None:
     """A server that knows no such search is read all the same, and it is told."""
     asked = ask(types=("Encounter",))
     fake.put("Encounter", "e", status="in-progress", subject={"reference": "Patient/p"})
-    fake.answers = [outcome(400, "not-supported")]
+    fake.answers = [outcome(400, "not-supported") for _ in range(8)]  # 200, 100, ... 1 at a time
     await asked.poller.look()
     assert asked.warnings == ["who is in a bed now could not be asked (refused: 400 not-supported)"]
     assert asked.ids == ["Encounter/e/1"]
@@ -296,6 +385,48 @@ async def test_entries_that_are_no_resources_do_no_harm(fake: FakeFhir, ask: Cal
     await asked.poller.look()
     assert asked.warnings == ["the server left something out of an answer (OperationOutcome)"]
     assert asked.taken[-1][1].outcomes == {"refused": 2}
+
+
+async def test_a_type_that_is_none_is_no_label(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """What a server writes as resourceType is counted by name only where FHIR has such a type."""
+    asked = ask()
+
+    async def odd(_request: web.Request) -> web.StreamResponse:
+        return fake.bundle([], [{"resource": {"resourceType": f"Ada Lovelace {n}", "id": "x"}} for n in range(3)])
+
+    fake.answers = [odd, odd]
+    await asked.poller.look()
+    assert [taken.by_type for _, taken in asked.taken if taken.by_type] == [{"unreadable": 3}]
+
+
+async def test_pages_that_come_newest_first_and_break_off_lose_nothing(
+    fake: FakeFhir, ask: Callable[..., Asked], outcome: Callable[..., web.Response]
+) -> None:
+    """A server that passes over _sort, pages of one, the last of which does not come: the next look reads it."""
+    asked = ask(page_size=1, overlap_s=0.0)
+    await asked.poller.look()
+    fake.now += 1_000_000
+    for number in range(3):
+        fake.vital(f"o{number}", value=70 + number, at=fake.now - number * 100_000)
+    breaks = [True]
+
+    async def newest_first(request: web.Request) -> web.StreamResponse:
+        start = int(request.query.get("offset", "0"))
+        if start == 2 and breaks.pop():
+            return outcome(403, "forbidden")
+        since = read_instant(request.query["_lastUpdated"].removeprefix("ge")) or 0
+        found = [x for x in fake.stored.values() if (read_instant(x["meta"]["lastUpdated"]) or 0) >= since]
+        query = urlencode({"_lastUpdated": request.query["_lastUpdated"], "offset": start + 1})
+        links = [{"relation": "next", "url": f"{fake.base}/Observation?{query}"}] if start + 1 < len(found) else []
+        return fake.bundle(links, [{"resource": one} for one in found[start : start + 1]])
+
+    fake.extra["GET", "fhir/Observation"] = newest_first
+    with pytest.raises(FhirSourceError, match="forbidden"):
+        await asked.poller.look()
+    breaks.append(False)
+    asked.begin()
+    await asked.poller.look()
+    assert "Observation/o2/1" in asked.ids
 
 
 async def test_a_look_that_is_cancelled_leaves_the_cursor(fake: FakeFhir, ask: Callable[..., Asked]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from aiohttp import web
 
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.receiving import HookHearer, Receiver
+from connectors.fhir_sources.reconciling import Reconciler, RoundHearer
+from connectors.fhir_sources.settings import FhirServer, SubscriptionSettings
 from connectors.fhir_sources.untold import Untold
 from connectors.intake import NotStoredError
 from tests.connectors.fhir_sources.conftest import Asked, FakeFhir
@@ -101,6 +104,33 @@ class Told:
         entries = [{"resource": {"resourceType": "Parameters", "parameter": parts}}]
         entries += [{"resource": self.fake.stored[name]} for name in resources]
         return {"resourceType": "Bundle", "type": "history", "entry": entries}
+
+
+async def test_a_new_secret_is_known_by_a_gateway_whose_turn_it_is_not(told: Told, tmp_path: Path) -> None:
+    """Deliveries come to any gateway: one that does not ask the server reads the new secret all the same."""
+    endpoint = "https://ward.example/fhir/subscriptions/ehr"
+    chosen = SubscriptionSettings("criteria", endpoint, str(tmp_path / "secret"), look_s=0.01)
+    rounds = Reconciler(
+        FhirServer(told.fake.base, subscription=chosen),
+        told.asked.client,
+        told.receiver,
+        RoundHearer(),
+        now=lambda: 0,
+        untold=Untold(),
+        is_ours=lambda: False,
+        look_soon=lambda: None,
+        wanted=asyncio.Event(),
+    )
+    told.secret_file.write_text("n" * 40)
+    await rounds.start()
+    for _ in range(500):
+        if told.receiver.knows("n" * 40):
+            break
+        await asyncio.sleep(0.01)
+    await rounds.stop()
+    assert told.receiver.knows("n" * 40)
+    assert told.receiver.knows(SECRET)
+    assert told.fake.requests == []
 
 
 @pytest.fixture
@@ -238,3 +268,19 @@ async def test_a_secret_may_be_changed_while_it_runs(told: Told) -> None:
     with pytest.raises(FhirSourceError, match="32 characters") as raised:
         told.receiver.renew_secret()
     assert "short" not in str(raised.value)
+
+
+async def test_an_answer_that_is_no_json_takes_no_other_with_it(told: Told) -> None:
+    """Of two resources that are only named one comes, the other is a proxy's page: the first counts."""
+    told.fake.vital("good")
+
+    async def page(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"<html>log in</html>", content_type="text/html")
+
+    async def good(_request: web.Request) -> web.StreamResponse:
+        return web.json_response(told.fake.stored["Observation/good"])
+
+    told.fake.extra["GET", "fhir/Observation/page"] = page
+    told.fake.extra["GET", "fhir/Observation/good"] = good
+    await told.tell(told.notification("event-notification", 2, (1, "Observation/good"), (2, "Observation/page")))
+    assert told.asked.taken[-1][1].outcomes == {"accepted": 1, "refused": 1}

@@ -100,6 +100,20 @@ async def test_a_wish_has_it_look_at_once(ask: Callable[..., Asked]) -> None:
     assert script.looks == looks
 
 
+async def test_no_wish_shortens_what_the_server_asked_for(ask: Callable[..., Asked]) -> None:
+    """Retry-After is kept to though hooks or missing heartbeats want a look; stopping waits for nothing."""
+    wanted, script = asyncio.Event(), Script(FhirSourceError("throttled", "503", retry_after_s=900.0))
+    polled, _ = source(ask(), script, wanted=wanted)
+    await polled.start()
+    await script.looked.wait()
+    for _ in range(5):
+        wanted.set()
+        await asyncio.sleep(0.01)
+    assert script.looks == 1
+    async with asyncio.timeout(2):
+        await polled.stop(5)
+
+
 async def test_it_leaves_the_server_alone_where_it_is_anothers_turn(ask: Callable[..., Asked]) -> None:
     """Not ours: no look; what servers told is reported all the same, so that the other knows."""
     reported: list[int] = []

@@ -15,6 +15,7 @@ CHOSEN = Hl7Settings(pregnancy_from_visits=True)
 """Of a site that declares that its B6 means a pregnancy."""
 WARD = Location("ICU", "101", "A", "HOSP")
 NOON = from_iso("2026-04-19T12:00:00Z")
+TOLD = from_iso("2026-04-19T12:10:00Z")
 
 
 def adt(
@@ -36,10 +37,10 @@ def read(data: bytes, settings: Hl7Settings = SETTINGS) -> Decoded:
 @pytest.mark.parametrize(
     ("trigger", "event"),
     [
-        ("A01", Admission(NOON, WARD, "I")),
+        ("A01", Admission(NOON, WARD, "I", TOLD)),
         ("A02", Transfer(NOON, WARD)),
         ("A03", Discharge(NOON)),
-        ("A04", Admission(NOON, WARD, "I")),
+        ("A04", Admission(NOON, WARD, "I", TOLD)),
         ("A11", Cancellation(NOON, "admission", WARD)),
         ("A12", Cancellation(NOON, "transfer", WARD)),
         ("A13", Cancellation(NOON, "discharge", WARD, told=True)),
@@ -294,3 +295,13 @@ def test_what_is_rendered_of_an_unmerge_is_what_is_read() -> None:
     a37, a45 = read(render_adt("A37", other=other, **told)), read(render_adt("A45", retired=other, **told))
     assert (a37.subject, a37.parted) == ((one,), (other,))
     assert (a45.subject, a45.parted) == ((other,), (one,))
+
+
+def test_an_admission_of_before_says_when_it_was_told() -> None:
+    """EVN-2, else MSH-7, is when it was said; told at once, there is nothing to say."""
+    evn = "EVN|A01|20260419121000||||20260419120000"
+    for replaced, told in ((evn, "12:10:00"), ("EVN|A01|||||20260419120000", "12:15:00")):
+        [event] = read(adt("A01").replace(evn.encode(), replaced.encode())).events
+        assert event == Admission(NOON, WARD, "I", from_iso(f"2026-04-19T{told}Z"))
+    [event] = read(adt("A01").replace(evn.encode(), b"EVN|A01|20260419120000||||20260419120000")).events
+    assert event == Admission(NOON, WARD, "I")

@@ -132,6 +132,23 @@ def test_what_the_device_does_not_vouch_for_is_quarantined(flag: str) -> None:
     assert score_news2(state, NOON + 1_000).quarantined == ()
 
 
+def test_a_doubted_number_is_shown_as_it_was_sent() -> None:
+    """Its comparator and its digits stand in the text: "<90" is not shown as 90."""
+    for said, shown in (("<90", "<90"), ("1234567.5", "1234567.5")):
+        [doubted] = observations(spo2(said, "INV"))
+        assert doubted.text == shown
+
+
+@pytest.mark.parametrize(("kind", "said"), [("ST", "Alert"), ("CWE", "LA9340-6^Alert^LN")])
+def test_an_answer_that_the_device_does_not_vouch_for_is_quarantined_too(kind: str, said: str) -> None:
+    """The words of a doubted answer are kept to be seen: they are not read as the answer again."""
+    [doubted] = observations(f"{kind}|67775-7^Level of responsiveness^LN|1.3.1.1|{said}|||QUES|||F")
+    state = PatientState()
+    fate = state.observe(doubted, NOON, "m")
+    assert (doubted.text, fate.outcome, fate.reason) == ("Alert", "quarantined", "unreliable")
+    assert score_news2(state, NOON).consciousness is None
+
+
 @pytest.mark.parametrize(
     ("flag", "reason"),
     [("DEMO", "demo-data"), ("TEST", "test-data"), ("NAV", "not-available"), ("OFF", "not-available")],

@@ -96,7 +96,7 @@ def test_administration_round_trips(
     )  # fmt: skip
     decoded = read(data)
     expected = {
-        "A01": [Admission(when, place, "I")],
+        "A01": [Admission(when, place, "I", sent if sent > when else None)],
         "A02": [Transfer(when, place)],
         "A03": [Discharge(when, "", deceased)],
         "A08": [],

@@ -47,7 +47,7 @@ def test_a_pre_admission_places_nobody() -> None:
 @pytest.mark.parametrize(("trigger", "patient_class"), [("A06", "I"), ("A07", "O")])
 def test_a_change_of_class_goes_on_with_the_stay(trigger: str, patient_class: str) -> None:
     """A06 and A07 tell the new class and place; whoever is still seen as an outpatient is still here."""
-    admission = Admission(NOON, WARD, patient_class)
+    admission = Admission(NOON, WARD, patient_class, NOON + 10 * 60_000)
     assert read(adt(trigger, PV1.format(patient_class))).events == (SHE, admission)
     assert read(adt(trigger, PV1.format(patient_class))).encounter == "V9"
 

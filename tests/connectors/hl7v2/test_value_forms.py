@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from connectors.decoded import Decoded
 from connectors.hl7v2.codec import RESULTS, decode, decode_piece
+from connectors.hl7v2.dialect import dialect_of
 from connectors.hl7v2.framing import split
 from connectors.hl7v2.settings import Hl7Settings
 from connectors.hl7v2.value_table import value_table
+from connectors.hl7v2.values import UNSUPPORTED, read_values
 from events import Correction, Observation
 
 SETTINGS = Hl7Settings()
@@ -278,3 +280,10 @@ def test_structured_numbers_of_others(shared_data: Path) -> None:
             (event.comparator, event.value, event.text) for event in decoded.events if isinstance(event, Observation)
         ]
     assert told == [(">", 90, ""), ("", None, "100-200"), ("", None, "1:128")]
+
+
+@pytest.mark.parametrize("kind", ["CX", "EI", "TN", "XTN", "XCN", "XAD"])
+def test_the_digits_of_a_persons_number_are_no_value(kind: str) -> None:
+    """A record's number or a telephone's is neither measured nor kept, alone or repeated."""
+    dialect = dialect_of("|^~\\&")
+    assert read_values(kind, "4711", dialect) == read_values(kind, "72~73", dialect) == [UNSUPPORTED]

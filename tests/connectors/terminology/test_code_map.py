@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors.terminology.code_map import read_map
 from connectors.terminology.concept_map import write_concept_map
 from connectors.terminology.csv_map import write_csv
-from connectors.terminology.rows import CodeMapError, MapRow
+from connectors.terminology.rows import FAULTS_TOLD_MAX, ROWS_MAX, CodeMapError, MapRow
 from features.catalogue import default_catalogue
 from features.feature_table import REDIRECTED
 
@@ -124,3 +124,23 @@ def test_a_map_that_is_nested_without_end_is_refused() -> None:
     """What no parser goes through is refused as what it is."""
     with pytest.raises(CodeMapError):
         read_map(b'{"resourceType":"ConceptMap","group":[{"element":[{"target":[{"product":' + b"[" * 100_000, "m")
+
+
+def test_reasons_without_number_are_told_in_lines_that_end() -> None:
+    """A ConceptMap may make up a relation a row: twenty are told and how many more, at a cost that grows as it does."""
+    words = [
+        {"code": f"K{n}", "target": [{"code": "2823-3", "equivalence": f"word {n}"}]} for n in range(ROWS_MAX)
+    ]  # fmt: skip
+    group = [{"source": "L", "target": "http://loinc.org", "element": words}]
+    document = {"resourceType": "ConceptMap", "status": "active", "publisher": "P", "date": "2026-03-01"}
+    told = read_map(msgspec.json.encode({**document, "group": group}), "m.json").told()
+    assert (len(told), told[-1]) == (FAULTS_TOLD_MAX + 1, f"m.json: {ROWS_MAX - FAULTS_TOLD_MAX} more reasons")
+
+
+@pytest.mark.parametrize("word", ["\x1b[2J", "wider\nWarning: all is applied", "w" * 300])
+def test_a_relation_writes_no_line_of_its_own_to_a_terminal(word: str) -> None:
+    """What is told at each start comes from the file: a relation with control characters is a fault, as any text is."""
+    group = [{"source": "L", "element": [{"code": "K", "target": [{"code": "2823-3", "equivalence": word}]}]}]
+    group[0]["target"] = "http://loinc.org"
+    with pytest.raises(CodeMapError, match="relation: "):
+        read_map(msgspec.json.encode({"resourceType": "ConceptMap", "status": "active", "group": group}), "m.json")
