@@ -138,19 +138,6 @@ def read_resource(data: bytes) -> Found:
     return Found(head.resourceType, head.id, head.meta.versionId, read_instant(head.meta.lastUpdated), data)
 
 
-def is_json(data: bytes) -> bool:
-    """Say whether bytes are JSON.
-
-    >>> is_json(b'{"a":1}'), is_json(b"<html>"), is_json(b"")
-    (True, False, False)
-    """
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return True
-
-
 def read_instant(text: str) -> Millis | None:
     """Read an instant; None where it is none.
 
@@ -197,7 +184,7 @@ def occupied_beds(count: int) -> str:
 def bundles(base: str, found: Sequence[Found]) -> Iterable[bytes]:
     """Wrap resources as Bundles that say of which server they are; their own bytes stay as they are.
 
-    What is no JSON is given by itself: it will be refused, and kept.
+    What cannot be read is given by itself: the codec says what it is, and what is refused is kept.
 
     >>> [one] = bundles("https://ehr.example/fhir", [read_resource(b'{"resourceType":"Flag","id":"f"}')])
     >>> one.decode()
@@ -206,8 +193,8 @@ def bundles(base: str, found: Sequence[Found]) -> Iterable[bytes]:
     held: list[_OutEntry] = []
     size = 0
     for one in found:
-        if not one.kind and not is_json(one.data):
-            yield one.data  # Within a Bundle it would have all of it refused.
+        if not one.kind:
+            yield one.data  # Within a Bundle it could have all of it refused.
             continue
         if held and (len(held) >= BUNDLE_ENTRIES or size + len(one.data) > BUNDLE_BYTES):
             yield _encode(_OutBundle("Bundle", "collection", held))

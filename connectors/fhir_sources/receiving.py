@@ -187,10 +187,7 @@ class Receiver:
 
 
 def _resources(body: bytes) -> list[Found]:
-    """Give what a delivered Bundle holds; one that cannot be read is given whole, to be refused, and kept.
-
-    Sent again it would be no better.
-    """
+    """Give what a delivered Bundle holds; one that cannot be read is given whole: sent again it would be no better."""
     try:
         return list(read_page(body).found)
     except FhirSourceError:

@@ -162,20 +162,6 @@ async def test_a_correction_after_the_clock_was_set_back_counts(fake: FakeFhir, 
     assert asked.ids == ["Observation/o/1", "Observation/o/2"]
 
 
-async def test_a_clock_set_back_while_nobody_looked_hides_nothing(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
-    """Set back by an hour, and a quarter of an hour until the next look: what was stamped in between is read."""
-    asked = ask(overlap_s=300.0)
-    fake.now += 3_600_000
-    fake.vital("ahead")
-    await asked.poller.look()
-    fake.now -= 3_600_000
-    fake.vital("meanwhile")
-    fake.now += 900_000
-    await asked.poller.look()
-    await asked.poller.look()
-    assert "Observation/meanwhile/1" in asked.ids
-
-
 async def test_a_lost_cursor_begins_with_the_look_back(
     fake: FakeFhir, ask: Callable[..., Asked], tmp_path: Path
 ) -> None:
@@ -198,6 +184,20 @@ async def test_a_lost_cursor_begins_with_the_look_back(
         assert fake.requests[1][1].startswith("fhir/Observation?_lastUpdated=ge2026-02-02T01:40"), damage
 
 
+async def test_a_clock_set_back_while_nobody_looked_hides_nothing(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
+    """Set back by an hour, and a quarter of an hour until the next look: what was stamped in between is read."""
+    asked = ask(overlap_s=300.0)
+    fake.now += 3_600_000
+    fake.vital("ahead")
+    await asked.poller.look()
+    fake.now -= 3_600_000
+    fake.vital("meanwhile")
+    fake.now += 900_000
+    await asked.poller.look()
+    await asked.poller.look()
+    assert "Observation/meanwhile/1" in asked.ids
+
+
 async def test_a_token_never_goes_to_another_server(fake: FakeFhir, ask: Callable[..., Asked], tmp_path: Path) -> None:
     """A next page at another host, port or path is not asked for: the look fails, and says what to do."""
     (tmp_path / "token").write_text("secret-token\n")
@@ -213,6 +213,36 @@ async def test_a_token_never_goes_to_another_server(fake: FakeFhir, ask: Callabl
         assert foreign not in str(raised.value)
         assert all("fhirx" not in path for _, path in fake.requests[seen:])
     assert set(fake.tokens_seen) == {"secret-token"}
+
+
+async def test_pages_that_come_newest_first_and_break_off_lose_nothing(
+    fake: FakeFhir, ask: Callable[..., Asked], outcome: Callable[..., web.Response]
+) -> None:
+    """A server that passes over _sort, pages of one, the last of which does not come: the next look reads it."""
+    asked = ask(page_size=1, overlap_s=0.0)
+    await asked.poller.look()
+    fake.now += 1_000_000
+    for number in range(3):
+        fake.vital(f"o{number}", value=70 + number, at=fake.now - number * 100_000)
+    breaks = [True]
+
+    async def newest_first(request: web.Request) -> web.StreamResponse:
+        start = int(request.query.get("offset", "0"))
+        if start == 2 and breaks.pop():
+            return outcome(403, "forbidden")
+        since = read_instant(request.query["_lastUpdated"].removeprefix("ge")) or 0
+        found = [x for x in fake.stored.values() if (read_instant(x["meta"]["lastUpdated"]) or 0) >= since]
+        query = urlencode({"_lastUpdated": request.query["_lastUpdated"], "offset": start + 1})
+        links = [{"relation": "next", "url": f"{fake.base}/Observation?{query}"}] if start + 1 < len(found) else []
+        return fake.bundle(links, [{"resource": one} for one in found[start : start + 1]])
+
+    fake.extra["GET", "fhir/Observation"] = newest_first
+    with pytest.raises(FhirSourceError, match="forbidden"):
+        await asked.poller.look()
+    breaks.append(False)
+    asked.begin()
+    await asked.poller.look()
+    assert "Observation/o2/1" in asked.ids
 
 
 async def test_pages_that_never_end_are_told(fake: FakeFhir, ask: Callable[..., Asked]) -> None:
@@ -397,36 +427,6 @@ async def test_a_type_that_is_none_is_no_label(fake: FakeFhir, ask: Callable[...
     fake.answers = [odd, odd]
     await asked.poller.look()
     assert [taken.by_type for _, taken in asked.taken if taken.by_type] == [{"unreadable": 3}]
-
-
-async def test_pages_that_come_newest_first_and_break_off_lose_nothing(
-    fake: FakeFhir, ask: Callable[..., Asked], outcome: Callable[..., web.Response]
-) -> None:
-    """A server that passes over _sort, pages of one, the last of which does not come: the next look reads it."""
-    asked = ask(page_size=1, overlap_s=0.0)
-    await asked.poller.look()
-    fake.now += 1_000_000
-    for number in range(3):
-        fake.vital(f"o{number}", value=70 + number, at=fake.now - number * 100_000)
-    breaks = [True]
-
-    async def newest_first(request: web.Request) -> web.StreamResponse:
-        start = int(request.query.get("offset", "0"))
-        if start == 2 and breaks.pop():
-            return outcome(403, "forbidden")
-        since = read_instant(request.query["_lastUpdated"].removeprefix("ge")) or 0
-        found = [x for x in fake.stored.values() if (read_instant(x["meta"]["lastUpdated"]) or 0) >= since]
-        query = urlencode({"_lastUpdated": request.query["_lastUpdated"], "offset": start + 1})
-        links = [{"relation": "next", "url": f"{fake.base}/Observation?{query}"}] if start + 1 < len(found) else []
-        return fake.bundle(links, [{"resource": one} for one in found[start : start + 1]])
-
-    fake.extra["GET", "fhir/Observation"] = newest_first
-    with pytest.raises(FhirSourceError, match="forbidden"):
-        await asked.poller.look()
-    breaks.append(False)
-    asked.begin()
-    await asked.poller.look()
-    assert "Observation/o2/1" in asked.ids
 
 
 async def test_a_look_that_is_cancelled_leaves_the_cursor(fake: FakeFhir, ask: Callable[..., Asked]) -> None:

@@ -18,6 +18,7 @@ from connectors.fhir_sources.settings import FhirServer, SubscriptionSettings
 from connectors.fhir_sources.untold import Untold
 from connectors.intake import NotStoredError
 from tests.connectors.fhir_sources.conftest import Asked, FakeFhir
+from tests.fhir_server.servers import until
 
 pytestmark = pytest.mark.asyncio
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - a test's own
@@ -122,11 +123,12 @@ async def test_a_new_secret_is_known_by_a_gateway_whose_turn_it_is_not(told: Tol
         wanted=asyncio.Event(),
     )
     told.secret_file.write_text("n" * 40)
+
+    async def known() -> bool:
+        return told.receiver.knows("n" * 40)
+
     await rounds.start()
-    for _ in range(500):
-        if told.receiver.knows("n" * 40):
-            break
-        await asyncio.sleep(0.01)
+    await until(known)
     await rounds.stop()
     assert told.receiver.knows("n" * 40)
     assert told.receiver.knows(SECRET)
@@ -283,4 +285,11 @@ async def test_an_answer_that_is_no_json_takes_no_other_with_it(told: Told) -> N
     told.fake.extra["GET", "fhir/Observation/page"] = page
     told.fake.extra["GET", "fhir/Observation/good"] = good
     await told.tell(told.notification("event-notification", 2, (1, "Observation/good"), (2, "Observation/page")))
+    assert told.asked.taken[-1][1].outcomes == {"accepted": 1, "refused": 1}
+
+
+async def test_a_bundle_that_cannot_be_read_is_the_codecs(told: Told) -> None:
+    """It is taken or kept as a dead letter, and no reason to have it sent again without end."""
+    entry = [{"resource": told.fake.vital("o")}, {"resource": {"resourceType": "Observation", "id": "x"}}]
+    await told.tell({"resourceType": "Bundle", "type": "transaction", "link": 7, "entry": entry})
     assert told.asked.taken[-1][1].outcomes == {"accepted": 1, "refused": 1}
