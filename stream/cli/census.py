@@ -99,6 +99,8 @@ def command(
         messages = _of_csv(sources[0], as_of, sender, authority, zone) if wire == "hl7v2" else _of_fhir(sources)
     except CensusError as error:
         raise click.UsageError(str(error)) from None
+    if not messages:
+        raise click.UsageError("the census has nobody in it: a header alone, or answers without an Encounter under way")
     if dry_run:
         click.echo(f"{len(messages)} messages would go to {target}; nothing is sent")
         return EXIT_DONE

@@ -96,8 +96,9 @@ def test_a_file_and_a_dry_run(cli: Callable[..., Any], beds: Path, tmp_path: Pat
         (CSV, (*AS_OF, "--zone", "Mars"), "unknown time zone"),
         (CSV + "7,MRN,Ward 1,1,,,,\n", AS_OF, "census, line 32: patient: the same as in line 9"),
         ("Jane Doe,Ward A\n", AS_OF, "census, line 1: column 1 has no name that is known"),
+        (CSV.partition("\n")[0] + "\n", AS_OF, "the census has nobody in it"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_what_is_wrong_is_said_and_nothing_is_sent(
     cli: Callable[..., Any], tmp_path: Path, text: str, how: tuple[str, ...], said: str
