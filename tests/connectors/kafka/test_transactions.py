@@ -14,6 +14,7 @@ from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from stream.live.holes import open_transactions
 from tests.connectors.kafka.conftest import UNTIL_S
 
 TOPIC = "alerts.state.v1"
@@ -29,7 +30,15 @@ async def opened(settings: KafkaSettings, name: str = "ward-0", **options: Any) 
     return outbox
 
 
+async def settle(settings: KafkaSettings) -> None:
+    """Wait until what was committed can be read: the broker answers a commit before each partition has its marker."""
+    async with asyncio.timeout(UNTIL_S):
+        while await open_transactions(settings, "", [TOPIC]):
+            pass
+
+
 async def stored(settings: KafkaSettings) -> set[bytes | None]:
+    await settle(settings)
     return {record.value async for record in read_topic(settings, TOPIC)}
 
 
@@ -40,6 +49,7 @@ async def test_a_transaction_is_read_whole(declared: KafkaSettings) -> None:
     for begin in (0, 50):
         records = states(*(b"%d" % n for n in range(begin, begin + 50)))
         answers = await outbox.transaction(records)
+        await settle(declared)
         found = {(r.partition, r.offset): r.value async for r in read_topic(declared, TOPIC)}
         assert [found[at] for at in answers] == [record.value for record in records]
     await outbox.stop()
