@@ -18,6 +18,7 @@ from connectors.kafka.partitioning import partition_for
 from connectors.kafka.reading import log_range, read_topic
 from connectors.kafka.record import Record
 from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.topics import ALERT_STATES, ALERTS
 from connectors.redis.connection import RedisConnectionError, connect
 from connectors.redis.settings import RedisSettings
 from connectors.sources.arrival import Arrival
@@ -26,6 +27,7 @@ from events.encoding import UndecodableEnvelopeError
 from stream.control import read_control
 from stream.fold import CONTROL_KEY
 from stream.identity import IdentityMap, Pseudonyms
+from stream.live.holes import open_transactions
 from stream.parse import Parser, RecentMessages, spread
 from stream.partition_fold import is_passed_on
 from stream.settings import Settings
@@ -36,6 +38,7 @@ SESSION_TIMEOUT_S = 6.0
 """The shortest that a broker takes by default: a frozen worker's partitions go to others soon."""
 DRAIN_S = 120.0
 BATCH = 200
+IN_TRANSACTIONS = (ALERTS, ALERT_STATES)
 
 
 class Cluster(Processes):
@@ -166,7 +169,10 @@ ticks = false
 
         async def drained() -> bool:
             try:
-                lag.update(await self.behind())
+                behind = await self.behind()
+                # A commit is answered before each partition has its marker, and until then its records are not read.
+                unread = [] if any(behind.values()) else await open_transactions(self.kafka, "", IN_TRANSACTIONS)
+                lag.update(behind, commits=len(unread))
             except (RedisConnectionError, UnreachableError):
                 return False  # one of them is away, full, or too busy to answer, at this moment
             calm[0] = 0 if any(lag.values()) else calm[0] + 1
