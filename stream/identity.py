@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from connectors.decoded import Identifier
+from connectors.strangers import contradicts, is_another
 from events import MILLIS_PER_HOUR, Millis
 from stream.identity_links import FORMER_MAX, KEYS_BETWEEN, SERVER_IDS, Link, keys_to_load, split_keys, way_by_server
 from stream.pseudonyms import REPLAY_PSEUDONYM_KEY, Pseudonyms, VisitKeys
-from stream.strangers import contradicts, is_another
 
 __all__ = ["REPLAY_PSEUDONYM_KEY", "IdentityMap", "Link", "Pseudonyms", "keys_to_load"]
 

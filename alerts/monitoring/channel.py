@@ -84,6 +84,11 @@ class Channel:
         self.run_min = RUN_MIN
         """From which run on it is reckoned anew whether chance gives it."""
 
+    @property
+    def first_code(self) -> str:
+        """Its first coding in short, by which signals name a code; empty where it has none."""
+        return "|".join(self.codings[0])[:80] if self.codings else ""
+
     def resolve(self, resolution: Resolution | None, code: str) -> None:
         """Take over what the catalogue makes of it."""
         self.code = code

@@ -45,8 +45,7 @@ def look_at_codes(feed: Feed, at: Millis, desk: Desk, said: list[Any]) -> None:
         if channel.vital:
             by_feature.setdefault(channel.feature, []).append(channel)
         if channel.newcomer:
-            code = "|".join(channel.codings[0])[:80] if channel.codings else ""
-            newcomers.setdefault(code, []).append(channel)
+            newcomers.setdefault(channel.first_code, []).append(channel)
     stand = sum(("code_unmapped", f"feed|{feed.name}|{code}") in desk.voice.standing for code in newcomers)
     for code, channels in newcomers.items():
         stand += _look_at_newcomer(feed, code, channels, at, desk, said, room=stand < UNMAPPED_TOLD_MAX)

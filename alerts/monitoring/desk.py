@@ -35,7 +35,7 @@ class Desk:
     def resolve(self, channel: Channel) -> None:
         """Let a channel know what its code means."""
         resolution = self.catalogue.resolutions[channel.codings, channel.unit, channel.qualifiers]
-        code = "|".join(channel.codings[0])[:80] if channel.codings else ""
+        code = channel.first_code
         if resolution is not None:
             known = [one for one in channel.codings if self.catalogue.resolve((one,)) is not None]
             code = "|".join(known[0]) if known else code

@@ -12,7 +12,7 @@ from math import log
 from typing import Any
 
 from alerts.monitoring.channel import RUN_MAX, RUN_MIN, SEEN_MAX, Channel
-from alerts.monitoring.codes import LOOK_MASK, look_at_codes
+from alerts.monitoring.codes import LOOK_MASK, READINGS_MIN, look_at_codes
 from alerts.monitoring.configuration import MonitoringSettings
 from alerts.monitoring.desk import Desk
 from alerts.monitoring.signal import words_for
@@ -28,8 +28,6 @@ WARDS_MAX = 100
 """Wards of one feed that are named."""
 KNOWN_MESSAGES = 200
 """Before so many messages nothing of a feed is unlike it."""
-CODE_READINGS_MIN = 50
-"""A code that came less often was no habit."""
 INTERVALS_MIN = 3
 """Mean intervals that a code must be missed for: a flood of messages without it makes it rare among them, not late."""
 LOOKED_AT_EACH = 64
@@ -166,7 +164,7 @@ class Feed:
                 subject = self._subject(f"{channel.feature}|{channel.unit}")
                 gone = "not heard for 30 days: no longer watched"
                 desk.voice.clear("unit_changed", subject, at, said, gone)
-                desk.voice.clear("code_unmapped", self._subject("|".join(channel.codings[0])[:80]), at, said, gone)
+                desk.voice.clear("code_unmapped", self._subject(channel.first_code), at, said, gone)
                 del self.channels[key]
         room = len(self.channels) < CHANNELS_MAX
         if room and self.full:
@@ -201,7 +199,7 @@ class Feed:
             if (
                 gone.index < 0
                 or gone.index in self.lost
-                or gone.seen < CODE_READINGS_MIN
+                or gone.seen < READINGS_MIN
                 or gone.missed(self.messages) < needed
                 or (at - gone.last_time) * gone.count < INTERVALS_MIN * (gone.last_time - gone.first_time)
                 or gone.last < unknown.first - KNOWN_MESSAGES
@@ -227,12 +225,13 @@ class Feed:
         if channel.count >= SETTLED_READINGS and at - channel.first_time >= SETTLED_MS:
             channel.newcomer = channel.watched = False
             desk.voice.clear("unit_changed", subject, at, said, f"{channel.count} readings in it: it is usual now")
-            code = "|".join(channel.codings[0])[:80] if channel.codings else ""
-            desk.voice.clear("code_unmapped", self._subject(code), at, said, f"it is mapped to {channel.feature}")
+            desk.voice.clear(
+                "code_unmapped", self._subject(channel.first_code), at, said, f"it is mapped to {channel.feature}"
+            )
         elif channel.count == desk.settings.unit_readings:
             usual = [
                 other for other in self.channels.values()
-                if other.index == channel.index and other.unit != channel.unit and other.seen >= CODE_READINGS_MIN
+                if other.index == channel.index and other.unit != channel.unit and other.seen >= READINGS_MIN
             ]  # fmt: skip
             if not usual:
                 channel.newcomer = channel.watched = False

@@ -21,7 +21,7 @@ from typing import Literal
 
 import msgspec
 
-from connectors.durable import sync_file
+from connectors.durable import sync_file, write_whole
 
 Where = Literal["done", "failed"]
 DONE: Where = "done"
@@ -104,13 +104,7 @@ class Inbox:
         """Write a file's results, then move it; give where it is. What is there by that name stays."""
         folder = self.folder / where
         target = _free_name(folder, candidate.path.name)
-        place = folder / f"{target}{RESULTS_SUFFIX}"
-        draft = folder / f".{target}{RESULTS_SUFFIX}"
-        with draft.open("wb") as file:
-            file.write(results)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(place)
+        write_whole(folder / f"{target}{RESULTS_SUFFIX}", folder / f".{target}{RESULTS_SUFFIX}", results)
         candidate.path.rename(folder / target)
         for one in (folder, self.folder):
             sync_file(one)

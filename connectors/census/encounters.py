@@ -17,13 +17,13 @@ import msgspec
 
 from connectors.census.rows import ROWS_MAX, CensusError
 from connectors.fhir.encounter import PLACE_DEPTH_MAX
+from connectors.fhir.parse import UNDECODABLE
 
 UNDER_WAY = frozenset({"arrived", "triaged", "in-progress", "onleave", "on-hold"})
 """Encounter.status, R4 and R5."""
 PAGES_BYTES_MAX = 512 * 1024 * 1024
 """Of all files together: a search of 20,000 Encounters with what they name."""
 
-_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The last of what is nested without end."""
 
 Resource = dict[str, Any]
@@ -99,14 +99,14 @@ def bundles_of(found: Found) -> Iterator[bytes]:
 
 def _documents(data: bytes, number: int) -> Iterator[tuple[str, Any]]:
     """Give a file's documents: one, or one a line."""
-    with suppress(*_NO_JSON):
+    with suppress(*UNDECODABLE):
         yield f"file {number}", msgspec.json.decode(data)
         return
     for line, text in enumerate(data.splitlines(), 1):
         if text.strip():
             try:
                 document = msgspec.json.decode(text)
-            except _NO_JSON:
+            except UNDECODABLE:
                 raise CensusError([f"file {number}, line {line}: no JSON"]) from None
             yield f"file {number}, line {line}", document
 

@@ -6,8 +6,6 @@ never what stands there: it is of a patient.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -15,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from connectors.spreadsheet import Columns, TableError, lines_of
 from events import MILLIS_PER_SECOND, Location, Millis, Sex
 
 CENSUS_BYTES_MAX = 8 * 1024 * 1024
@@ -32,7 +31,11 @@ COLUMNS = (
 )  # fmt: skip
 """`patient` and `ward` are needed in each line, `authority` too unless the command names one; the others may be empty,
 or left out. `class` is of HL7 table 0004 (I inpatient, E emergency)."""
-NEEDED = ("patient", "ward")
+_COLUMNS = Columns(
+    COLUMNS, ("patient", "ward"), CENSUS_BYTES_MAX, ROWS_MAX, "patients",
+    lambda number, _name: f"column {number} has no name that is known",
+)  # fmt: skip
+"""An unknown column is told by its number: a file without a header has a patient there."""
 _NUMBERS = ("patient", "visit")
 _ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
 """How a spreadsheet writes a long number that it took for one: its last digits are lost, so it is another's."""
@@ -88,29 +91,15 @@ def read_census(data: bytes, as_of: Millis, *, authority: str = "", zone: str = 
     Traceback (most recent call last):
     connectors.census.rows.CensusError: census, line 2: ward: empty
     """
-    text = _text(data)
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     found: list[Lying] = []
     faults: list[str] = []
     firsts: dict[tuple[str, str], int] = {}
-    line = 1
     try:
-        columns = [column.strip().lower() for column in next(lines, [])]
-        if header := _faults_of_header(columns):
-            raise CensusError(header)
-        line = lines.line_num + 1
-        for cells in lines:
-            number, line = line, lines.line_num + 1
-            if not any(cell.strip() for cell in cells):
+        for number, cells in lines_of(data, _COLUMNS):
+            if isinstance(cells, str):
+                faults.append(f"line {number}: {cells}")
                 continue
-            if len(found) >= ROWS_MAX:
-                raise CensusError([f"line {number}: more than {ROWS_MAX} patients"])
-            if len(cells) != len(columns):
-                faults.append(f"line {number}: {len(cells)} cells; the header has {len(columns)}")
-                continue
-            said = dict.fromkeys(COLUMNS, "") | {
-                column: cell.strip() for column, cell in zip(columns, cells, strict=True)
-            }
+            said = dict.fromkeys(COLUMNS, "") | cells
             said["authority"] = said["authority"] or authority
             wrong, one = _read(said, as_of, zone)
             first = firsts.setdefault((said["authority"], said["patient"]), number)
@@ -118,33 +107,11 @@ def read_census(data: bytes, as_of: Millis, *, authority: str = "", zone: str = 
                 wrong.append(f"patient: the same as in line {first}")
             faults += [f"line {number}: {fault}" for fault in wrong]
             found.append(one)
-    except csv.Error as error:
-        raise CensusError([*faults, f"line {lines.line_num}: {error}"]) from None
+    except TableError as error:
+        raise CensusError(error.faults) from None
     if faults:
         raise CensusError(faults)
     return found
-
-
-def _text(data: bytes) -> str:
-    if len(data) > CENSUS_BYTES_MAX:
-        raise CensusError([f"line 1: longer than {CENSUS_BYTES_MAX} bytes"])
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise CensusError([f"line {line}: not UTF-8; save it as CSV UTF-8"]) from None
-
-
-def _faults_of_header(columns: list[str]) -> list[str]:
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        return ["line 1: cells are parted by commas, not by semicolons or tabs"]
-    # An unknown column is told by its number: a file without a header has a patient there.
-    unknown = [number for number, column in enumerate(columns, 1) if column not in COLUMNS]
-    faults = [
-        f"line 1: column {number} has no name that is known; there are {', '.join(COLUMNS)}" for number in unknown
-    ]
-    faults += [f"line 1: no column {column}" for column in NEEDED if column not in columns]
-    return faults + (["line 1: a column stands twice"] if len(set(columns)) < len(columns) else [])
 
 
 def _read(said: dict[str, str], as_of: Millis, zone: str) -> tuple[list[str], Lying]:

@@ -10,7 +10,7 @@ calibration-ongoing are interpretations; test and demo data carry the security l
 from __future__ import annotations
 
 from connectors.fhir import wire
-from events import Coding
+from connectors.fhir.references import codings_in
 
 Interpretation = list[wire.CodeableConcept] | wire.CodeableConcept
 
@@ -28,8 +28,6 @@ TEST_DATA = "test-data"
 """The `absent_reason` of a number that is no patient's."""
 ERROR = "error"
 """http://terminology.hl7.org/CodeSystem/data-absent-reason: an invalid number, where a device says it."""
-DEVICE_METRIC: Coding = ("fhir", "DeviceMetric")
-"""The qualifier of what refers to a DeviceMetric: a device's own reading (`features.thinning`)."""
 CLOCKS = frozenset({"67975", "68226", "67983", "68072"})
 """MDC_ATTR_TIME_ABS, _BO, _REL, _REL_HI_RES: the code system that has them is the guide's to fix."""
 _DEVICE_SUBJECTS = ("Device/", "DeviceMetric/")
@@ -44,12 +42,12 @@ def is_device_clock(sent_form: wire.Observation) -> bool:
     >>> is_device_clock(wire.Observation(code=clock, subject=wire.Reference(reference="Device/phd-1")))
     True
     """
-    subject, code = sent_form.subject, sent_form.code
+    subject = sent_form.subject
     if subject is None or subject.reference is None or "Device" not in subject.reference:  # all but a few (hot path)
         return False
     if not _names(subject.reference, _DEVICE_SUBJECTS):
         return False
-    return any(one.code in CLOCKS for one in (code.coding if code is not None else None) or ())
+    return any(one.code in CLOCKS for one in codings_in(sent_form.code))
 
 
 def is_metric(device: wire.Reference | None) -> bool:
@@ -80,7 +78,7 @@ def _statuses(interpretation: Interpretation | None) -> set[str]:
     return {
         coding.code
         for concept in interpretation or ()
-        for coding in concept.coding or ()
+        for coding in codings_in(concept)
         if coding.code and coding.system in STATUS_SYSTEMS
     }
 

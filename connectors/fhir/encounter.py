@@ -15,7 +15,7 @@ from connectors.fhir import wire
 from connectors.fhir.encounter_codes import CLASS_LETTERS, DECEASED_CODES, PHYSICAL_TYPES
 from connectors.fhir.faults import Fault
 from connectors.fhir.message import Piece, message_id
-from connectors.fhir.references import Surroundings, id_of, subject_of
+from connectors.fhir.references import Surroundings, codings_in, id_of, subject_of
 from connectors.fhir.times import read_time
 from events import Admission, Cancellation, Discharge, Event, Location, Millis, Transfer
 
@@ -153,7 +153,7 @@ def _classes(encounter: wire.Encounter) -> list[str]:
 
 
 def _codes(concept: wire.CodeableConcept | None) -> list[str]:
-    return [coding.code for coding in (concept.coding if concept is not None else None) or () if coding.code]
+    return [coding.code for coding in codings_in(concept) if coding.code]
 
 
 def _location(levels: Levels) -> Location:

@@ -30,7 +30,7 @@ from connectors.fhir import wire
 from connectors.fhir.faults import Fault
 from connectors.fhir.message import Piece, message_id
 from connectors.fhir.parse import UNDECODABLE, refuse_undecodable
-from connectors.fhir.references import base_of, foreign_base, id_of, subject_of
+from connectors.fhir.references import base_of, codings_in, foreign_base, id_of, subject_of
 from connectors.fhir.times import read_time
 from events import MILLIS_PER_HOUR, Demographics, Event, Limit, LimitKind, Millis
 
@@ -259,10 +259,8 @@ def _actor(author: wire.Reference | None, piece: Piece) -> str:
 
 
 def _codes(concept: wire.CodeableConcept | None) -> list[str]:
-    codings = (concept.coding if concept is not None else None) or ()
-    return [f"{coding.system}|{coding.code}" for coding in codings if coding.system and coding.code]
+    return [f"{coding.system}|{coding.code}" for coding in codings_in(concept) if coding.system and coding.code]
 
 
 def _words(concept: wire.CodeableConcept | None) -> frozenset[str]:
-    codings = (concept.coding if concept is not None else None) or ()
-    return frozenset(coding.code for coding in codings if coding.code)
+    return frozenset(coding.code for coding in codings_in(concept) if coding.code)

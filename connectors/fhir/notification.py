@@ -13,15 +13,16 @@ as well, for servers send them.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from connectors.fhir import wire
+from connectors.fhir.parse import UNDECODABLE
 
 NotificationType = Literal["handshake", "heartbeat", "event-notification", "query-status", "query-event"]
-TYPES: frozenset[str] = frozenset({"handshake", "heartbeat", "event-notification", "query-status", "query-event"})
+TYPES: frozenset[str] = frozenset(get_args(NotificationType))
 """http://hl7.org/fhir/subscription-notification-type."""
 NUMBER_DIGITS_MAX = 19
 """An integer64 has as many."""
@@ -98,7 +99,6 @@ class _Bundle(msgspec.Struct, frozen=True, tag_field="resourceType", tag="Bundle
 
 _decode = msgspec.json.Decoder(_Bundle | _Parameters | _Status).decode
 _decode_entry = msgspec.json.Decoder(_Entry).decode
-_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def read_notification(data: bytes) -> Notification | None:
@@ -120,7 +120,7 @@ def read_notification(data: bytes) -> Notification | None:
             if isinstance(raw, UnsetType):
                 return None
             found = _decode(raw)
-    except _UNREADABLE:
+    except UNDECODABLE:
         return None
     if isinstance(found, _Status):
         return _from_status(found)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from connectors.decoded import EVENTS_PER_MESSAGE_MAX, Decoded, RefusalReason
 from connectors.fhir import wire
-from connectors.fhir.devices import DEVICE_METRIC, ERROR, TEST_DATA, is_doubted, is_metric, is_no_patients
+from connectors.fhir.devices import ERROR, TEST_DATA, is_doubted, is_metric, is_no_patients
 from connectors.fhir.faults import Fault
 from connectors.fhir.message import Piece, message_id
 from connectors.fhir.references import id_of, subject_of
@@ -20,6 +20,7 @@ from connectors.fhir.times import read_time
 from events import Coding, Correction, Event, Millis, observation_id
 from events import Observation as Result
 from events.clinical import UNRELIABLE, Comparator, ObservationStatus
+from features.thinning import DEVICE_METRIC
 
 STATUSES: dict[str, ObservationStatus] = {
     "registered": "preliminary",

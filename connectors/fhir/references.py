@@ -63,7 +63,7 @@ def identifiers_of(patient: wire.Patient, around: Surroundings) -> tuple[Identif
     for sent in patient.identifier or ():
         if sent.use == "old":
             continue
-        is_record = any(coding.code == _RECORD_NUMBER for coding in _codings(sent.type))
+        is_record = any(coding.code == _RECORD_NUMBER for coding in codings_in(sent.type))
         named = _named(sent, around.settings, is_record=is_record)
         if named is not None:
             (first if is_record else then).append(named)
@@ -186,7 +186,8 @@ def _named(sent: wire.Identifier, settings: FhirSettings, *, is_record: bool) ->
     return Identifier(settings.authorities.get(system, system) if system else settings.server, value)
 
 
-def _codings(concept: wire.CodeableConcept | None) -> Iterable[wire.Coding]:
+def codings_in(concept: wire.CodeableConcept | None) -> Iterable[wire.Coding]:
+    """Give the codings of a concept, none where there is none."""
     return (concept.coding if concept is not None else None) or ()
 
 

@@ -19,6 +19,7 @@ import httpx
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
+from connectors.fhir.parse import UNDECODABLE
 from connectors.fhir_sources.faults import FhirSourceError, fault_of
 from connectors.fhir_sources.settings import FhirServer
 from connectors.fhir_sources.smart import NoToken, Tokens, tokens_for
@@ -233,7 +234,7 @@ def issue_codes(body: bytes) -> str:
     """
     try:
         found = _decode_outcome(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return ""
     codes = dict.fromkeys(one.code for one in found.issue if one.code.replace("-", "").isalpha() and one.code.isascii())
     return " ".join(list(codes)[:CODES_MAX])

@@ -17,6 +17,7 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
+from connectors.fhir.parse import UNDECODABLE
 from connectors.fhir_sources.client import Sleep, SourceClient, same_server
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.pages import write_instant
@@ -162,7 +163,7 @@ class _Listed(Manifest, frozen=True, kw_only=True):
 def _read(body: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(body, type=_Listed)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         raise FhirSourceError("not_fhir", "the export's list of files cannot be read") from None
     if len(manifest.output) + len(manifest.error) > FILES_MAX:
         raise FhirSourceError("too_large", f"more than {FILES_MAX} files")

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from connectors.fhir.parse import UNDECODABLE
 from connectors.fhir_sources.faults import FhirSourceError
 from events import MILLIS_PER_SECOND, Millis
 
@@ -94,7 +95,6 @@ class _OutBundle(msgspec.Struct, frozen=True):
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_bundle = msgspec.json.Decoder(_Bundle).decode
 _encode = msgspec.json.Encoder().encode
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_page(body: bytes) -> Page:
@@ -107,7 +107,7 @@ def read_page(body: bytes) -> Page:
     """
     try:
         bundle = _decode_bundle(body)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         raise FhirSourceError("not_fhir", "no Bundle can be read") from None
     if bundle.resourceType != "Bundle":
         raise FhirSourceError("not_fhir", "something else than a Bundle")
@@ -133,7 +133,7 @@ def read_resource(data: bytes) -> Found:
     """
     try:
         head = _decode_head(data)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return Found("", "", "", None, data)
     return Found(head.resourceType, head.id, head.meta.versionId, read_instant(head.meta.lastUpdated), data)
 

@@ -180,8 +180,7 @@ class Poller:
     def _go_back(self, kind: str, where: Millis) -> None:
         """Take back what earlier pages moved: later ones hold what is older, and may not come."""
         if self._progress.read_to.get(kind, where) > where:
-            self._progress = msgspec.structs.replace(self._progress, read_to={**self._progress.read_to, kind: where})
-            self._file.write(self._progress)
+            self._set(kind, where)
 
     async def _take(self, page: Page, way: Way) -> Taken:
         if page.problems:

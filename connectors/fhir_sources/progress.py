@@ -6,12 +6,11 @@ the look begins with the declared look-back, which repeats work and loses nothin
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from connectors.durable import sync_file
+from connectors.durable import sync_file, write_whole
 from events import Millis
 
 FILE_BYTES_MAX = 64 * 1024
@@ -59,10 +58,5 @@ class ProgressFile:
     def write(self, progress: Progress) -> None:
         """Have it on the disk on return; raises `OSError`."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_MODE)
-        draft = self._path.with_suffix(".draft")
-        with draft.open("wb") as file:
-            file.write(msgspec.json.encode(progress))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        write_whole(self._path, self._path.with_suffix(".draft"), msgspec.json.encode(progress))
         sync_file(self._path.parent)

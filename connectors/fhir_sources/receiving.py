@@ -114,12 +114,17 @@ class Receiver:
         if notification.status in {"error", "off"}:
             self._hearer.ailing(f"the server says that the subscription's status is {notification.status}")
             self._reconcile_soon()
-        found = [one for one in _resources(body) if one.kind not in STATUS_TYPES]
-        carried = {f"{one.kind}/{one.id}" for one in found}
-        named = dict.fromkeys(event.focus for event in notification.events if event.focus)
-        found += await self._read([name for name in named if "/".join(name.split("/")[-2:]) not in carried])
-        await self._take(found)
+        await self._take(await self._whole(_resources(body), notification))
         self._count(notification)
+
+    async def _whole(self, listed: Sequence[Found], notification: Notification | None) -> list[Found]:
+        """Give the resources that stand beside a notification's status, and those that it only names."""
+        found = [one for one in listed if one.kind not in STATUS_TYPES]
+        if notification is not None:
+            carried = {f"{one.kind}/{one.id}" for one in found}
+            named = dict.fromkeys(event.focus for event in notification.events if event.focus)
+            found += await self._read([name for name in named if "/".join(name.split("/")[-2:]) not in carried])
+        return found
 
     async def _read(self, names: Sequence[str]) -> list[Found]:
         """Read resources that are only named; one that is gone by now, or another server's, is left out."""
@@ -167,12 +172,7 @@ class Receiver:
             query = urlencode({"eventsSinceNumber": gap.first, "eventsUntilNumber": gap.last})
             try:
                 body = (await self._client.get(f"{name}/$events?{query}")).body
-                notification = read_notification(body)
-                found = [one for one in read_page(body).found if one.kind not in STATUS_TYPES]
-                if notification is not None:
-                    carried = {f"{one.kind}/{one.id}" for one in found}
-                    focuses = dict.fromkeys(event.focus for event in notification.events if event.focus)
-                    found += await self._read([one for one in focuses if "/".join(one.split("/")[-2:]) not in carried])
+                found = await self._whole(read_page(body).found, read_notification(body))
                 await self._take(found)
                 filled = len(found)
             except Exception as fault:  # noqa: BLE001 - it is polled for as well; a task must not end untold

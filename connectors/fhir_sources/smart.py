@@ -20,6 +20,7 @@ import httpx
 import jwt
 import msgspec
 
+from connectors.fhir.parse import UNDECODABLE
 from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.settings import FhirServer, SmartSettings, check_url
 from connectors.fhir_sources.unpacking import unpacked
@@ -153,7 +154,7 @@ class SmartTokens:
             raise FhirSourceError(kind, f"the token endpoint: {type(error).__name__}") from None
         try:
             document = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             document = None
         if response.status_code >= 500 or response.status_code == 429:
             raise FhirSourceError("server_error", f"the token endpoint: {response.status_code}")

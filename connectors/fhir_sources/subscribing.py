@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from connectors.fhir.parse import UNDECODABLE
 from connectors.fhir_sources.pages import Found, read_instant, write_instant
 from connectors.fhir_sources.settings import FhirServer
 from events import MILLIS_PER_SECOND, Millis
@@ -126,7 +127,7 @@ def read_there(found: Found) -> There | None:
     """
     try:
         one = _decode(found.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None
     heartbeat = next((x.valueUnsignedInt for x in one.channel.extension if x.url == f"{BACKPORT}heartbeat-period"), 0)
     content = next((x.valueCode for x in one.channel.payload_.extension if x.url == f"{BACKPORT}payload-content"), "")

@@ -10,7 +10,7 @@ from connectors.decoded import Identifier, RefusalReason
 from connectors.ethnicity import of_cdc, of_nhs
 from connectors.hl7v2.dialect import NO_VISIT, Patient, Visit
 from connectors.hl7v2.faults import Fault
-from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, read_instant
+from connectors.hl7v2.header import TIME_FROM_MESSAGE, Header, instant_if_readable, read_instant
 from connectors.hl7v2.settings import Hl7Settings
 from events import Admission, Cancellation, Demographics, Discharge, Ethnicity, Event, Merge, Millis, Transfer, Unmerge
 
@@ -166,12 +166,7 @@ def _told_later(header: Header, segments: AdtSegments, event_time: Millis) -> Mi
     By it one that was taken back and is put right, of the same visit and beginning, is told from a mistaken one that
     arrives late.
     """
-    field = header.dialect.split(segments.evn, 3)[2]
-    try:
-        instant = read_instant(header.clock, field, "EVN-2", header.dialect) if field else None
-    except Fault:
-        instant = None
-    instant = instant or header.sent
+    instant = instant_if_readable(header, header.dialect.split(segments.evn, 3)[2], "EVN-2") or header.sent
     return instant.millis if instant is not None and instant.millis > event_time else None
 
 

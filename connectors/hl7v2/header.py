@@ -98,3 +98,11 @@ def read_instant(clock: Clock, field: str, position: str, dialect: Dialect) -> I
     if instant is None:
         raise Fault(RefusalReason.INVALID_TIME, position, "is no HL7 time")
     return instant
+
+
+def instant_if_readable(header: Header, field: str, position: str) -> Instant | None:
+    """Read a time field that another stands in for: None also where it is no time."""
+    try:
+        return read_instant(header.clock, field, position, header.dialect) if field else None
+    except Fault:
+        return None

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from connectors.decoded import RefusalReason
+from connectors.hl7v2.adt import PREADMITTED, encounter_of, says_who
 from connectors.hl7v2.adt import demographics as demographics_of
-from connectors.hl7v2.adt import encounter_of, says_who
 from connectors.hl7v2.dialect import NO_VISIT, Dialect, Patient, Visit
 from connectors.hl7v2.faults import Fault
-from connectors.hl7v2.header import Header, read_instant
+from connectors.hl7v2.header import Header, instant_if_readable
 from connectors.hl7v2.settings import Hl7Settings
 from events import Admission, Cancellation, Event, Millis
 
@@ -71,16 +71,8 @@ def given(header: Header, patient: Patient, visit: Visit, when: Millis, settings
     events: list[Event] = []
     if says_who(patient, settings):
         events.append(demographics_of(patient, when, settings))
-    location = NO_VISIT.location if visit.patient_class == "P" else visit.location
-    began = _began(header, visit, when)
+    location = NO_VISIT.location if visit.patient_class == PREADMITTED else visit.location
+    stated = instant_if_readable(header, visit.admitted, "PV1-44")
+    began = when if stated is None else stated.millis
     events.append(Admission(began, location, visit.patient_class, when if when > began else None))
     return events
-
-
-def _began(header: Header, visit: Visit, when: Millis) -> Millis:
-    """Give PV1-44, where it can be read."""
-    try:
-        instant = read_instant(header.clock, visit.admitted, "PV1-44", header.dialect) if visit.admitted else None
-    except Fault:
-        return when
-    return when if instant is None else instant.millis

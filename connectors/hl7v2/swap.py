@@ -12,6 +12,7 @@ from typing import NamedTuple
 from connectors.decoded import Identifier, RefusalReason
 from connectors.hl7v2.dialect import NO_VISIT, Dialect, Visit
 from connectors.hl7v2.faults import Fault
+from connectors.strangers import contradicts
 
 PATIENTS = 2
 
@@ -64,11 +65,8 @@ def is_one(one: tuple[Identifier, ...], other: tuple[Identifier, ...]) -> bool:
     Two who share an identifier are, unless an authority gives them different ones: a placeholder number is shared by
     many (as in `stream.identity`).
     """
-    numbers: dict[str, set[str]] = {}
-    for name in one:
-        numbers.setdefault(name.authority, set()).add(name.value)
-    told_apart = any(name.value not in numbers.get(name.authority, {name.value}) for name in other)
-    return not told_apart and not set(one).isdisjoint(other)
+    owned = ((name.authority, name.value) for name in one)
+    return not contradicts(owned, other) and not set(one).isdisjoint(other)
 
 
 def check(subjects: list[tuple[Identifier, ...]], visits: list[Visit]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from connectors.fhir_sources.turns import Turn
 from connectors.redis.connection import RedisConnectionError, connect
@@ -91,14 +90,12 @@ class RedisTurns:
     def _take(self, heard: int) -> tuple[int, int]:
         client = self._client = self._client or connect(self._settings, self._password)
         arguments = (self._owner, str(heard), str(self._turn_ms), str(HEARD_KEPT_MS))
-        mine, total = _answer(client.eval(_TAKE, len(self._keys), *self._keys, *arguments))
+        answer = client.eval(_TAKE, len(self._keys), *self._keys, *arguments)
+        assert isinstance(answer, list), "the script answers with a list"
+        mine, total = answer
         return int(mine), int(total)
 
     def _give_back(self) -> None:
         if self._client is not None:
             self._client.eval(_GIVE_BACK, 1, self._keys[0], self._owner)
             self._client.close()
-
-
-def _answer(found: Any) -> Any:
-    return found

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from connectors.fhir.parse import UNDECODABLE
 from connectors.fhir.systems import uri_of
 from connectors.terminology.rows import (
     APPLIED,
@@ -112,7 +113,7 @@ def read_concept_map(data: bytes, name: str) -> tuple[MapRow, ...]:
         raise CodeMapError(name, [f"$: longer than {MAP_BYTES_MAX} bytes"])
     try:
         document = _decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise CodeMapError(name, [f"$: {error}"]) from None
     if document.resourceType != "ConceptMap":
         raise CodeMapError(name, ["$.resourceType: not a ConceptMap"])
