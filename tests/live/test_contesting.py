@@ -31,7 +31,7 @@ from stream.live import company as company_module
 from stream.live import contesting
 from stream.live.company import Company, Following
 from stream.live.contest import Contest, evidence_on
-from stream.live.contesting import ContestCompanion
+from stream.live.contesting import ContestCompanion, Shown
 from stream.live.example_fold import ExampleFold, Origin
 from stream.live.examples import encode_example
 from stream.live.learner import LearnerProcess
@@ -115,6 +115,10 @@ class Running(NamedTuple):
         assert isinstance(found, Contest)
         return found
 
+    def shown(self, version: ModelVersion) -> Shown:
+        """Give how it stood when it was weighed last; by no rows before it was: who has just entered waits for that."""
+        return self.companion.shown.get(version.version, Shown(0, 0, None, "not weighed yet"))
+
 
 @asynccontextmanager
 async def running(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
@@ -181,17 +185,23 @@ async def test_a_clean_challenger_goes_into_force_a_poisoned_one_does_not_and_a_
         await until(lambda: CLEAN.version in one.contest.running)
         await write(kafka, *examples(700, 600, CHAMPION, 4))
         enough = SETTINGS.change_control.rows_min
-        await until(lambda: one.companion.shown[CLEAN.version].rows > enough)
+        await until(lambda: one.shown(CLEAN).rows > enough)
+        await until(
+            lambda: "rolled back before" in _last(one.companion.decisions, CLEAN).figures.get("gate.monitors", "")
+        )
     after = await read_decisions(kafka)
     assert champion_of(after) == CHAMPION.version
     assert promoted_by_itself(after) == [CLEAN.version]
     assert after.chain.faults == ()
-    last = [one.decision for one in after.kept() if _of(one.decision, CLEAN)][-1]
-    assert "rolled back before" in last.figures["gate.monitors"]
+    assert "rolled back before" in _last(after, CLEAN).figures["gate.monitors"]
 
 
 def _of(decision: Decision, version: ModelVersion) -> bool:
     return decision.who == AUTOMATIC and decision.event.version == version.version  # type: ignore[union-attr] # no other
+
+
+def _last(decisions: Decisions, version: ModelVersion) -> Decision:
+    return [one.decision for one in decisions.kept() if _of(one.decision, version)][-1]
 
 
 def _is_automatic(decision: Decision) -> bool:
@@ -209,7 +219,7 @@ async def test_ended_and_begun_again_it_weighs_what_one_fold_of_the_topic_weighs
     async with running(site, monkeypatch) as first:
         await until(lambda: set(first.contest.running) == {CLEAN.version, POISONED.version})
         await write(kafka, *records[:half])
-        await until(lambda: first.companion.shown[CLEAN.version].rows > 100)
+        await until(lambda: first.shown(CLEAN).rows > 100)
     async with running(site, monkeypatch) as second:
         assert set(second.contest.running) == {CLEAN.version, POISONED.version}
         await write(kafka, *records[half:])
@@ -221,7 +231,7 @@ async def test_ended_and_begun_again_it_weighs_what_one_fold_of_the_topic_weighs
         assert isinstance(whole, Contest)
         levels = levels_of(SETTINGS, CLEAN.version)
         expected = evidence_on(whole.heard(CLEAN.version, CHAMPION.version), CHAMPION, CLEAN, levels)
-        await until(lambda: second.companion.shown[CLEAN.version].evidence == expected)
+        await until(lambda: second.shown(CLEAN).evidence == expected)
         assert whole.state() == await second.process.in_thread(second.contest.state)
     for path in (tmp_path / "evidence").glob("*.json"):
         assert evidence_digest(load_evidence(path.read_bytes())) == path.stem
