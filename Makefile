@@ -84,6 +84,7 @@ bench: clients ## speed against named peers in the same run, latency, recovery, 
 	$(BIN)/python benchmarks/replay.py
 
 codecs: clients ## the codecs beside python-hl7, hl7apy, HAPI, fhir.resources and HAPI FHIR, in one run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
 	$(BIN)/python benchmarks/codec_speed.py
 
 bench-live: setup broker ## the live service end to end on its own Kafka and Redis, 1, 2 and 4 workers, beside a plain Faust app

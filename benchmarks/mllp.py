@@ -1,8 +1,9 @@
-"""`wardstream run` over MLLP beside two servers that only acknowledge, in one run: python-hl7's and HAPI's.
+"""`wardstream run` and `wardstream gateway` over MLLP beside servers that only acknowledge: python-hl7's and HAPI's.
 
-Owns the turns, the report, and the proof that what was acknowledged is in our journal: a service that is fast by losing
-is caught here. Must not know how any server works. Ours decodes, stores with fsync before it answers, scores every
-patient and publishes; the peers parse, answer and forget. Say so beside every ratio.
+Owns the turns, the report, and the proof that what was acknowledged is in our journal, or in Kafka: a service that is
+fast by losing is caught here. Must not know how any server works. `run` decodes, stores with fsync before it answers,
+scores every patient and publishes; the gateway answers when a broker (one, on this machine) has the message; the peers
+parse, answer and forget. Say so beside every ratio.
 
 Run: `deploy/clients.sh`, then `.venv/bin/python benchmarks/mllp.py --seconds 5 --rounds 3`.
 """
@@ -25,10 +26,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from live_bench import Installation
 from mllp_load import CONNECTIONS, Frame, Phase, closed_loop, open_loop
-from mllp_servers import Server, start_hapi, start_python_hl7, start_wardstream
+from mllp_servers import GATEWAY, RUN, Server, start_gateway, start_hapi, start_python_hl7, start_wardstream
 from peer import messages
 
+from connectors.kafka.reading import read_topic
+from connectors.mllp.client import control_id_of
 from connectors.sqlite.journal import SqliteJournal
 
 PATIENTS = 1_000
@@ -51,7 +55,9 @@ OPEN_S_MIN = 10.0
 """An open loop needs 5,000 messages for a p99 that is worth its name."""
 FSYNCS = 200
 NAME_WIDTH = 24
-OURS = "wardstream run"
+STARTED = ("wardstream", "gateway", "python_hl7", "hapi")
+PARTITIONS = 4
+INGEST = "hl7v2.ingest.v1"
 OPEN_FIGURES = (
     "rate_per_s",
     "p50_ms",
@@ -62,7 +68,8 @@ OPEN_FIGURES = (
     "generator_late_p99_ms",
     "behind_s",
 )
-CHECKS = ("lost", "unmatched", "not_aa", "not_in_journal")
+CHECKS = ("lost", "unmatched", "not_aa", "not_kept")
+"""`not_kept`: acknowledged, and neither in the journal nor in Kafka; of our servers only."""
 
 
 @dataclass
@@ -171,7 +178,14 @@ def check_journal(one: Contender, folder: Path) -> int:
     journal = SqliteJournal(folder, read_only=True)
     stored = {envelope.message_id for _offset, envelope in journal.read() if envelope.patient}
     journal.close()
-    one.faults["not_in_journal"] = sum(control_id.decode() not in stored for control_id in one.acknowledged)
+    one.faults["not_kept"] = sum(control_id.decode() not in stored for control_id in one.acknowledged)
+    return len(stored)
+
+
+async def check_topic(one: Contender, installation: Installation) -> int:
+    """Count what was acknowledged with AA and is not in the topic that the gateway writes."""
+    stored = {control_id_of(record.value or b"") async for record in read_topic(installation.kafka, INGEST)}
+    one.faults["not_kept"] = sum(control_id not in stored for control_id in one.acknowledged)
     return len(stored)
 
 
@@ -206,7 +220,7 @@ def report(contenders: list[Contender], disk: dict[str, Any]) -> bool:
         print(f"\nclosed loop, {depth} in flight a connection (median of {len(contenders[0].closed[depth])} rounds)")
         columns = ("msg/s", "least", "most", "ours is", "done/s", "p99 ms", "CPU µs", "gen CPU")
         print(" " * NAME_WIDTH + "".join(f"{column:>9}" for column in columns))
-        ours = next((one.median_per_s(depth) for one in contenders if one.server.name == OURS), 0.0)
+        ours = next((one.median_per_s(depth) for one in contenders if one.server.name == RUN), 0.0)
         for one in contenders:
             rates = [figures["messages_per_s"] for figures in one.closed[depth]]
             median = {
@@ -235,7 +249,7 @@ def report(contenders: list[Contender], disk: dict[str, Any]) -> bool:
         print(f"{one.server.name}: {len(one.acknowledged):,} acknowledged with AA; {told}")
         sound = sound and not any(one.faults.values())
     for one in contenders:
-        if one.server.name == OURS:
+        if one.server.name == RUN:
             best = one.median_per_s(1)
             p99_ms = statistics.median(figures["p99_ms"] for figures in one.opened[:-1])
             scored = statistics.median(figures["done_with_per_s"] for figures in one.closed[max(IN_FLIGHT)])
@@ -259,24 +273,34 @@ def parse_arguments() -> argparse.Namespace:
     arguments.add_argument("--seconds", type=float, default=5.0, help="of each phase")
     arguments.add_argument("--rounds", type=int, default=3, help="of turns; the median counts")
     arguments.add_argument("--folder", type=Path, help="where the data folder is made; on a real disk")
-    arguments.add_argument("--only", nargs="+", choices=("wardstream", "python_hl7", "hapi"), help="these servers only")
+    arguments.add_argument("--only", nargs="+", choices=STARTED, help="these servers only")
     arguments.add_argument("--json", type=Path)
     return arguments.parse_args()
 
 
+def start(name: str, folder: Path, installation: Installation) -> Server:
+    """Start one server by its name in `STARTED`. Raises `FileNotFoundError` where what it needs is absent."""
+    if name == "wardstream":
+        return start_wardstream(folder / "data")
+    if name == "gateway":
+        installation.start_servers()
+        return start_gateway(installation.config)
+    return (start_python_hl7 if name == "python_hl7" else start_hapi)(folder)
+
+
 def main() -> int:
-    """Start the servers, take turns, stop them, check the journal, report."""
+    """Start the servers, take turns, stop them, check what is kept, report."""
     chosen = parse_arguments()
     first_time = datetime.now(UTC).replace(microsecond=0) - BEHIND
-    starters = {"wardstream": start_wardstream, "python_hl7": start_python_hl7, "hapi": start_hapi}
     contenders: list[Contender] = []
     with tempfile.TemporaryDirectory(dir=chosen.folder) as made:
         folder = Path(made)
         disk = probe_disk(folder)
+        installation = Installation(folder, PARTITIONS, {})
         try:
-            for name in chosen.only or starters:
+            for name in chosen.only or STARTED:
                 try:
-                    server = starters[name](folder / "data" if name == "wardstream" else folder)
+                    server = start(name, folder, installation)
                 except FileNotFoundError as absent:
                     print(absent, file=sys.stderr)
                     continue
@@ -284,13 +308,19 @@ def main() -> int:
                 contenders.append(Contender(server, traffic))
             take_turns(contenders, chosen.seconds, chosen.rounds)
             resident = {one.server.name: one.server.resident_mib_max() for one in contenders}
-        finally:
             codes = {one.server.name: one.server.stop() for one in contenders}
-        for one in contenders:
-            if one.server.name == OURS:
-                stored = check_journal(one, folder / "data")
-                say(f"{len(one.acknowledged):,} acknowledged, {stored:,} in the journal")
-    sound = report(contenders, disk) and codes.get(OURS, 0) == 0
+            for one in contenders:
+                if one.server.name == RUN:
+                    stored = check_journal(one, folder / "data")
+                    say(f"{len(one.acknowledged):,} acknowledged, {stored:,} in the journal")
+                elif one.server.name == GATEWAY:
+                    stored = asyncio.run(check_topic(one, installation))
+                    say(f"{len(one.acknowledged):,} acknowledged, {stored:,} in Kafka")
+        finally:
+            for one in contenders:
+                one.server.stop()
+            installation.stop()
+    sound = report(contenders, disk) and not any(codes.get(name, 0) for name in (RUN, GATEWAY))
     if chosen.json:
         figures = {
             one.server.name: {

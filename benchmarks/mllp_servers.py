@@ -29,6 +29,7 @@ SETTLE_S_MAX = 300.0
 IDLE_LOOK_S = 0.25
 IDLE_SHARE_MAX = 0.1
 """A server that wants less of a core than this is done: our folding wants all of one, an idle JVM a hundredth."""
+RUN, GATEWAY = "wardstream run", "wardstream gateway"
 _NS_PER_S = 1e9
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -108,7 +109,13 @@ def _wanted_s(pid: int) -> float:
 def start_wardstream(folder: Path) -> Server:
     """Start our service on an empty data folder."""
     command = ("-m", "stream.cli", "run", "--data-dir", str(folder), "--mllp-port", "0", "--http-port", "0")
-    return _start("wardstream run", folder.with_suffix(".log"), sys.executable, *command)
+    return _start(RUN, folder.with_suffix(".log"), sys.executable, *command)
+
+
+def start_gateway(config: Path) -> Server:
+    """Start our gateway on the Kafka that `config` names."""
+    command = ("-m", "stream.cli", "gateway", "--config", str(config), "--mllp-port", "0", "--http-port", "0")
+    return _start(GATEWAY, config.with_name("gateway.log"), sys.executable, *command)
 
 
 def start_python_hl7(folder: Path) -> Server:

@@ -38,6 +38,15 @@ UNRELIABLE = "unreliable"
 """An `absent_reason`: there is a number, and the device that sent it does not vouch for it; `text` has it."""
 
 
+def disclaimed_text(comparator: Comparator, value: float | None, text: str) -> str:
+    """Give the text that is kept of a result whose value does not count: the number as it was sent.
+
+    >>> disclaimed_text(">", 90.0, ""), disclaimed_text("", 1234567.25, ""), disclaimed_text("", None, "sensor slipped")
+    ('>90', '1234567.25', 'sensor slipped')
+    """
+    return text if value is None else f"{comparator}{value:.15g}"
+
+
 class Location(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a patient lies (HL7 PV1-3, FHIR Encounter.location). Empty text means the sender did not say."""
 

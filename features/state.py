@@ -227,6 +227,11 @@ class PatientState(Resident):
         return beside(self._series[index], self.catalogue.steps[index], time)
 
     @property
+    def is_measured(self) -> bool:
+        """Whether anything was ever measured of the patient, as far back as anything is held."""
+        return any(series is not None for series in self._series)
+
+    @property
     def any_quarantined(self) -> bool:
         """Whether any feature has a quarantined value newer than its latest good one."""
         return bool(self._quarantined)

@@ -48,28 +48,35 @@ class Records(Protocol):
         """Give a patient's record, or None where there is none."""
         ...
 
+    def watch(self) -> set[str]:
+        """Give whose record there is, and note into the same set whose may have changed since it was emptied."""
+        ...
+
 
 class Row(msgspec.Struct, frozen=True):
     """One patient on the board.
 
     `alert` is the gravest open alert, else the newest retraction; `also` the other open ones, of which there is one at
-    the most; `retracted` all retractions nobody has seen yet.
+    the most; `retracted` all retractions nobody has seen yet. `score` is None of whom only a census or an admission has
+    told, or whose last score was put out before anybody listened.
     """
 
     patient: str
     location: Location
-    score: Score
+    score: Score | None
     alert: AlertEvent | None
     retracted: tuple[AlertEvent, ...] = ()
     also: tuple[AlertEvent, ...] = ()
 
 
 class Board:
-    """The latest score and alert of each patient who is here."""
+    """The latest score and alert of each patient who is here, and who is here without a score."""
 
     def __init__(self, shelf: Records) -> None:
         self._shelf = shelf
+        self._touched = shelf.watch()
         self._scores: dict[str, Score] = {}
+        self._unscored: set[str] = set()
         self._alerts: dict[str, AlertEvent] = {}
         self._retracted: dict[str, AlertEvent] = {}
         self._now: Millis = 0
@@ -148,24 +155,45 @@ class Board:
         """Forget those of whom there is no record any more; give how many are left."""
         for patient in [patient for patient in self._scores if self._shelf.find(patient) is None]:
             del self._scores[patient]
+        self._note_unscored()
         return len(self._scores)
+
+    def _note_unscored(self) -> None:
+        """Look at those whose records have changed: who is in hospital is shown before anything is measured of him."""
+        while self._touched:  # One after another: with a store that is read beside us, more may come meanwhile.
+            self._unscored.add(self._touched.pop())
+        self._unscored -= self._scores.keys()
+        self._unscored = {patient for patient in self._unscored if self._is_expected(self._shelf.find(patient))}
+
+    @staticmethod
+    def _is_expected(record: PatientRecord | None) -> bool:
+        """Say whether somebody is to be shown without a score: admitted, or measured. Not who is only registered."""
+        if record is None or not record.is_here:
+            return False
+        return record.state.admitted or record.state.is_measured
 
     def rows(self) -> list[Row]:
         """Give the patients who are here, the sickest first; who is discharged is not shown until he comes back."""
         standing = self.open_by_patient()
         retracted = self._still_shown()
+        self._note_unscored()
         rows = []
-        for patient, score in self._scores.items():
-            record = self._shelf.find(patient)
-            if record is None or record.away or record.state.discharged_time is not None:
+        for patient in (*self._scores, *self._unscored):
+            score, record = self._scores.get(patient), self._shelf.find(patient)
+            if record is None or not record.is_here:
                 self.seen(event.alert_id for event in retracted.get(patient, ()))
                 continue
             taken_back = tuple(retracted.get(patient, ()))
             known = standing.get(patient) or taken_back[:1]
             alert, also = (known[0], tuple(known[1:])) if known else (None, ())
             rows.append(Row(patient, record.state.location, score, alert, taken_back, also))
-        return sorted(rows, key=lambda row: (-row.score.news2.total, -(row.score.probability or 0.0), row.patient))
+        return sorted(rows, key=_sickest_first)
 
     def clock(self) -> Millis:
         """Give the newest received time on the board."""
         return max((score.received_time for score in self._scores.values()), default=0)
+
+
+def _sickest_first(row: Row) -> tuple[int, float, str]:
+    score = row.score
+    return (0, 0.0, row.patient) if score is None else (-score.news2.total, -(score.probability or 0.0), row.patient)

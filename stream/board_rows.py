@@ -104,6 +104,16 @@ def _render_review(record: PatientRecord, now: Millis) -> dict[str, Any] | None:
     }
 
 
+def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort the rows of a board, the sickest first: by the last score, where there is none by NEWS2 as of now."""
+    return sorted(rows, key=_sickness)
+
+
+def _sickness(row: dict[str, Any]) -> tuple[int, float, str]:
+    total = row["news2"].total if row["scored_total"] is None else row["scored_total"]
+    return -total, -(row["probability"] or 0.0), row["patient"]
+
+
 def review_queue(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give who waits for a review among the rows of a board, the longest first.
 

@@ -82,6 +82,11 @@ class PatientRecord:
         """The key that this one is retired into, in whose record all that was known is; empty for a patient."""
         return "" if self.merges is None else self.merges.away
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is of somebody who has not gone: neither retired nor discharged."""
+        return not self.away and self.state.discharged_time is None
+
     def limits_at(self, at: Millis) -> InForce:
         """Give what clinicians' limits come to at a moment."""
         return NO_LIMITS if self.limits is None else self.limits.at(at)
@@ -144,6 +149,15 @@ class RecordShelf:
         self._changed: dict[str, bytes | None] = {}
         self._dirty: set[str] = set()
         self._live_max = live_max
+        self._watched: set[str] | None = None
+
+    def watch(self) -> set[str]:
+        """Give whose record there is, and note into the same set whose is opened from here on.
+
+        Whoever watches empties the set as he looks. One watches at a time: the one who asked last.
+        """
+        self._watched = self.keys()
+        return self._watched
 
     def find(self, patient: str) -> PatientRecord | None:
         """Give a patient's record, or None where there is none."""
@@ -169,12 +183,16 @@ class RecordShelf:
             record = PatientRecord(PatientState(self._catalogue), AlertBook())
             self._keep(patient, record)
         self._dirty.add(patient)
+        if self._watched is not None:
+            self._watched.add(patient)
         return record
 
     def put(self, patient: str, record: PatientRecord) -> None:
         """Take over a whole record in the place of what is known of a patient."""
         self._keep(patient, record)
         self._dirty.add(patient)
+        if self._watched is not None:
+            self._watched.add(patient)
 
     def use(self, catalogue: Catalogue) -> None:
         """Read every record by another catalogue from here on (a configuration brought other local codes)."""

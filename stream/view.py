@@ -14,7 +14,7 @@ from alerts.contract import AlertEvent, from_json, to_json
 from alerts.limits import PatientLimits
 from events import Millis, to_iso
 from stream.board import LIVE_STATES, Board, Row
-from stream.board_rows import render_patient, render_row, review_queue
+from stream.board_rows import in_order, render_patient, render_row, review_queue
 from stream.effects import decode_score
 from stream.service import EmbeddedService
 
@@ -66,7 +66,7 @@ class WardView:
         """Give everybody who is here, the sickest first."""
         everybody = self.board.rows()
         self.present = len(everybody)
-        rows = [self._row(row, now) for row in everybody if ward is None or row.location.ward == ward]
+        rows = in_order(self._row(row, now) for row in everybody if ward is None or row.location.ward == ward)
         return _encoder.encode(
             {
                 "as_of": to_iso(now),

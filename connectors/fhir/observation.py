@@ -19,7 +19,7 @@ from connectors.fhir.systems import SHORT_NAMES, UCUM
 from connectors.fhir.times import read_time
 from events import Coding, Correction, Event, Millis, observation_id
 from events import Observation as Result
-from events.clinical import UNRELIABLE, Comparator, ObservationStatus
+from events.clinical import UNRELIABLE, Comparator, ObservationStatus, disclaimed_text
 from features.thinning import DEVICE_METRIC
 
 STATUSES: dict[str, ObservationStatus] = {
@@ -210,7 +210,7 @@ def _result(
         return None
     if standing:
         notes.append("measurement_no_patients" if standing == TEST_DATA else "measurement_unreliable")
-        text = "" if standing == TEST_DATA or value is None else f"{value:g}"
+        text = "" if standing == TEST_DATA else disclaimed_text(comparator, value, text)
         value, comparator, answers, absent = None, "", _NO_CODINGS, standing
     elif absent == ERROR and codings and codings[0][0] == "mdc":
         absent = UNRELIABLE

@@ -17,7 +17,7 @@ import re
 import msgspec
 
 from events import Coding, Observation
-from events.clinical import UNRELIABLE, ObservationStatus
+from events.clinical import UNRELIABLE, ObservationStatus, disclaimed_text
 
 UNRELIABLE_FLAGS = frozenset({"INV", "QUES", "CALIB"})
 """OBX-8: invalid, questionable, calibration ongoing. IEEE 11073-10201's MeasurementStatus."""
@@ -68,7 +68,7 @@ def as_vouched_for(observation: Observation, notes: list[str]) -> Observation:
                 observation, value=None, comparator="", answers=(), text="", absent_reason=reason
             )
     notes.append("obx8_unreliable")
-    said = observation.text if observation.value is None else f"{observation.comparator}{observation.value:.15g}"
+    said = disclaimed_text(observation.comparator, observation.value, observation.text)
     return msgspec.structs.replace(
         observation, value=None, comparator="", answers=(), text=said, absent_reason=UNRELIABLE
     )

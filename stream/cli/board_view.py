@@ -14,6 +14,7 @@ from rich.text import Text
 
 from alerts.contract import AlertEvent
 from events import MILLIS_PER_MINUTE, Millis, to_iso
+from models.news2 import News2
 from stream.board import LIVE_STATES, Board, Row
 from stream.feeds import FeedCounts
 
@@ -50,7 +51,7 @@ def _wards(rows: Sequence[Row]) -> RenderableType:
         table.add_column(column, justify="left" if column == "ward" else "right")
     for ward in sorted({row.location.ward for row in rows}):
         here = [row for row in rows if row.location.ward == ward]
-        bands = Counter(row.score.news2.band for row in here)
+        bands = Counter(row.score.news2.band for row in here if row.score is not None)
         alerts = sum(row.alert is not None and row.alert.state in LIVE_STATES for row in here)
         counts = (len(here), bands["high"], bands["medium"], bands["low_medium"], alerts)
         table.add_row(ward or "(none)", *(Text(str(n), style="" if n else "dim") for n in counts))
@@ -69,17 +70,20 @@ def render_feeds(feeds: Mapping[str, FeedCounts], now: Millis) -> RenderableType
 
 
 def _cells(row: Row, now: Millis) -> tuple[RenderableType, ...]:
+    who = (f"{row.location.ward}, {row.location.bed}", row.patient[:PATIENT_SHOWN])
+    alert = "" if row.alert is None else _alerts(row.alert, row.also)
+    if row.score is None:
+        return (*who, "", "", Text("nothing charted yet", style="dim"), "", "", alert)
     news2 = row.score.news2
     risk = row.score.probability
     return (
-        f"{row.location.ward}, {row.location.bed}",
-        row.patient[:PATIENT_SHOWN],
+        *who,
         Text(f" {news2.total} ", style=BAND_STYLE[news2.band]),
         f"{news2.low}-{news2.high}",
-        _why(row),
+        _why(news2),
         "" if risk is None else f"{risk:.0%}",
         _age(now - row.score.event_time),
-        "" if row.alert is None else _alerts(row.alert, row.also),
+        alert,
     )
 
 
@@ -100,8 +104,7 @@ def _mark(disposition: str) -> str:
     return "" if disposition == "told" else f" ({disposition})"
 
 
-def _why(row: Row) -> str:
-    news2 = row.score.news2
+def _why(news2: News2) -> str:
     names = ("respiration_rate", "spo2", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature")
     points = sorted(((getattr(news2, name) or 0, name) for name in names), key=lambda item: (-item[0], item[1]))
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for value, name in points[:3] if value)

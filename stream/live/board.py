@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from alerts.contract import AlertEvent, to_json
+from alerts.contract import to_json
 from connectors.redis.layout import PATIENT_STAGE, Client, partition_of
 from connectors.redis.partition_store import RedisPartitionStore
 from events import Millis, to_iso
 from features.catalogue import Catalogue
 from stream.board import Board, Row
-from stream.board_rows import render_patient, render_row, review_queue
+from stream.board_rows import in_order, render_patient, render_row, review_queue
 from stream.catalogues import catalogue_for
 from stream.effects import Effect
 from stream.live.canary import WARD as CANARY
@@ -46,14 +46,16 @@ class StoredRecords:
         self._second_scale = frozenset(settings.news2_scale_2)
         self._data: dict[str, bytes] = {}
         self._records: dict[str, PatientRecord] = {}
+        self._watched: set[str] = set()
 
     def find(self, patient: str) -> PatientRecord | None:
         """Give a patient's record as of the last reading, or None."""
         return self._records.get(patient)
 
-    def everybody(self) -> list[tuple[str, PatientRecord]]:
-        """Give all who had a record at the last reading, with it."""
-        return list(self._records.items())
+    def watch(self) -> set[str]:
+        """Give whose record there is, and note into the same set whose was read anew."""
+        self._watched = set(self._records)
+        return self._watched
 
     def read_all(self) -> None:
         """Read all partitions; blocks. Raises `features.store.StoreFault` where the store cannot be had."""
@@ -61,7 +63,9 @@ class StoredRecords:
         for store in self._stores:
             data |= {key: state for key, state in store.items() if _is_patient(key)}
         records = {key: self._decoded(key, state) for key, state in data.items()}
+        anew = {key for key, record in records.items() if self._records.get(key) is not record}
         self._data, self._records = data, records
+        self._watched |= anew  # At once and after the records: somebody may look at this moment, on another thread.
 
     def read_one(self, patient: str) -> PatientRecord | None:
         """Read one patient's record now; blocks."""
@@ -90,17 +94,6 @@ class StoredRecords:
 
 def _is_patient(key: str) -> bool:
     return key[:1] not in NO_PATIENT
-
-
-class _Here(NamedTuple):
-    """Somebody who is here."""
-
-    patient: str
-    record: PatientRecord
-    row: Row | None
-    """What was heard of him; None where no score was since we began to listen."""
-    alerts: Sequence[AlertEvent]
-    """His open alerts, the gravest first."""
 
 
 class LiveBoard:
@@ -139,11 +132,11 @@ class LiveBoard:
             "as_of": to_iso(now),
             "clock": to_iso(self._board.clock()),
             "behind_records": self.behind_records,
-            "wards": sorted({one.record.state.location.ward for one in here}),
+            "wards": sorted({row.location.ward for row, _ in here}),
             "withheld": dict(self._board.withheld.most_common()),
             "signals": self._board.signals.shown(*(() if ward is None else (ward,))),
         }
-        shown = [one for one in here if ward is None or one.record.state.location.ward == ward]
+        shown = [(row, record) for row, record in here if ward is None or row.location.ward == ward]
         # Beside the event loop: of a large hospital it takes longer than a sender should wait for his answer.
         return await asyncio.to_thread(self._render, head, shown, now)
 
@@ -153,10 +146,7 @@ class LiveBoard:
         if record is None:
             return None
         row = next((row for row in self._board.rows() if row.patient == key), None)
-        document: dict[str, Any] = {}
-        if row is not None:
-            scale = self._records.scale(key, record)
-            document = render_row(key, record, row.score, row.alert, row.retracted, scale, now, row.also)
+        document = {} if row is None else self._row(row, record, now)
         return _encode(document | render_patient(key, record, self._board.open_alerts(), now))
 
     def open_alerts(self, now: Millis) -> bytes:
@@ -175,32 +165,15 @@ class LiveBoard:
             if self._reads % PRUNE_EVERY == 0:
                 self._board.prune()
 
-    def _here(self) -> list[_Here]:
-        """Give who is here, from what is known at this moment; the canary is nobody."""
-        records = self._records
-        rows = {row.patient: row for row in self._board.rows()}
-        alerts = self._board.open_by_patient()
-        return [
-            _Here(patient, record, rows.get(patient), alerts.get(patient, ()))
-            for patient, record in records.everybody()
-            if not record.away and record.state.discharged_time is None and record.state.location.ward != CANARY
-        ]
+    def _here(self) -> list[tuple[Row, PatientRecord]]:
+        """Give who is here with his record, from what is known at this moment; the canary is nobody."""
+        rows = [(row, self._records.find(row.patient)) for row in self._board.rows()]
+        return [(row, record) for row, record in rows if record is not None and row.location.ward != CANARY]
 
-    def _render(self, head: dict[str, Any], here: Sequence[_Here], now: Millis) -> bytes:
-        made = [(one, self._row(one, now)) for one in here]
-        rows = [row for _, row in sorted(made, key=lambda pair: _order(*pair))]
+    def _render(self, head: dict[str, Any], here: Sequence[tuple[Row, PatientRecord]], now: Millis) -> bytes:
+        rows = in_order(self._row(row, record, now) for row, record in here)
         return _encode(head | {"reviews": review_queue(rows), "patients": rows})
 
-    def _row(self, one: _Here, now: Millis) -> dict[str, Any]:
-        scale = self._records.scale(one.patient, one.record)
-        if one.row is None:
-            gravest = one.alerts[0] if one.alerts else None
-            return render_row(one.patient, one.record, None, gravest, (), scale, now, one.alerts[1:])
-        row = one.row
-        return render_row(one.patient, one.record, row.score, row.alert, row.retracted, scale, now, row.also)
-
-
-def _order(one: _Here, row: dict[str, Any]) -> tuple[int, float, str]:
-    """Sort as the embedded board does: by the last score, else by NEWS2 as of now."""
-    total = row["news2"].total if row["scored_total"] is None else row["scored_total"]
-    return -total, -(row["probability"] or 0.0), one.patient
+    def _row(self, row: Row, record: PatientRecord, now: Millis) -> dict[str, Any]:
+        scale = self._records.scale(row.patient, record)
+        return render_row(row.patient, record, row.score, row.alert, row.retracted, scale, now, row.also)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from events import Acknowledgement
+from events import Acknowledgement, Location
 from stream.board import RETRACTION_SHOWN_MS, Board, Row
 from stream.cli.board_view import render_board
 from stream.view import WardView
@@ -156,3 +156,27 @@ def test_a_row_and_the_terminal_say_why_the_model_speaks(new_ward: Any, shipped:
     brief = main["text"].partition(" (")[0] + ", raises the risk"
     assert f"{said['as_of'][11:16]} {brief}" in shown
     assert "model acknowledged" in shown
+
+
+def test_who_was_admitted_is_on_the_board_before_anything_is_measured(ward: Any, watched: Watched) -> None:
+    """Who lies in a bed has a row without a score, after a restart too; who is registered only, or gone, has none."""
+    ward.admit("new", 1)
+    ward.adt("A31", "registered", 2, location=Location())
+    ward.admit("gone", 3)
+    ward.adt("A03", "gone", 4)
+    for board in (watched.board, Board(ward.service.host.shelf)):
+        assert [(row.patient, row.score, row.location.ward) for row in board.rows()] == [
+            (ward.key("new"), None, "Ward A")
+        ]
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render_board(watched.board))
+    assert "nothing charted yet" in console.export_text()
+    view = WardView(ward.service)
+    [row] = json.loads(view.patients(ward.at(5)))["patients"]
+    assert (row["patient"], row["scored_total"], row["alert"]) == (ward.key("new"), None, None)
+    assert (row["news2"]["total"], row["news2"]["low"], row["news2"]["high"]) == (0, 0, 20)
+    ward.chart("new", 6, ward.SICK)
+    ward.admit("gone", 7)
+    rows = json.loads(view.patients(ward.at(8)))["patients"]
+    assert [row["patient"] for row in rows] == [ward.key("new"), ward.key("gone")]
+    assert rows[0]["scored_total"] == 12

@@ -27,6 +27,7 @@ from stream.release import Release
 from stream.service import EmbeddedService
 from stream.settings import Settings
 from stream.simulation import arrivals_of, hospital_stream
+from stream.view import WardView
 from tests.stream.conftest import SICK, START, WELL, Ward
 
 BEDS = 400
@@ -100,6 +101,14 @@ def test_a_census_of_400_beds_alerts_nobody(settled: Ward) -> None:
     assert [stays[key].admitted_time for key in ("0", "17")] == [
         AS_OF - MILLIS_PER_HOUR, AS_OF - (1 + 17 * 37 % 500) * MILLIS_PER_HOUR,
     ]  # fmt: skip
+
+
+def test_everybody_of_a_census_is_on_the_board(settled: Ward) -> None:
+    """In his bed, without a score: a ward that looks before anything is charted sees no empty ward."""
+    rows = json.loads(WardView(settled.service).patients(settled.at(252)))["patients"]
+    assert len(rows) == BEDS
+    assert {row["scored_total"] for row in rows} == {None}
+    assert [row["bed"] for row in rows if row["patient"] == settled.key("17")] == ["17"]
 
 
 def test_where_no_observations_follow_wards_say_so_and_not_400_patients(settled: Ward) -> None:

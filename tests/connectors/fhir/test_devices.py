@@ -130,6 +130,13 @@ def test_questionable_is_quarantined(system: str, status: str) -> None:
     assert score_news2(state, AT).quarantined == ("spo2",)
 
 
+def test_a_doubted_number_is_kept_as_it_was_sent() -> None:
+    """With its comparator and every digit: what is shown of it is not another number."""
+    doubted = {"interpretation": [{"coding": [{"system": POCD_STATUS, "code": "questionable"}]}]}
+    assert only(wearable(**doubted, valueQuantity={"value": 90, "comparator": ">"})).text == ">90"
+    assert only(wearable(**doubted, valueQuantity={"value": 1234567.25})).text == "1234567.25"
+
+
 def test_invalid_is_quarantined_too() -> None:
     """The guides write `invalid` as dataAbsentReason `error`; of anybody but a device that is an absence."""
     absent = {"coding": [{"system": ABSENT, "code": "error"}]}
