@@ -13,7 +13,7 @@ import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -26,8 +26,8 @@ from events import Location
 
 AT_ONCE = 5_000
 """Messages written to a file for a sender; what is left of them when it is cut off is the next file's beginning."""
-UNCUT_BYTES_MIN, UNCUT_BYTES_MAX = 1_500, 1_000_000
-"""A connection is cut after so many bytes, both ways together: between the first message and the 1,500th or so."""
+UNCUT_BYTES_MIN, UNCUT_BYTES_MAX = 1_500, 4_000_000
+"""A connection is cut after so many bytes, both ways together: between the first message and the 6,000th or so."""
 MESSAGE_BYTES = 700
 """About: a message and its answer."""
 GRACE_S = 1.0
@@ -179,22 +179,19 @@ class Sender:
     def send_all(self) -> None:
         """Send all; a sender that gets nowhere, though nobody cut it, is noted and ends the rest."""
         fresh: Iterator[int] = iter(self._numbers)
-        times: dict[int, int] = {}
-        left: list[int] = []
+        left: dict[int, bytes] = {}  # sent again it is the same message
         while True:
-            left += list(islice(fresh, AT_ONCE - len(left)))
+            for number in islice(fresh, AT_ONCE - len(left)):
+                left[number] = frame(message(number, self._sent_time()))
             if not left:
                 return
-            for number in left:
-                times.setdefault(number, self._sent_time())  # sent again it is the same message
-            self._path.write_bytes(b"".join(frame(message(number, times[number])) for number in left))
+            self._path.write_bytes(b"".join(left.values()))
             self.cutter.cut.clear()
             error = self._run()
-            waiting = [number for number in left if not self._delivered(number)]
+            waiting = {number: data for number, data in left.items() if not self._delivered(number)}
             if error and len(waiting) == len(left) and not self.cutter.cut.is_set():
                 self.faults.append(error)
                 return
-            times = {number: times[number] for number in waiting}
             left = waiting
 
     def _delivered(self, number: int) -> bool:
@@ -255,12 +252,13 @@ def accounted(journal_ids: Iterator[str], numbers: int) -> bytearray:
     return counts
 
 
-def untrue(answers: dict[int, Answer], counts: bytearray) -> dict[str, list[Any]]:
-    """Name what was acknowledged and is not there once, and what was refused and is there."""
+def untrue(answers: dict[int, Answer], counts: bytearray, kept: Container[int]) -> dict[str, list[Any]]:
+    """Name what was acknowledged and is not there once, and what was refused and is there, or is not `kept` apart."""
     acked = [number for number, answer in answers.items() if answer.code not in NACKS]
     nacked = [number for number, answer in answers.items() if answer.code in NACKS]
     return {
         "acknowledged and not there": [number for number in acked if counts[number] == 0],
         "acknowledged and there more than once": [number for number in acked if counts[number] > 1],
         "refused and there": [number for number in nacked if counts[number]],
+        "refused and no dead letter": [number for number in nacked if number not in kept],
     }
