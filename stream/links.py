@@ -19,8 +19,8 @@ BROKEN = (MllpClientError, FhirClientError)
 """The exchange ended without an answer: what is unanswered is to be sent again."""
 TRY_AGAIN_CODE = "207"
 """HL7 table 0357, application internal error: an AR with it says nothing against the message."""
-BUSY_STATUSES = frozenset({429, 503, 507})
-"""Too many requests, unavailable, no room to store: each of them passes."""
+BUSY_STATUSES = frozenset({408, 429, 502, 503, 504, 507})
+"""Not read in time, too many requests, unavailable (a proxy: 502, 504), no room to store: each of them passes."""
 WRONG_PLACE_STATUSES = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 415})
 """Every message would get this answer: the address, the token or the kind of endpoint is wrong."""
 

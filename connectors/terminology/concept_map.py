@@ -141,7 +141,8 @@ def _rows_of(element: _Element, group: _Group, document: _ConceptMap, place: str
         at = place if len(element.target) == 1 else f"{place}.target[{number}]"
         words = [word for word in (target.relationship, target.equivalence) if word] or ["no relation"]
         relation = next((word for word in words if word not in APPLIED), words[0])
-        meant = target.code.strip() if system_of(group.target) == "loinc" or group.target == FEATURES else ""
+        into = _unversioned(group.target)
+        meant = target.code.strip() if system_of(into) == "loinc" or into == FEATURES else ""
         if target.code and not meant:
             relation = f"of {group.target or 'no system'}"
         elif target.dependsOn or target.product:
@@ -186,7 +187,12 @@ def write_concept_map(rows: Iterable[MapRow], release: str = "R4") -> bytes:
 def _named(source: str) -> str:
     if source.startswith(LOCAL):
         return source.removeprefix(LOCAL).replace("%20", " ").replace("%25", "%")
-    return system_of(source)
+    return system_of(_unversioned(source))
+
+
+def _unversioned(canonical: str) -> str:
+    """Take the version off a canonical (R5's `uri|version`): codes come under the system alone."""
+    return canonical.partition("|")[0] if ":" in canonical else canonical
 
 
 def _systems_of(row: MapRow) -> tuple[str, str]:

@@ -28,10 +28,10 @@ from events import Millis
 from stream.cli import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED_IN_PART
 from stream.cli.options import TOKEN_VARIABLE, config_option, read_instant, read_site
 from stream.cli.targets import Endpoint, read_target
+from stream.links import BUSY_STATUSES
 
 GIVE_UP_S = 600.0
 """A service that takes nothing for so long is not coming back by itself."""
-BUSY = frozenset({429, 503, 507})
 
 HELP = """What is done once with a FHIR server of [fhir_sources]; `run` and `gateway` ask it for what changes.
 
@@ -164,7 +164,7 @@ async def _post(sink: FhirClient, body: bytes) -> Posted:
     ):
         with attempt:
             posted = await sink.send(body)
-            if posted.status in BUSY:
+            if posted.status in BUSY_STATUSES:
                 raise _BusyError
             if posted.status in {401, 403, 404}:
                 raise FhirSourceError("refused", f"the service at --to says {posted.status}; see {TOKEN_VARIABLE}")

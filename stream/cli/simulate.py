@@ -112,8 +112,8 @@ def read_start(_context: click.Context, _parameter: click.Parameter, text: str |
 )
 @click.option(
     "--retry", is_flag=True,
-    help="Where the connection breaks or the receiver is busy (AR 207; HTTP 429, 503, 507): wait, and send again what "
-    "was not acknowledged.",
+    help="Where the connection breaks or the receiver is busy (AR 207; HTTP 429, 503 and the like): wait, "
+    "and send again what was not acknowledged.",
 )  # fmt: skip
 @click.option(
     "--give-up-after", type=click.FloatRange(min=0), metavar="S",

@@ -18,6 +18,7 @@ from connectors.fhir.codec import decode_each
 from connectors.hl7v2.codec import decode
 from connectors.http.checking import CAME_BY, MLLP
 from stream.letters.kept import KeptLetter
+from stream.links import BUSY_STATUSES
 from stream.parse import unusable
 from stream.settings import Settings
 
@@ -95,7 +96,8 @@ class Redriver:
             return TAKEN
         if answer.status_code == 409:
             return BY_PORT
-        return REFUSED_AGAIN if answer.status_code < 500 else TRY_LATER
+        passes = answer.status_code >= 500 or answer.status_code in BUSY_STATUSES
+        return TRY_LATER if passes else REFUSED_AGAIN
 
 
 def _unfit(letter: KeptLetter) -> str:

@@ -80,6 +80,14 @@ def test_r5_says_relationship() -> None:
     assert read_map(data, "lab.json").table == {"L": {"C0": "2823-3"}}
 
 
+def test_a_systems_version_is_no_part_of_its_name() -> None:
+    """R5 writes group.source and group.target as canonicals, with a version or without; a message has the system alone."""
+    group = {**R4["group"][0], "source": "http://hospital.example/lab|2026-01", "target": "http://loinc.org|2.78"}
+    assert read_map(changed(group=[group]), "lab.json").table == read_map(changed(), "lab.json").table
+    local = {**R4["group"][0], "source": "LAB|MAIN"}
+    assert set(read_map(changed(group=[local]), "lab.json").table) == {"LAB|MAIN"}
+
+
 def test_nothing_of_a_draft_is_applied() -> None:
     """A map that is not active, and one that nobody stands for, is read and not applied."""
     assert read_map(changed(status="draft"), "lab.json").left_out[0][1] == "draft, not equivalent"

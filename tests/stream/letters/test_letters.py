@@ -194,6 +194,18 @@ def test_a_service_that_cannot_be_asked_is_the_operators(status: int) -> None:
         Redriver(client, "http://service", remedy="set TOKEN").drive(letter(b"MSH|x"))
 
 
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(408, "not stored: try later"), (429, "not stored: try later"), (502, "not stored: try later"),
+     (507, "not stored: try later"), (422, "refused again")],
+)  # fmt: skip
+def test_a_busy_service_has_refused_nothing(status: int, outcome: str) -> None:
+    """Who is told `refused again` mends the message; whose message was only not read in time sends it once more."""
+    client = httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(status)))
+    redriver = Redriver(client, "http://service", remedy="set TOKEN")
+    assert redriver.drive(letter(oru(), reason="unknown_sender", fault="MSH-3")) == outcome
+
+
 def test_a_letter_of_the_topic_is_read_as_it_was_written() -> None:
     """What the live service writes is read back: reason, place, source, bytes and their digest."""
     written = DeadLetter(RefusalReason.MISSING_FIELD, "MSH-10", "needs a control id", "g1/mllp/1#2", 0, "", "A|B")
