@@ -81,7 +81,7 @@ def test_r5_says_relationship() -> None:
 
 
 def test_a_systems_version_is_no_part_of_its_name() -> None:
-    """R5 writes group.source and group.target as canonicals, with a version or without; a message has the system alone."""
+    """R5 writes group.source and group.target as canonicals, versioned or not; a message has the system alone."""
     group = {**R4["group"][0], "source": "http://hospital.example/lab|2026-01", "target": "http://loinc.org|2.78"}
     assert read_map(changed(group=[group]), "lab.json").table == read_map(changed(), "lab.json").table
     local = {**R4["group"][0], "source": "LAB|MAIN"}
