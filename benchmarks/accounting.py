@@ -62,7 +62,7 @@ do, and in which message it was first seen. Then come the figures:
 | --- | --- |
 | Messages; Refused, by cause | accepted, duplicates and refused are all; each cause with place, reason and count |
 | Senders | rates, the busiest minute, the longest silence, and where the zone of local times comes from |
-| Message types; Types that hold nothing for us | what is there, and what of it we pass over |
+| Message types, those that hold nothing for us, those refused as not for us | what is there, and what we pass over |
 | Inputs of NEWS2 | which of the seven have usable results, for how many patients |
 | Codes that are mapped | feature, unit and whether it can be converted, what becomes of the values |
 | Codes that are mapped to nothing | by count, with what they may be by name, unit and values |

@@ -100,9 +100,10 @@ def _faults(report: Report, _settings: Settings) -> Iterator[Finding]:
         severity: Severity = "must" if fault.count / ours >= SHARE_MUST else "should"
         yield Finding(severity, f"refused.{fault.reason}", _refusal(fault), fault.action, fault.count, fault.example)
     if foreign:
-        kinds = ", ".join(tally.word for tally in report.ignored_kinds[:LISTED_MAX])
+        more = ", …" if len(report.foreign_kinds) > LISTED_MAX else ""
+        kinds = ", ".join(tally.word for tally in report.foreign_kinds[:LISTED_MAX]) + more
         yield Finding(
-            "note", "types_not_for_us", f"{many(foreign, 'message')} of types not for us: refused ({kinds}, …)",
+            "note", "types_not_for_us", f"{many(foreign, 'message')} of types not for us: refused ({kinds})",
             "filter them out at the engine, or have it take AR for them as final", foreign,
         )  # fmt: skip
 

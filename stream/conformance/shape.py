@@ -170,7 +170,9 @@ class Report(msgspec.Struct, frozen=True):
     senders: tuple[Sender, ...]
     kinds: tuple[Tally, ...]
     ignored_kinds: tuple[Tally, ...]
-    """Types of messages that were understood and hold nothing for us, or are refused as not for us."""
+    """Types of messages that were understood and hold nothing for us."""
+    foreign_kinds: tuple[Tally, ...]
+    """Types of messages that are refused as not for us."""
     versions: tuple[Tally, ...]
     charsets: tuple[Tally, ...]
     segments: tuple[Tally, ...]

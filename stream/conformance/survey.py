@@ -57,7 +57,8 @@ class Survey:
         self._account = dict.fromkeys(Account.__struct_fields__, 0)
         self._faults: dict[tuple[Cause, str], list[Any]] = {}
         self._files: set[str] = set()
-        self._kinds, self._ignored, self._versions, self._charsets = Counted(), Counted(), Counted(), Counted()
+        self._kinds, self._ignored, self._foreign = Counted(), Counted(), Counted()
+        self._versions, self._charsets = Counted(), Counted()
         self._segments, self._fields = Shapes(), Shapes()
         self._events, self._notes = Counted(), Counted()
 
@@ -115,7 +116,7 @@ class Survey:
 
     def _refused(self, letter: DeadLetter, seen: Look, arrival: Arrival) -> None:
         if letter.reason is RefusalReason.UNSUPPORTED_TYPE:
-            self._ignored.add(seen.kind or NO_KIND, arrival.position)
+            self._foreign.add(seen.kind or NO_KIND, arrival.position)
         key = (cause_of(letter.reason, letter.fault), letter.detail)
         if key not in self._faults and len(self._faults) >= CAUSES_MAX:
             key = (Cause(letter.reason, "(other places)"), "")
@@ -156,6 +157,7 @@ class Survey:
             senders=traffic.senders(),
             kinds=self._kinds.told(),
             ignored_kinds=self._ignored.told(),
+            foreign_kinds=self._foreign.told(),
             versions=self._versions.told(),
             charsets=self._charsets.told(),
             segments=self._segments.words().told(),

@@ -37,6 +37,7 @@ def tables_of(report: Report) -> Iterator[Shown]:
         _senders(report),
         _tallies("Message types", report.kinds),
         _tallies("Types that hold nothing for us", report.ignored_kinds),
+        _tallies("Types that are not for us: refused", report.foreign_kinds),
         _inputs(report),
         _mapped(report),
         _unmapped(report),

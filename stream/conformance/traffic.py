@@ -30,7 +30,7 @@ _NO_HEADER = frozenset(
 OWN_ZONE = "its own zone in the configuration"
 HEADER_OFFSET = "the offset of MSH-7"
 EACH_OFFSET = "an offset in every time"
-GENERAL_ZONE = "the general zone of the configuration"
+GENERAL_ZONE = "[hl7] zone"
 
 
 class _Feed:

@@ -53,6 +53,19 @@ def test_what_is_wrong_is_found(name: str) -> None:
     assert (finding.severity, bool(finding.action), bool(finding.title)) == (severity, True, True)
 
 
+def test_what_is_refused_as_not_for_us_is_named_apart_from_what_is_taken() -> None:
+    """Vaccinations are refused, orders are taken and counted: who filters the one need not filter the other."""
+    order, vaccination = (
+        oru(number=number).replace(b"ORU^R01", kind) for number, kind in ((1, b"ORM^O01"), (2, b"VXU^V04"))
+    )
+    report = surveyed(order, vaccination, oru(number=3))
+    finding = found(report, "types_not_for_us")
+    assert (finding.count, finding.title) == (1, "1 message of types not for us: refused (VXU^V04)")
+    assert [[tally.word for tally in kinds] for kinds in (report.ignored_kinds, report.foreign_kinds)] == [
+        ["ORM^O01"], ["VXU^V04"],
+    ]  # fmt: skip
+
+
 def test_the_example_is_the_first_message_that_shows_it() -> None:
     """A finding's example is the place of the first message at fault, not of the first message."""
     report = surveyed(oru(number=1), oru(number=2), oru(number=3, pid=""), oru(number=4, pid=""))
