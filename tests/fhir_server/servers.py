@@ -27,6 +27,7 @@ HAPI_VARIABLE = "WARDSTREAM_TEST_HAPI"
 WITHIN_S = 120
 """The JPA server is up in 35 s on two busy cores."""
 
+DATABASE = "database"
 UNTIL_S = 60
 """HAPI's own rounds (its search, its subscriptions) take seconds, and more on a loaded machine."""
 LOOK_S = 0.05
@@ -43,6 +44,7 @@ class HapiServer:
     """One HAPI FHIR server."""
 
     def __init__(self, kind: str, main: str, folder: Path, *, memory_mib: int) -> None:
+        """`folder` is for its log and, of one that has any, its database, which outlives the process."""
         libs = CACHE / f"fhir_server_{kind}" / "libs"
         for need in (shutil.which("java"), libs.exists() or None):
             if need is None:
@@ -52,11 +54,13 @@ class HapiServer:
             f"-Xmx{memory_mib}m",
             "-XX:TieredStopAtLevel=1",
             "-XX:+UseSerialGC",
+            f"-Ddatabase=jdbc:h2:file:{folder / DATABASE / 'fhir'};WRITE_DELAY=0;DB_CLOSE_ON_EXIT=FALSE",
             "-cp",
             f"{libs}/*",
             str(HERE / kind / main),
         ]
         self._errors = folder / f"{kind}.log"
+        self._database = folder / DATABASE
         self.port = free_port()
         self._process: subprocess.Popen[str] | None = None
         self._numbers = count(1)
@@ -88,6 +92,16 @@ class HapiServer:
             self._process.kill()
             self._process.wait(WITHIN_S)
             self._process = None
+
+    def forget(self) -> None:
+        """Kill it, and take away all that it stored."""
+        self.kill()
+        shutil.rmtree(self._database)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we started it, and may kill it."""
+        return self._process is not None
 
     def unique(self, word: str) -> str:
         """Give an id that no other test of this run uses."""

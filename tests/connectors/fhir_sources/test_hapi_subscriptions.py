@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from connectors.fhir.settings import FhirSettings
 from connectors.fhir_sources.client import SourceClient
+from connectors.fhir_sources.faults import FhirSourceError
 from connectors.fhir_sources.hooks import Hooks
 from connectors.fhir_sources.pages import read_resource
 from connectors.fhir_sources.polling import Poller
@@ -27,7 +28,7 @@ from connectors.hl7v2.settings import Hl7Settings
 from connectors.http.limits import HttpLimits
 from connectors.http.server import HttpServer
 from tests.connectors.http.conftest import MemoryIntake, MemoryReading
-from tests.fhir_server.servers import HapiServer, free_port, observation, until
+from tests.fhir_server.servers import HAPI_VARIABLE, HapiServer, free_port, observation, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SECRET = "s" * 40
@@ -256,3 +257,53 @@ async def test_pages_of_a_database_are_followed(subscribed: Subscribed) -> None:
     assert look.taken["Observation"] >= 7
     lines = [read_resource(line).id for one in intake.arrivals for line in (one.data or b"").split(b"\n")]
     assert [name for name in lines if name in names] == names
+
+
+async def test_a_server_that_was_killed_tells_again(subscribed: Subscribed) -> None:
+    """While it is away rounds and looks say so, and forget nothing; what its database kept of us is active again."""
+    hapi = _killable(subscribed)
+    await subscribed.until_active()
+    (before,) = await asyncio.to_thread(lambda: subscribed.on_server)
+    await asyncio.to_thread(hapi.kill)
+    for act in (subscribed.reconciler.go_round, subscribed.poller.look):
+        with pytest.raises(FhirSourceError) as fault:
+            await act()
+        assert fault.value.kind == "unreachable"
+    await asyncio.to_thread(hapi.start)
+    await subscribed.until_active()
+    (after,) = await asyncio.to_thread(lambda: subscribed.on_server)
+    assert after["id"] == before["id"]
+    name = hapi.unique("back")
+    await asyncio.to_thread(subscribed.put, name)
+    await subscribed.until_taken(name)
+    await subscribed.poller.look()
+    assert subscribed.taken(name) == 1
+
+
+async def test_a_server_that_lost_its_database_is_subscribed_at_anew(subscribed: Subscribed) -> None:
+    """Nothing of us is there, and nobody says so: the next round makes it, and what is new is told and found."""
+    hapi = _killable(subscribed)
+    await asyncio.to_thread(hapi.forget)
+    await asyncio.to_thread(hapi.start)
+    unheard = hapi.unique("before")
+    await asyncio.to_thread(subscribed.put, unheard)
+    assert (await subscribed.reconciler.go_round()).steps == {"create": 1}
+    await subscribed.until_active()
+    name = hapi.unique("anew")
+    await asyncio.to_thread(subscribed.put, name)
+    await subscribed.until_taken(name)
+
+    async def found() -> bool:
+        await subscribed.poller.look()
+        return subscribed.taken(unheard) == 1
+
+    await subscribed.until(found)
+    assert subscribed.taken(name) == 1
+
+
+def _killable(subscribed: Subscribed) -> HapiServer:
+    if not subscribed.hapi.is_ours:
+        pytest.skip(
+            f"{HAPI_VARIABLE} IS SET: a server that somebody else started is not killed; restarts were NOT tested"
+        )
+    return subscribed.hapi

@@ -41,8 +41,9 @@ import org.springframework.orm.jpa.JpaTransactionManager;
 import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 
 /**
- * HAPI's JPA server for R4, its database in memory: rest-hook Subscriptions, paging, bulk export. Wardstream's tests start
- * it by `java -cp 'libs/*' JpaServer.java PORT`; it says on standard output when it listens. Nobody is asked who he is.
+ * HAPI's JPA server for R4, its database in memory or where -Ddatabase says: rest-hook Subscriptions, paging, bulk export.
+ * Wardstream's tests start it by `java -cp 'libs/*' JpaServer.java PORT`; it says on standard output when it listens.
+ * Nobody is asked who he is.
  */
 public class JpaServer {
   @Configuration
