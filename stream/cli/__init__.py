@@ -22,6 +22,7 @@ _COMMANDS = {
     "gateway": "stream.cli.gateway",
     "simulate": "stream.cli.simulate",
     "replay": "stream.cli.replay",
+    "compare": "stream.cli.compare",
     "conformance": "stream.cli.conformance",
     "fhir": "stream.cli.fhir",
     "codes": "stream.cli.codes",

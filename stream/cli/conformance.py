@@ -20,8 +20,8 @@ from stream.cli.progress import show_progress
 from stream.cli.replay import open_sources
 
 PROGRESS_EVERY = 100
-PIPED_WIDTH = 200
 """Messages between two movements of the bar."""
+PIPED_WIDTH = 200
 
 HELP = """Check a feed before go-live, by a sample of it: SOURCE… as `wardstream replay` takes it.
 
