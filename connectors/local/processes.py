@@ -19,8 +19,8 @@ import msgspec
 
 POLL_S = 0.02
 """How often a state is looked at that nobody tells us of."""
-FREEZE_S = 5.0
-"""How long the threads of a process may take to stand still after SIGSTOP."""
+FREEZE_S = 30.0
+"""How long the threads of a process may take to stand still after SIGSTOP; who waits for the disk does that first."""
 KILL_GRACE_S = 10.0
 """How long the system may take to end a process after SIGKILL: a page-out of its memory, at worst."""
 LOG_TAIL_CHARS = 2_000

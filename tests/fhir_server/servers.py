@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
@@ -21,6 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
+from connectors.local.ports import free_ports
+
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("WARDSTREAM_CLIENTS", HERE.parents[1] / ".clients"))
 HAPI_VARIABLE = "WARDSTREAM_TEST_HAPI"
@@ -28,7 +29,7 @@ WITHIN_S = 120
 """The JPA server is up in 35 s on two busy cores."""
 
 DATABASE = "database"
-UNTIL_S = 60
+UNTIL_S = 150
 """HAPI's own rounds (its search, its subscriptions) take seconds, and more on a loaded machine."""
 LOOK_S = 0.05
 
@@ -135,11 +136,8 @@ def absent(what: str) -> None:
 
 
 def free_port() -> int:
-    """Give a port of this machine that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Give a port of this machine that nobody uses now, and no connection will have while its server is down."""
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,9 @@ HEALTHY_S = 30.0
 RECOVERED_S = 150.0
 """Until all is well again: a producer that lost its broker is replaced after a minute, on a busy machine later."""
 ASK_S = 3.0
+"""For an answer that is asked for again: whoever is frozen gives none."""
+ANSWER_S = 30.0
+"""For one that is asked for once, on a machine however busy."""
 BEHIND = "wardstream_stage_behind_records"
 AT_WORK_S, AT_WORK_LOOK_S = 1.5, 0.01
 """For how long, and how often, a worker is looked at until it has something to do."""
@@ -163,10 +166,10 @@ class Processes:
 
     # -- how it is ---------------------------------------------------------------------------------------------------
 
-    def health(self, name: str, kind: str = "ready") -> Health:
+    def health(self, name: str, kind: str = "ready", within_s: float = ASK_S) -> Health:
         """Ask a worker how it is; `kind` is `ready` or `live`."""
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.ports[name]}/health/{kind}", timeout=ASK_S, trust_env=False)
+            answer = httpx.get(f"http://127.0.0.1:{self.ports[name]}/health/{kind}", timeout=within_s, trust_env=False)
         except httpx.HTTPError:
             return Health(answered=False)
         said = answer.json()
@@ -177,10 +180,10 @@ class Processes:
         found = await asyncio.gather(*(asyncio.to_thread(self.health, name) for name in self.processes))
         return dict(zip(self.processes, found, strict=True))
 
-    def metrics(self, name: str) -> list[Sample]:
+    def metrics(self, name: str, within_s: float = ANSWER_S) -> list[Sample]:
         """Give what a worker counts; nothing where it does not answer."""
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=ASK_S, trust_env=False)
+            answer = httpx.get(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=within_s, trust_env=False)
         except httpx.HTTPError:
             return []
         families = text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call] # the library's own gap
@@ -190,7 +193,7 @@ class Processes:
         """Give how many records a worker has taken on and not folded yet, by topic (its own name) and partition."""
         return {
             (one.labels["topic"].removeprefix(self.prefix), int(one.labels["partition"])): int(one.value)
-            for one in self.metrics(name)
+            for one in self.metrics(name, ASK_S)
             if one.name == BEHIND
         }
 

@@ -62,6 +62,7 @@ class Site:
             return bool(found)
 
         await self.cluster.until(raised, RAISED_S, lambda: "no alert is raised")
+        await self.cluster.drain()  # [ward] may tell it before [patient] has stored where he lies
         return found[0]
 
     async def alerts(self) -> list[dict[str, Any]]:
@@ -191,7 +192,8 @@ def test_what_people_do_reaches_the_fold_under_their_names_and_replays(site: Sit
             ("Limit", "doctor-7"),
         ]
         assert await site.letters() == ["unheeded"]
-        counted = [one for one in site.cluster.metrics("w0") if one.name == "wardstream_limits_unheeded_total"]
+        samples = await asyncio.to_thread(site.cluster.metrics, "w0")
+        counted = [one for one in samples if one.name == "wardstream_limits_unheeded_total"]
         assert [(one.labels, one.value) for one in counted] == [({"fault": "unknown_limit"}, 1.0)]
         found = await verdict(site.cluster)
         assert found.well() == []

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ from tests.live.gateways import configure, read
 UNTIL_S = 60
 LATE_S = 2.0
 INTERVAL_S = 0.5
+LOOK_S = 0.02
 
 
 @pytest_asyncio.fixture
@@ -65,7 +67,7 @@ async def until(claim) -> None:
     """Wait until a claim holds."""
     async with asyncio.timeout(UNTIL_S):
         while not claim():
-            await asyncio.to_thread(lambda: None)
+            await asyncio.to_thread(Event().wait, LOOK_S)  # without a pause it would take the worker's own time
 
 
 @pytest.mark.asyncio

@@ -15,10 +15,13 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.redis.settings import RedisSettings
 from tests.live.cluster import Cluster, hospital
 from tests.live.load import Load
+from tests.live.processes import ANSWER_S
 from tests.live.verdict import check_run
 
 STILL_S = 2.0
 PARTITION_KILLS = 3
+ENDED_S = 90.0
+"""Until a worker has started, and has found out that it cannot go on."""
 WORKING_S = 10.0
 """Until a worker has started, or started again, and has something to fold."""
 
@@ -57,7 +60,7 @@ async def test_a_missing_topic_is_named_and_ends_the_worker(make: Any, kafka: An
     await cluster.declare()
     await administer(kafka, delete="examples.v1")
     cluster.start("w0")
-    code = await asyncio.to_thread(cluster.processes["w0"].wait, 30)
+    code = await asyncio.to_thread(cluster.processes["w0"].wait, ENDED_S)
     said = cluster.log_of("w0")
     assert code == 1
     assert f"{kafka.prefix}examples.v1 is missing: create it with `wardstream topics declare`" in said
@@ -71,7 +74,7 @@ async def test_a_topic_with_another_number_of_partitions_is_refused(make: Any, k
     with pytest.raises(Exception, match="partitions"):
         await cluster.declare()
     cluster.start("w0")
-    code = await asyncio.to_thread(cluster.processes["w0"].wait, 30)
+    code = await asyncio.to_thread(cluster.processes["w0"].wait, ENDED_S)
     said = cluster.log_of("w0")
     assert code == 1
     assert f"events.v1 has {kafka.partitions + 1} partitions, {kafka.partitions} wanted" in said
@@ -83,7 +86,7 @@ async def test_a_redis_that_is_not_there_is_named_and_ends_the_worker(make: Any,
     cluster = make(kafka, RedisSettings(port=1))
     await cluster.declare()
     cluster.start("w0")
-    assert await asyncio.to_thread(cluster.processes["w0"].wait, 30) == 1
+    assert await asyncio.to_thread(cluster.processes["w0"].wait, ENDED_S) == 1
     assert "cannot be reached: check that Redis runs there" in cluster.log_of("w0")
 
 
@@ -124,7 +127,7 @@ async def test_a_worker_that_stands_still_with_work_to_do_says_so(make: Any, kaf
     await cluster.until_at_work("w0")
     await asyncio.to_thread(redis.freeze)
     said = await cluster.until_said("w0", "stands still")
-    live = await asyncio.to_thread(cluster.health, "w0", "live")
+    live = await asyncio.to_thread(cluster.health, "w0", "live", ANSWER_S)
     await asyncio.to_thread(redis.thaw)
     healthy_s = await cluster.until_healthy()
     waited = "the step ends when Redis goes on, and the worker with it: no process begins anew"

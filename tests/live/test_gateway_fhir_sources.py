@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Event
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from tests.listening import WITHIN_S
 from tests.live.gateways import read
 
 pytestmark = pytest.mark.asyncio
+LOOK_S = 0.02
 
 
 @pytest_asyncio.fixture
@@ -56,6 +58,7 @@ async def test_one_asks_at_a_time_and_the_other_goes_on(
     await declare(kafka)
     first, second = (gateway(name, fake, kafka, redis_settings, tmp_path) for name in ("g1", "g2"))
     await first.start()
+    await _until(lambda: _metric(first, "ours") == 1)  # else either may take the turn
     await second.start()
     try:
         fake.vital("before")
@@ -108,4 +111,4 @@ def _metric(running: Gateway, name: str) -> float:
 async def _until(claim) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not claim():
-            await asyncio.to_thread(lambda: None)
+            await asyncio.to_thread(Event().wait, LOOK_S)

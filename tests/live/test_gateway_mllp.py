@@ -9,8 +9,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 import pytest_asyncio
@@ -19,8 +20,10 @@ import structlog
 from connectors.decoded import Decoded
 from connectors.kafka.admin import declare
 from connectors.kafka.headers import header
+from connectors.kafka.reading import tail_topic
 from connectors.kafka.settings import KafkaSettings
 from connectors.local.certificates import Authority
+from connectors.local.ports import free_ports
 from connectors.mllp.client import MllpClient, control_id_of
 from connectors.mllp.settings import MllpSettings
 from connectors.redis.settings import RedisSettings
@@ -35,9 +38,10 @@ from stream.settings import SiteFile, parse_site
 from tests.live.gateways import HL7, GatewayProcess, chart, configure, numbers, read, send
 from tests.stream.test_control_ids import numbered
 from tests.stream.test_run_batch import batch
-from tests.stream.test_run_mllp import free_port, local
+from tests.stream.test_run_mllp import local
 
 WITHIN_S = 60
+LOOK_S = 0.02
 MESSAGES = 3_000
 
 
@@ -84,7 +88,7 @@ async def test_a_route_by_port_is_known_from_the_log(
     declared: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
 ) -> None:
     """A record says which port its message came to where a route goes by it, and [parse] reads it by that route."""
-    port = free_port()
+    [port] = free_ports(1)
     text = f'\n[[hl7.routes]]\nname = "monitors"\nport = {port}\nzone = "Asia/Tokyo"\n'
     gateway = GatewayProcess(tmp_path / "g", declared, redis_settings, people=text)
     try:
@@ -118,16 +122,21 @@ async def test_nothing_of_a_file_is_lost_by_a_kill(
     inbox = tmp_path / "in"
     inbox.mkdir()
     text = f"\n[batch]\nfolder = {json.dumps(str(inbox))}\nlook_s = 0.05\nsettle_s = 0.1\n"
-    (inbox / "day.hl7").write_bytes(batch(MESSAGES))
-    gateway = GatewayProcess(tmp_path / "g", declared, redis_settings, people=text)
-    while not (found := numbers(await read(declared, HL7), "MON|W")):
-        assert gateway.process.poll() is None
-    gateway.kill()
+    (tmp_path / "day.hl7").write_bytes(batch(MESSAGES))
+    async with aclosing(tail_topic(declared, HL7)) as coming:
+        first = asyncio.ensure_future(anext(coming))
+        gateway = await asyncio.to_thread(GatewayProcess, tmp_path / "g", declared, redis_settings, people=text)
+        (tmp_path / "day.hl7").rename(inbox / "day.hl7")
+        async with asyncio.timeout(WITHIN_S):
+            await first
+        gateway.kill()  # at the first record, not after a whole reading: by then it could have all of them
+    found = numbers(await read(declared, HL7), "MON|W")
     assert len(found) < MESSAGES, "the file was too short to be killed within"
     pair = [GatewayProcess(tmp_path / name, declared, redis_settings, people=text) for name in ("h", "i")]
     try:
         while not (inbox / "done" / "day.hl7").exists():
             assert all(one.process.poll() is None for one in pair)
+            await asyncio.to_thread(Event().wait, LOOK_S)
         found = numbers(await read(declared, HL7), "MON|W")
         assert set(found) == set(range(MESSAGES))
         assert found[-MESSAGES:] == list(range(MESSAGES)), "the second time it was taken whole, by one of the two"

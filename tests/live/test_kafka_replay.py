@@ -20,6 +20,7 @@ from redis import Redis
 from alerts.ward_settings import WardSettings
 from connectors.kafka.admin import declare, open_admin
 from connectors.kafka.connection import client_options
+from connectors.kafka.faults import BrokerError
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.reading import log_range
 from connectors.kafka.record import Record
@@ -45,6 +46,7 @@ from stream.versions import load_versions
 from tests.live.parity import HandHost, PreRecorded, embedded_outputs, hospital_log, write_log
 
 HOUR_MS = 3_600_000
+GRANTED_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -466,6 +468,16 @@ def test_a_reader_without_the_right_to_write_can_replay(
             await write_log(admin, log, "admin-pw")
             await HandHost(admin, log, shipped, password="admin-pw").run()  # noqa: S106 - of a test's broker
             await grant(admin, "admin-pw", "reader", prefix, resources=(TOPIC,), operation=READ)
+            async with asyncio.timeout(GRANTED_S):
+                while not await is_granted():
+                    pass
+
+        async def is_granted() -> bool:
+            """Say whether the broker goes by it: it answers a grant before."""
+            try:
+                return bool([await log_range(reader, topic, password="reader-pw") for topic in TOPICS])  # noqa: S106
+            except BrokerError:
+                return False
 
         asyncio.run(run())
         monkeypatch.setenv(PASSWORD_VARIABLE, "reader-pw")

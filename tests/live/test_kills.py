@@ -44,7 +44,7 @@ TAKEN_S = 45.0
 """Until another has taken what a frozen worker held: a session's end, and a rebalance on a busy machine."""
 AWAKE_S = 2.0
 """For a zombie to try what it was about to do."""
-FREEZES, FREEZES_MORE = (1, 3) if KILLS <= 20 else (10, 0)
+FREEZES, FREEZES_MORE = (1, 5) if KILLS <= 20 else (10, 0)
 """Each of two workers at once; and so many more until a zombie has tried a write: a freeze may fall between two
 batches."""
 

@@ -46,6 +46,7 @@ from stream.live.versions import LiveVersions
 from stream.outcomes import OutcomeDefinition
 from stream.partition_fold import PartitionFold
 from stream.settings import Settings, configuration_hash
+from tests.live.deaths import log_lines
 from tests.live.parity import PreRecorded, hospital_log
 
 ORIGIN = Origin(code_version(), "", configuration_hash(Settings()))
@@ -53,7 +54,7 @@ RIVER = "river-logistic"
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 START = 1_767_225_600_000
-WAIT_S = 60.0
+WAIT_S = 150.0
 """Until a process of ours has imported everything and read its topic, on shared cores."""
 
 
@@ -215,12 +216,12 @@ class Process:
 
     def health(self) -> dict[str, Any]:
         """Ask how it does."""
-        found: dict[str, Any] = httpx.get(self.address, trust_env=False).json()
+        found: dict[str, Any] = httpx.get(self.address, timeout=WAIT_S, trust_env=False).json()
         return found
 
     def exposed(self) -> str:
         """Give all metrics."""
-        return httpx.get(self.address.replace("/health/ready", "/metrics"), trust_env=False).text
+        return httpx.get(self.address.replace("/health/ready", "/metrics"), timeout=WAIT_S, trust_env=False).text
 
     def metric(self, name: str) -> float:
         """Give a metric's value."""
@@ -266,13 +267,14 @@ def test_killed_and_started_again_it_knows_the_same(kafka: KafkaSettings, values
     asyncio.run(write(kafka, values[:half]))
     first = learner(*EVERY_SECOND, "--snapshot-records", "250")
     assert await_that(lambda: first.metric("next_offset") >= half, WAIT_S)
+    assert await_that(lambda: first.metric("snapshot_next_offset") >= 250, WAIT_S)
     asyncio.run(write(kafka, values[half : half + 300]))
     first.end(signal.SIGKILL)
     asyncio.run(write(kafka, values[half + 300 :]))
     second = learner(*EVERY_SECOND, "--snapshot-records", "250")
     expected = version_of(taught(values))
     assert await_that(lambda: expected in second.candidates(), WAIT_S)
-    logged = map(json.loads, (second.folder / "log").read_text().splitlines())
+    logged = log_lines((second.folder / "log").read_text())
     [restored] = [line for line in logged if line.get("event") == "restored"]
     assert restored["record"] >= 250
 

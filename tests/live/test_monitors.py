@@ -133,8 +133,12 @@ async def test_a_broken_limit_demotes_by_itself_once_and_the_former_champion_com
     assert demoted.decision.figures["monitor"] == "calibration"
     assert isinstance(back.decision.event, Promotion)
     assert back.decision.event.version == former.version
-    standing = await read_findings(cluster.kafka, "")
-    assert ("calibration", "demote", champion.version) in {(one.monitor, one.response, one.version) for one in standing}
+
+    async def told() -> bool:
+        standing = {(one.monitor, one.response, one.version) for one in await read_findings(cluster.kafka, "")}
+        return ("calibration", "demote", champion.version) in standing
+
+    await cluster.until(told, EFFECT_S, lambda: "the finding is not told")  # the demotion is entered first
     before = len(await said(cluster))
     await cluster.ingest(arrivals[third : 2 * third])
     await cluster.drain()
@@ -232,11 +236,13 @@ async def test_a_plan_that_lets_no_monitor_demote_is_kept_to(cluster: Cluster) -
         standing = await read_findings(cluster.kafka, "")
         return "demote" in {one.response for one in standing}
 
+    async def shown() -> bool:
+        answer = await answered(cluster)
+        return bool(answer.get("current")) and "calibration" in {one["monitor"] for one in answer["findings"]}
+
     await cluster.until(found, EFFECT_S, lambda: cluster.log_of("l0")[-2000:])
-    answer = await answered(cluster)
-    assert answer["current"]
-    assert "calibration" in {one["monitor"] for one in answer["findings"]}
-    assert (await asyncio.to_thread(cluster.health, "l0")).well
+    await cluster.until(shown, EFFECT_S, lambda: "the finding is not answered")
+    await cluster.until_healthy()
     counted = {
         (one.labels["monitor"], one.labels["response"]): one.value
         for one in await asyncio.to_thread(cluster.metrics, "l0")

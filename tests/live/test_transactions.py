@@ -10,7 +10,6 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 import pytest_asyncio
@@ -34,7 +33,8 @@ from stream.live.stage import GapError, LogItem, LogRange, StagePartition
 from stream.live.stage_app import StageApp
 from stream.live.stage_settings import StageObserver, StageSettings
 from stream.settings import Settings
-from tests.live.cluster import DRAIN_S, Cluster, expected_ids, hospital, ingest_record
+from tests.live.cluster import DRAIN_S, IN_TRANSACTIONS, Cluster, expected_ids, hospital, ingest_record
+from tests.live.processes import ANSWER_S, BEHIND
 from tests.live.test_consumer import Recording, Silent
 from tests.live.verdict import verdict
 from tests.stream.live.partitions import until
@@ -107,10 +107,9 @@ def portions(arrivals: Sequence[Arrival]) -> list[list[Record]]:
 
 def behind(cluster: Cluster, name: str) -> float:
     """Give how many records a worker has yet to fold, by its own word; infinite before it has every partition."""
-    text = httpx.get(f"http://127.0.0.1:{cluster.ports[name]}/metrics", trust_env=False).text
-    lines = [line for line in text.splitlines() if line.startswith("wardstream_stage_behind_records{")]
-    whole = len(lines) == cluster.kafka.partitions * 5  # three ingest topics, events.v1, candidates.v1
-    return sum(float(line.rpartition(" ")[2]) for line in lines) if whole else inf
+    held = [one.value for one in cluster.metrics(name) if one.name == BEHIND]
+    whole = len(held) == cluster.kafka.partitions * 5  # three ingest topics, events.v1, candidates.v1
+    return sum(held) if whole else inf
 
 
 async def until_caught_up(cluster: Cluster, name: str, newest: dict[int, int]) -> None:
@@ -119,15 +118,17 @@ async def until_caught_up(cluster: Cluster, name: str, newest: dict[int, int]) -
     async def caught_up() -> bool:
         parsed = all(cluster.parsed(HL7, number) >= offset for number, offset in newest.items())
         lag = await cluster.behind()
-        return parsed and lag["patient"] == lag["ward"] == 0 and await asyncio.to_thread(behind, cluster, name) == 0
+        folded = parsed and lag["patient"] == lag["ward"] == 0 and await asyncio.to_thread(behind, cluster, name) == 0
+        # What it told the wards can be read once the marks are there, a little after it was committed.
+        return folded and await open_transactions(cluster.kafka, "", IN_TRANSACTIONS) == []
 
     await cluster.until(caught_up, DRAIN_S, supervised=False)
 
 
-async def until_ended(kafka: KafkaSettings, end: int) -> None:
-    """Wait until partition 0 of the HL7 topic ends there for readers: marks come a little after the writer's answer."""
+async def until_ended(kafka: KafkaSettings, end: int, topic: str = HL7, partition: int = 0) -> None:
+    """Wait until a partition ends there for readers: marks come a little after the writer's answer."""
     async with asyncio.timeout(DRAIN_S):
-        while (await log_range(kafka, HL7))[0][1] < end:
+        while (await log_range(kafka, topic))[partition][1] < end:
             pass
 
 
@@ -188,12 +189,12 @@ async def test_what_is_committed_comes_out_once_and_what_is_aborted_never(cluste
     assert (found.ids ^ expected_ids(arrivals), found.repeats, found.well()) == (set(), 0, [])
     source = KafkaSource(HL7, cluster.kafka, Settings())
     assert len(list(source)) == len(arrivals)
-    assert cluster.health("w").well
+    await cluster.until_healthy()
     cluster.terminate("w")
     cluster.restart("w")
     await cluster.until_healthy()
     await until_caught_up(cluster, "w", newest)
-    assert (cluster.deaths, cluster.health("w", "live").well) == (0, True)
+    assert (cluster.deaths, cluster.health("w", "live", ANSWER_S).well) == (0, True)
 
 
 @pytest.mark.asyncio
@@ -213,7 +214,7 @@ async def test_a_transaction_that_stays_open_is_told_and_waited_for(cluster: Clu
         said = await cluster.until_said("w", "a writer's transaction is open since", supervised=False)
         [held] = {number for number, _ in placed}
         assert f"{HL7}/{held}" in said
-        assert (cluster.health("w").well, cluster.health("w", "live").well) == (False, True)
+        assert [cluster.health("w", kind, ANSWER_S).well for kind in ("ready", "live")] == [False, True]
         assert (cluster.parsed(HL7, held), behind(cluster, "w")) == (offset - 1, len(arrivals))
         assert await open_transactions(cluster.kafka, "", [HL7]) == [(HL7, held)]
         await slow.commit()
@@ -304,10 +305,11 @@ async def test_a_second_reading_gives_what_stands_and_how_far_it_came(declared: 
 @pytest.mark.asyncio
 async def test_no_answer_proves_nothing(declared: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Offsets that the log has not got to: None. A broker that is not there: an error that says so. Both in time."""
-    monkeypatch.setattr("stream.live.holes.TRY_S", 0.5)
+    monkeypatch.setattr("stream.live.holes.TRY_S", 2.0)  # time enough to hear where the log ends
     place = (declared.prefix + HL7, 0)
     assert await look_again(declared, "", *place, 0, 1) is None
     assert await look_again(declared, "", *place, 5, 6) is None
+    monkeypatch.setattr("stream.live.holes.TRY_S", 0.5)
     nobody = msgspec.structs.replace(declared, bootstrap="127.0.0.1:1")
     with pytest.raises(UnreachableError, match="no broker answered"):
         await look_again(nobody, "", *place, 0, 1)
@@ -358,6 +360,7 @@ async def test_a_view_knows_how_far_back_it_reaches_over_marks(declared: KafkaSe
     for number in range(4):
         await outbox.transaction([Record(topic, key, b"%d" % number)])
     await outbox.stop()
+    await until_ended(declared, 2 * 4, topic, partition_for(key, declared.partitions))  # a mark after each of the four
     written = [one async for one in read_topic(declared, topic)]
     assert {one.partition for one in written} == {partition_for(key, declared.partitions)}
     taken: list[bytes | None] = []

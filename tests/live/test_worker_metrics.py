@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.samples import Sample
 
 from alerts.monitoring import decode_signal
 from alerts.ward import WardCounts
@@ -51,18 +53,24 @@ async def test_the_metrics_of_a_worker_say_what_lies_on_the_topics_and_name_nobo
     await cluster.ingest(arrivals)
     await cluster.ingest(arrivals[:again])
     await cluster.drain()
-    samples = cluster.metrics("w0")
-
-    def told(name: str) -> dict[str, float]:
-        return {next(iter(one.labels.values())): one.value for one in samples if one.name == name}
-
-    found = await verdict(cluster)
-    assert (found.well(), cluster.ended) == ([], [])
-    assert told("wardstream_stage_records_total") == {
+    folded = {
         "parse": len(arrivals) + again,
         "patient": await written(cluster, EVENTS),
         "ward": await written(cluster, CANDIDATES),
     }
+    samples: list[Sample] = []
+
+    def told(name: str) -> dict[str, float]:
+        return {next(iter(one.labels.values())): one.value for one in samples if one.name == name}
+
+    async def counted_all() -> bool:
+        """Say whether the last batch is counted: that is done after it was committed."""
+        samples[:] = await asyncio.to_thread(cluster.metrics, "w0")
+        return told("wardstream_stage_records_total") == folded
+
+    await cluster.until(counted_all, why=lambda: f"{told('wardstream_stage_records_total')}, and not {folded}")
+    found = await verdict(cluster)
+    assert (found.well(), cluster.ended) == ([], [])
     outcomes = told("wardstream_parsed_total")
     assert outcomes["accepted"] == len(found.ids)
     assert outcomes["duplicates"] == len(arrivals) + again - len(found.ids)  # some the hospital sends twice by itself

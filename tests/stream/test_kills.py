@@ -10,11 +10,10 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import pytest
 
 from connectors.hospital import Hospital, Story, as_fhir, as_hl7
 from connectors.http.client import FhirClient, FhirClientError, Posted
+from connectors.local.ports import free_ports
 from connectors.mllp.client import MllpClient, MllpClientError
 from connectors.sqlite.journal import SqliteJournal
 from stream.demonstration import is_laboratory
@@ -35,9 +35,12 @@ LABORATORIES = 4
 """Connections that post FHIR: results of one patient may then overtake each other, as they do."""
 MOMENTS_S = (0.0, 0.05, 0.3, 1.0, 2.0)
 """Borders of the spans in which the kill comes, from the moment the service listens; before that, every fifth time."""
+LEAST = (0, 0, 150, 350)
+"""Of each span, how many messages it takes at least: a slow machine is killed later, in the midst of as much."""
 RECONNECT_S = 0.05
 LISTENS_WITHIN_S = 60
 STOPS_WITHIN_S = 60
+ENOUGH_WITHIN_S = 120
 
 
 class Load:
@@ -135,12 +138,16 @@ class Service:
             line = await self.process.stdout.readline()
         assert json.loads(line)["event"] == "listening"
 
-    async def kill_after(self, seconds: float) -> None:
-        """Let it run so long, and end it as a power cut would end the process."""
+    async def kill_after(self, seconds: float, enough: Callable[[], bool] = lambda: True) -> None:
+        """Let it run so long, until it was enough, and end it as a power cut would end the process."""
         assert self.process is not None
         with suppress(TimeoutError):
             code = await asyncio.wait_for(self.process.wait(), seconds)
             pytest.fail(f"it ended by itself: {code}")
+        async with asyncio.timeout(ENOUGH_WITHIN_S):
+            while not enough():
+                await pause()
+                assert self.process.returncode is None, "it ended by itself"
         self.process.send_signal(signal.SIGKILL)
         await self.process.wait()
 
@@ -158,14 +165,6 @@ async def pause() -> None:
         await asyncio.wait_for(asyncio.Event().wait(), RECONNECT_S)
 
 
-def free_ports() -> tuple[int, int]:
-    """Give two free ports, which every start of the service shall have."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 async def kill_again_and_again(service: Service, load: Load, kills: int) -> tuple[int, int]:
     """Start and kill under load; give how many kills came before it listened, and how many while it did."""
     moments = random.Random(SEED)  # noqa: S311 - chooses moments, keeps no secret
@@ -174,14 +173,16 @@ async def kill_again_and_again(service: Service, load: Load, kills: int) -> tupl
     for number in range(kills):
         await service.start()
         if number % 5 == 4:
-            pause_s = moments.uniform(0.3, 1.2)
             early += 1
+            await service.kill_after(moments.uniform(0.3, 1.2))
         else:
             await service.listen()
             span = moments.randrange(len(MOMENTS_S) - 1)
-            pause_s = moments.uniform(MOMENTS_S[span], MOMENTS_S[span + 1])
+            wanted = load.codes["AA"] + LEAST[span]
             late += 1
-        await service.kill_after(pause_s)
+            await service.kill_after(
+                moments.uniform(MOMENTS_S[span], MOMENTS_S[span + 1]), lambda wanted=wanted: load.codes["AA"] >= wanted
+            )
         assert not sending.done(), sending.exception()
     await service.start()
     await service.listen()
@@ -214,10 +215,10 @@ def test_nothing_acknowledged_is_lost_and_the_outputs_are_those_of_a_replay(tmp_
     byte.
     """
     folder = tmp_path / "data"
-    ports = free_ports()
+    mllp_port, http_port = free_ports(2)  # every start of the service shall have them
 
     async def story() -> tuple[Load, int, int, int]:
-        load, service = Load(*ports), Service(folder, *ports)
+        load, service = Load(mllp_port, http_port), Service(folder, mllp_port, http_port)
         try:
             early, late = await kill_again_and_again(service, load, KILLS)
             return load, early, late, await service.stop()

@@ -44,7 +44,8 @@ from stream.cli import live, main
 live.Bench = functools.partial(live.Bench, wardstream=(sys.executable, {played!r}))
 main()
 """
-WITHIN_S = 60.0
+WITHIN_S = 150.0
+"""For a broker, a Redis and four processes on a machine that other tests use."""
 PROCESSES = ["gateway", "kafka", "learner", "live", "redis", "worker-1", "worker-2"]
 
 

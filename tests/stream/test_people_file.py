@@ -12,7 +12,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from connectors.acts.door import token_hash
@@ -181,10 +180,7 @@ def test_a_token_is_taken_away_from_a_running_service(tmp_path: Path) -> None:
     service = Service(tmp_path / "data", "--config", str(config))
 
     def status(token: str) -> int:
-        answer = httpx.post(
-            f"{service.url}/acts", json={}, headers={"Authorization": f"Bearer {token}"}, trust_env=False
-        )
-        return answer.status_code
+        return service.post("/acts", json={}, headers={"Authorization": f"Bearer {token}"}).status_code
 
     try:
         assert (status(nurse), status(doctor)) == (422, 422)

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from connectors.local.processes import await_that
 from connectors.sqlite.journal import SqliteJournal
+from tests.listening import WITHIN_S
 from tests.stream.test_run_mllp import Running, chart, start
 
 __all__ = ["start"]
@@ -48,8 +50,8 @@ def test_nothing_of_a_file_is_lost_or_doubled_by_kills(start: Callable[[str], Ru
     (inbox / "next.hl7").write_bytes(batch(1, first=MESSAGES))
     while not (inbox / "done" / "next.hl7").exists():
         assert service.process.poll() is None
-    metrics = service.get("/metrics").text
-    assert 'wardstream_batch_files_total{where="done"} 2.0' in metrics
+    counted = 'wardstream_batch_files_total{where="done"} 2.0'
+    assert await_that(lambda: counted in service.get("/metrics").text, WITHIN_S)  # a file is counted once it is moved
     assert service.stop() == 0
     journal = SqliteJournal(data, read_only=True)
     stored = Counter(envelope.message_id for _, envelope in journal.read() if envelope.patient)

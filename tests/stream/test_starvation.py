@@ -21,7 +21,7 @@ from stream.service import EmbeddedService
 from stream.service_settings import ServiceSettings
 
 BOARDS = 6
-HANGS_S = 15
+HANGS_S = 60
 """A wait that only a hang outlasts."""
 
 

@@ -159,7 +159,7 @@ async def test_silence_is_no_answer():
         await never.wait()
         return web.Response()
 
-    async with server(handle, timeout_s=0.05) as client:
+    async with server(handle, timeout_s=0.5) as client:
         with pytest.raises(FhirClientError, match="ReadTimeout"):
             await client.send(BUNDLE)
         never.set()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,8 +25,17 @@ async def can_connect(port: int) -> bool:
     return True
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process have as many files open as it may: it has both ends of each connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8_192)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.mark.asyncio
-async def test_two_thousand_idle_connections_keep_nobody_out(serve) -> None:
+async def test_two_thousand_idle_connections_keep_nobody_out(many_files, serve) -> None:
     """With 2,000 connections that send nothing, or half a request, no more than the limit are held, and a good
     client is served.
     """
@@ -32,9 +43,9 @@ async def test_two_thousand_idle_connections_keep_nobody_out(serve) -> None:
     opened = []
     for number in range(2_000):
         _reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        opened.append(writer)
         if number % 2:
             writer.write(b"POST /fhir HTTP/1.1\r\nHost: localhost\r\nContent-")
-        opened.append(writer)
         assert site.server.figures.connections <= 201
     async with site.client.post("/fhir", data=BASIC, headers=FHIR) as response:
         assert response.status == 200

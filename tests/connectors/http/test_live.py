@@ -132,7 +132,7 @@ async def test_a_client_that_does_not_read_holds_a_few_pages_at_the_most(serve, 
     await loop.sock_sendall(slow, b"GET /alerts/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await site.until(lambda: any(one["event"] == "stream_too_slow" for one in site.told))
     assert reading.pages <= 5, "200 pages wait; a page is 200 KB"
-    assert site.server.figures.streams == 0
+    await site.until(lambda: site.server.figures.streams == 0)
     async with site.client.get("/alerts/stream?after=19000") as response:
         assert await numbers(response, 20_000) == list(range(19_001, 20_001))
     slow.close()

@@ -33,7 +33,7 @@ def test_answered_writes_survive_a_kill(own_redis: Own) -> None:
 def test_a_frozen_one_answers_nobody_until_it_goes_on(own_redis: Own) -> None:
     """SIGSTOP makes a Redis that keeps its connections and says nothing; SIGCONT mends it."""
     server = own_redis()
-    client = connect(msgspec.structs.replace(server.settings(), timeout_s=0.2))
+    client = connect(msgspec.structs.replace(server.settings(), timeout_s=1.0))
     server.freeze()
     with pytest.raises(RedisTimeout):
         client.ping()

@@ -51,10 +51,10 @@ def own_redis(tmp_path: Path) -> Iterator[Callable[..., LocalRedis]]:
 
 @pytest.fixture
 def opened() -> Iterator[Callable[..., Client]]:
-    """Give `connect` with a short time-out; what it opened is closed."""
+    """Give `connect` with a time-out of a test's; what it opened is closed."""
     clients: list[Client] = []
 
-    def open_client(settings: RedisSettings, password: str = "", timeout_s: float = 1.0) -> Client:
+    def open_client(settings: RedisSettings, password: str = "", timeout_s: float = 10.0) -> Client:
         clients.append(connect(msgspec.structs.replace(settings, timeout_s=timeout_s), password))
         return clients[-1]
 

@@ -13,10 +13,10 @@ SECRET = "a-very-secret-word"  # noqa: S105 - of a server that lives for a test
 ADMIN = "of-the-bench"
 
 
-def refusal(opened, settings, password=""):
+def refusal(opened, settings, password="", timeout_s=3.0):
     """Connect, and give what the operator is told."""
     with pytest.raises(RedisConnectionError) as told:
-        opened(settings, password)
+        opened(settings, password, timeout_s)
     said = str(told.value)
     assert SECRET not in said
     assert str(settings.port) in said or "[redis]" in said
@@ -32,7 +32,7 @@ def test_a_server_that_says_nothing(opened, own_redis):
     """A server that hangs is told as no answer within the time-out."""
     server = own_redis()
     server.freeze()
-    assert "did not answer within 1 s" in refusal(opened, server.settings())
+    assert "did not answer within 1 s" in refusal(opened, server.settings(), timeout_s=1.0)
 
 
 @pytest.mark.parametrize(("user", "password"), [("ward", "wrong"), ("nobody", SECRET), ("", ""), ("ward", "")])

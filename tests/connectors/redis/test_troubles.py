@@ -55,7 +55,7 @@ def test_a_worker_may_take_over_a_full_redis(own_redis, opened):
 def test_a_frozen_redis_is_unavailable_and_the_commit_may_be_repeated(own_redis, opened):
     """A commit that hung is repeated when Redis goes on, whichever of the two it reads first."""
     server = own_redis()
-    store = make_store(opened(server.settings(), timeout_s=0.3))
+    store = make_store(opened(server.settings(), timeout_s=1.0))
     epoch = store.acquire_epoch()
     store.commit(epoch, {"p": b"1"}, 1)
     server.freeze()

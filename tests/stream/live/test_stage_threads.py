@@ -15,7 +15,8 @@ from tests.stream.live.partitions import LOG
 from tests.stream.live.test_stage_app import Broker, Plain, app_of, item
 
 THREADS = 2
-ANSWER_S = 3.0
+ANSWER_S = 30.0
+"""A wait that only a hang outlasts."""
 
 
 class Asking(Plain):

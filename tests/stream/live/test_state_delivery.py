@@ -20,6 +20,7 @@ from connectors.redis.partition_store import RedisPartitionStore
 from connectors.redis.settings import RedisSettings
 from features.store import FencedError, StoreFault, StoreUnavailableError
 from stream.decisions import Decisions
+from stream.live.holes import open_transactions
 from stream.live.stage import LogItem
 from stream.live.state_delivery import StateDelivery
 from stream.live.ward_stage import WardPartition
@@ -75,7 +76,10 @@ def ward(redis: RedisSettings) -> WardPartition:
 
 
 async def last_words(kafka: KafkaSettings) -> dict[bytes | None, bytes | None]:
-    """Give what a compacted topic holds in the end."""
+    """Give what a compacted topic holds in the end, once the marks of all that was committed are there."""
+    async with asyncio.timeout(UNTIL_S):
+        while await open_transactions(kafka, "", [ALERT_STATES]):
+            pass
     return {record.key: record.value async for record in read_topic(kafka, ALERT_STATES)}
 
 
