@@ -24,7 +24,7 @@ CODES_MAX = 8_192
 SEGMENTS_MAX = 4_096
 """PID and PV1 lines remembered, each: the inpatients of a large hospital; at ~400 bytes a line some 2 MB."""
 REPETITIONS_MAX = 1_000
-"""Identifiers in one field, ten times what [parse] takes: a bound on what one message costs."""
+"""Identifiers or codes in one field, ten times what [parse] takes: a bound on what one message costs."""
 FLAGS_MAX = 8
 """Repetitions of OBX-8 and OBX-18 that are kept: a result has one or two flags, and one or two devices."""
 FLAG_CHARS_MAX = 60
@@ -250,10 +250,10 @@ class Dialect:
         )
 
     def _codes_of(self, field: str) -> tuple[str, ...]:
-        """Give the first component of each repetition, where it says anything."""
+        """Give the first component of each repetition, where it says anything; of a thousand, nobody has more."""
         marks = self.delimiters
-        firsts = [self.leaf(part.split(marks.component, 1)[0]).upper() for part in field.split(marks.repetition)]
-        return tuple(filter(None, firsts))
+        parts = field.split(marks.repetition, REPETITIONS_MAX)[:REPETITIONS_MAX]
+        return tuple(filter(None, [self.leaf(part.split(marks.component, 1)[0]).upper() for part in parts]))
 
     def _visit(self, line: str) -> Visit:
         fields = self.split(line, 46)
@@ -274,9 +274,7 @@ class Dialect:
         """Read PV1-15: B6 among its repetitions says so, an explicit null takes it back, anything else says nothing."""
         if not field:
             return None
-        marks = self.delimiters
-        codes = [self.leaf(part.split(marks.component, 1)[0]).upper() for part in field.split(marks.repetition)]
-        return True if PREGNANT in codes else False if field.strip() == '""' else None
+        return True if PREGNANT in self._codes_of(field) else False if field.strip() == '""' else None
 
 
 def _make_dialect(key: str) -> Dialect:

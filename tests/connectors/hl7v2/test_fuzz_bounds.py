@@ -98,6 +98,9 @@ COSTLY = {
     "escape characters": padded(lambda fill: HEAD + PID + b"PV1|1|I|" + fill + b"\r", b"\\"),
     "escapes that are none": padded(lambda fill: HEAD + PID + b"PV1|1|I|" + fill + b"\r", b"\\a b"),
     "identifiers": padded(lambda fill: HEAD + b"PID|1||42^^^HOSP^MR" + fill + b"\r", b"~1"),
+    "races": padded(lambda fill: HEAD + b"PID|1||42^^^HOSP^MR|||||||" + fill + b"\r", b"~1"),
+    "citizenships": padded(lambda fill: HEAD + b"PID|1||42^^^HOSP^MR" + b"|" * 19 + fill + b"\r", b"~1"),
+    "conditions": padded(lambda fill: HEAD + PID + b"PV1|1|I" + b"|" * 13 + fill + b"\r", b"~1"),
     "segments": padded(lambda fill: HEAD + PID + fill, b"Z\r"),
     "patients": padded(lambda fill: HEAD + fill, PID),
     "patients beside a long one": padded(
