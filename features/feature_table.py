@@ -56,7 +56,8 @@ _VITALS = (
     ),
     FeatureRow(
         name="respiration_rate", unit="/min", low=0, high=120, age_h=VITAL_AGE_H, unit_optional=True,
-        loinc="9279-1", mdc="151562 MDC_RESP_RATE MDC_TTHOR_RESP_RATE 151594 MDC_CO2_RESP_RATE", snomed="86290005",
+        loinc="9279-1", snomed="86290005",
+        mdc="151562 MDC_RESP_RATE 151578 MDC_TTHOR_RESP_RATE 151594 MDC_CO2_RESP_RATE",
     ),
     # 0 % is a probe without a pulse, never a saturation.
     FeatureRow(

@@ -60,7 +60,7 @@ _BY_DIMENSION: dict[str, dict[str, str]] = {
     },
     "count_concentration": {
         "10*9/L": "1", "10*3/uL": "1", "10*6/L": "1/1000", "/uL": "1/1000", "10*3/mm3": "1", "/mm3": "1/1000",
-        "10*6/mL": "1",
+        "10*6/mL": "1", "/nL": "1",
     },
     "catalytic": {"U/L": "1", "ukat/L": "60", "nkat/L": "3/50"},
     "time": {"s": "1", "min": "60", "ms": "1/1000"},
@@ -113,10 +113,11 @@ _SAME_AS: dict[str, str] = {
     "pg/mL": "pg/ml PG/ML",
     "10*9/L": "x10*9/L x10^9/L 10^9/L 10e9/L 10E9/L x10e9/L x10E9/L *10^9/L 10*9/l x10*9/l 10^9/l Giga/L G/l",
     "10*3/uL": "K/uL k/uL K/UL x10*3/uL 10^3/uL x10^3/uL 10e3/uL 10E3/uL 10*3/\u00b5L 10*3/\u03bcL K/mcL "
-    "thou/uL Thousand/uL "
-    "x10E3/uL x10e3/uL {cells}*10*3/uL",
+    "thou/uL THOU/uL THOU/UL Thousand/uL "
+    "x10E3/uL x10e3/uL X10E3/UL X10E3/uL 10E3/UL {cells}*10*3/uL",
     "10*3/mm3": "K/mm3 10^3/mm3 x10*3/mm3",
     "/uL": "{cells}/uL cells/uL {Cells}/uL /\u00b5L",
+    "/nL": "/nl",
     "/mm3": "cells/mm3 {cells}/mm3",
     "U/L": "u/L U/l u/l IU/L IU/l iu/L [iU]/L [IU]/L UL units/L",
     "ukat/L": "\u00b5kat/L ukat/l",
@@ -129,10 +130,20 @@ _SAME_AS: dict[str, str] = {
     "[pH]": "pH PH units pH_units {pH} MDC_DIM_PH 263136",
     "{score}": "score {Score} {points} points (score) /15",
 }
-SPELLINGS: dict[str, str] = {code: code for code in MEASURES} | {
-    spelling: code for code, spellings in _SAME_AS.items() for spelling in spellings.split()
-}
+SPELLINGS: dict[str, str] = (
+    {code: code for code in MEASURES}
+    | {spelling: code for code, spellings in _SAME_AS.items() for spelling in spellings.split()}
+    | {"mm Hg": "mm[Hg]"}
+)
 """Every spelling that is understood, to its UCUM unit. Case counts: `K` is a kelvin and `mM` is no metre."""
+_PART_DIM = 4 << 16
+"""IEEE 11073-10101's partition of units."""
+SPELLINGS |= {
+    f"0004-{int(spelling) - _PART_DIM:04x}": code
+    for spelling, code in SPELLINGS.items()
+    if spelling.isdigit() and int(spelling) > _PART_DIM
+}
+"""Philips' monitors write the same numbers as two hexadecimal halves (MDIL: `0004-17a0` is 268192, degrees Celsius)."""
 
 
 def conversion(unit_as_sent: str, feature: Feature, molar_mass: float = 0.0) -> Conversion | UnitFault:

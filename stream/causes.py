@@ -53,7 +53,7 @@ ADVICE: dict[str, str] = {
     RefusalReason.OVERSIZED: "send embedded documents elsewhere, or raise [hl7] message_bytes_max",
     RefusalReason.WRONG_ENCODING: "send UTF-8 and say so in MSH-18 (UNICODE UTF-8); FHIR is always UTF-8",
     RefusalReason.UNSUPPORTED_TYPE: "nothing in it is for us: filter the type out at the engine, or leave it refused",
-    RefusalReason.UNSUPPORTED_VERSION: "have it sent as 2.3 to 2.8, or add it to [hl7] accepted_versions and try",
+    RefusalReason.UNSUPPORTED_VERSION: "have it sent as 2.1 to 2.9, or add it to [hl7] accepted_versions and try",
     RefusalReason.MISSING_SEGMENT: "the segment is required: have the engine add it",
     RefusalReason.MISSING_FIELD: "the field is required: have the engine fill it",
     RefusalReason.MISSING_IDENTIFIER: "nobody is named: fill PID-3, or the subject of the resource",

@@ -15,7 +15,7 @@ from connectors.fhir.faults import Fault
 from connectors.fhir.message import Piece, message_id
 from connectors.fhir.references import id_of, subject_of
 from connectors.fhir.settings import TEXT_CHARS_MAX
-from connectors.fhir.systems import SHORT_NAMES, UCUM
+from connectors.fhir.systems import SHORT_NAMES, UCUM_NAMES
 from connectors.fhir.times import read_time
 from events import Coding, Correction, Event, Millis, observation_id
 from events import Observation as Result
@@ -198,7 +198,7 @@ def _result(
     if quantity is not None:
         value = quantity.value
         comparator = quantity.comparator or ""
-        unit = (quantity.code if quantity.system == UCUM else None) or quantity.unit or quantity.code or ""
+        unit = (quantity.code if quantity.system in UCUM_NAMES else None) or quantity.unit or quantity.code or ""
         if value is None:
             notes.append("quantity_without_value")
     elif valued.valueCodeableConcept is not None:

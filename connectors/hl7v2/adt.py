@@ -26,27 +26,43 @@ TRIGGERS = {
     "A11": "cancelled_admission",
     "A12": "cancelled_transfer",
     "A13": "cancelled_discharge",
+    "A14": "planned",
+    "A15": "planned",
+    "A16": "planned",
     "A17": "swap",
     "A18": "merge",
+    "A25": "planned",
+    "A26": "planned",
+    "A27": "planned",
     "A28": "person",
     "A31": "person",
     "A34": "merge",
     "A36": "merge",
     "A37": "unmerge",
+    "A38": "planned",
     "A40": "merge",
     "A44": "visit_moved",
     "A45": "visit_moved",
     "A47": "renumbered",
+    "A54": "person",
+    "A55": "person",
+    "A60": "person",
+    "A61": "person",
+    "A62": "person",
 }
 """HL7 table 0003, as much of it as we use (chapter 3, section 3.3); docs/hl7.md says what each does.
+
+A14 to A16 are an admission, a transfer and a discharge that somebody means to do, A25 to A27 and A38 that he no longer
+means to; A54, A55, A61 and A62 name a doctor, A60 allergies: by none of these is anybody elsewhere than he was.
 
 A18, A34 and A36 are A40's older forms. A17 is a transfer of two patients in one message (`connectors.hl7v2.swap`). A37
 says that two persons are not one; A44 and A45 that an account or a visit was another patient's
 (`connectors.hl7v2.moves`); A47 that one patient has another number now."""
 PARTING = frozenset({"unmerge", "visit_moved"})
 """What names two people in one message."""
-UNPLACED = frozenset({"preadmission", "person", "renumbered"})
-"""Of these no PV1 is read: that of A05 has a planned bed, and A28 and A31 must have one that is no visit."""
+UNPLACED = frozenset({"preadmission", "planned", "person", "renumbered"})
+"""Of these no PV1 is read: that of A05 and A14 has a planned bed, that of A15 may, and A28 and A31 must have one that
+is no visit."""
 
 PREADMITTED = "P"
 """PV1-2 of a patient who is not here yet (table 0004): the location is where a bed is planned."""

@@ -15,6 +15,7 @@ import msgspec
 from connectors.decoded import Identifier, RefusalReason
 from connectors.hl7v2.delimiters import Delimiters, fit_marks, unescape
 from connectors.hl7v2.faults import Fault
+from connectors.hl7v2.mdil import MDIL, mdc_number
 from connectors.hl7v2.memo import Memo
 from connectors.hl7v2.times import birth_date
 from events import Coding, Location
@@ -134,6 +135,7 @@ class Dialect:
         self.patients: Memo[Patient] = Memo(self._patient, limit=SEGMENTS_MAX)
         self.visits: Memo[Visit] = Memo(self._visit, limit=SEGMENTS_MAX)
         self.firsts: Memo[str] = Memo(self.first, limit=NAMES_MAX)
+        self.units: Memo[str] = Memo(self._unit, limit=NAMES_MAX)
         self.flags: Memo[tuple[str, ...]] = Memo(self._flags, limit=NAMES_MAX)
         self.devices: Memo[tuple[Coding, ...]] = Memo(self._devices, limit=NAMES_MAX)
         self.producers: Memo[Coding | None] = Memo(self._producer, limit=NAMES_MAX)
@@ -152,14 +154,16 @@ class Dialect:
         return self.leaf(field.split(self.delimiters.repetition, 1)[0].split(self.delimiters.component, 1)[0])
 
     def codings(self, field: str) -> tuple[Coding, ...]:
-        """Read the codings of a CE, CWE or CNE: first, alternate and second alternate triplet, and an MDC reference
-        id.
+        """Read the codings of a CE, CWE or CNE: first, alternate and second alternate triplet, an MDC reference id, and
+        the MDC number of an MDIL code before that code itself.
         """
         parts = [self.leaf(part) for part in field.split(self.delimiters.component, 12)[:12]]
         parts += [""] * (12 - len(parts))
         codings: list[Coding] = []
         for code, label, system in ((0, 1, 2), (3, 4, 5), (9, 10, 11)):
             name = SYSTEMS.get(parts[system].upper()) or self._local or parts[system]
+            if parts[system].upper() == MDIL and (number := mdc_number(parts[code])):
+                codings.append(("mdc", number))
             if parts[code]:
                 codings.append((name, parts[code]))
             if name == "mdc" and _REFERENCE_ID.fullmatch(parts[label]):
@@ -196,6 +200,12 @@ class Dialect:
         """Split a line into fields, blank ones added up to `length`."""
         fields = line.split(self.delimiters.field)
         return fields + [""] * (length - len(fields))
+
+    def _unit(self, field: str) -> str:
+        """Read OBX-6 (CWE): its code, else the alternate one, else a text: a unit that is there is never none."""
+        parts = field.split(self.delimiters.repetition, 1)[0].split(self.delimiters.component, 5)
+        leaves = [self.leaf(part) for part in parts[:5]] + [""] * 4
+        return leaves[0] or leaves[3] or leaves[1] or leaves[4]
 
     def _kind(self, field: str) -> str:
         """Read MSH-9's type and trigger, `ORU^R01`; empty where one is missing."""

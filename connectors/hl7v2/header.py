@@ -11,7 +11,7 @@ from connectors.decoded import RefusalReason
 from connectors.hl7v2.dialect import Dialect, dialect_of
 from connectors.hl7v2.faults import Fault
 from connectors.hl7v2.routes import NO_ROUTE, Route
-from connectors.hl7v2.settings import Hl7Settings
+from connectors.hl7v2.settings import ALIKE_VERSIONS, VERSIONS, Hl7Settings
 from connectors.hl7v2.times import UTC_CLOCK, Clock, Instant, clock_of
 
 LENGTH_MIN = 8
@@ -64,6 +64,8 @@ def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -
     """Fill in type, time and clock; raises `Fault` where one is missing or not accepted."""
     fields, dialect = header.fields, header.dialect
     header.kind = kind = dialect.kinds[fields[8]]
+    if not kind and _is_of_others(dialect.firsts[fields[8]], kinds, settings):
+        raise Fault(RefusalReason.UNSUPPORTED_TYPE, "MSH-9", "a message type that is not for us")
     if not kind:
         raise Fault(RefusalReason.MISSING_FIELD, "MSH-9", "needs a message type and a trigger event")
     if kind not in kinds and kind.partition("^")[0] not in settings.tolerated_types:
@@ -71,7 +73,9 @@ def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -
     version = dialect.firsts[fields[11]]
     if not version:
         header.notes = ("version_absent",)
-    elif version not in (header.route.accepted_versions or settings.accepted_versions):
+    elif version not in (accepted := header.route.accepted_versions or settings.accepted_versions) and (
+        accepted != VERSIONS or version not in ALIKE_VERSIONS
+    ):
         raise Fault(RefusalReason.UNSUPPORTED_VERSION, "MSH-12", "a version that is not read")
     if not header.control_id:
         raise Fault(RefusalReason.MISSING_FIELD, "MSH-10", "needs a control id")
@@ -84,6 +88,11 @@ def check_header(header: Header, settings: Hl7Settings, kinds: frozenset[str]) -
             header.clock = clock_of(header.sent.offset, settings.ambiguous_hour)
     if len(fields[1]) == 5 and fields[1][2] == fields[1][3]:
         header.notes += ("msh2_escape_doubled",)
+
+
+def _is_of_others(name: str, kinds: frozenset[str], settings: Hl7Settings) -> bool:
+    """Say whether MSH-9 is no type of ours, whatever its trigger event might be: `ACK` alone is a type of its own."""
+    return bool(name) and name not in settings.tolerated_types and name not in {kind[:3] for kind in kinds}
 
 
 def read_instant(clock: Clock, field: str, position: str, dialect: Dialect) -> Instant | None:

@@ -74,7 +74,6 @@ class Results:
         "_clock",
         "_codes",
         "_dialect",
-        "_firsts",
         "_group_from",
         "_group_key",
         "_group_time",
@@ -90,6 +89,7 @@ class Results:
         "_spread",
         "_stated",
         "_stated_field",
+        "_units",
         "events",
         "latest",
         "notes",
@@ -99,7 +99,7 @@ class Results:
         self._header = header
         self._dialect = header.dialect
         self._codes = header.dialect.codes
-        self._firsts = header.dialect.firsts
+        self._units = header.dialect.units
         self._clock = header.clock
         self._separator = header.dialect.delimiters.field
         self._limit = settings.events_max
@@ -192,7 +192,7 @@ class Results:
         if number is None or (status and status != "F") or fields[17] or fields[20]:
             self._unusual(fields, code, key, event_time)
             return
-        unit = self._firsts[fields[6]] if fields[6] else ""
+        unit = self._units[fields[6]] if fields[6] else ""
         observation = Observation(key, codings, number, unit, event_time, "final", "", (), "", "", self._qualifiers)
         if fields[8] or fields[15] or fields[18]:
             observation = self._with_evidence(observation, fields)
@@ -215,7 +215,7 @@ class Results:
             if treatment == "withdrawal" and dialect.first(fields[11]).upper() == "X":
                 status, treatment = NOT_AVAILABLE
         kind = dialect.firsts[fields[2]].upper()
-        unit = dialect.firsts[fields[6]] if fields[6] else ""
+        unit = dialect.units[fields[6]] if fields[6] else ""
         values = [NOT_ASKED] if treatment == "not_asked" else self._values(kind, fields[5], unit)
         self.notes += _oddities(kind, fields[5], values)
         qualifiers = self._qualified(fields)

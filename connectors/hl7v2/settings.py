@@ -16,7 +16,11 @@ from connectors.hl7v2.tolerated import ORDERS, check_types
 from connectors.zones import check_zone
 
 VERSIONS = frozenset({"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2"})
-"""MSH-12 that we read. 2.1 and 2.2 lay out identifiers differently; 2.9 and later have not been tried."""
+"""MSH-12 that we read."""
+ALIKE_VERSIONS = frozenset({"2.1", "2.2", "2.9"})
+"""Read too where neither site nor route names others than `VERSIONS`. What we read of 2.1 and 2.2 stands where it
+stands in 2.3, with fewer components: a PID-3 of theirs names no authority, so that MSH-4 stands for it. What 2.9 added
+is in no field that we read. They are not in the list itself: it is part of each configuration's name."""
 
 EXPIRED_DISPOSITIONS = frozenset({"20", "40", "41", "42"})
 """PV1-36 that mean death (HL7 table 0112; 40 to 42: at home, in a facility, place unknown)."""

@@ -1,8 +1,8 @@
 """HL7 times: TS and DTM text to instants (chapter 2A, `YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]`).
 
 Owns the reading of times, of zones and of the two strange hours a year. Must not know the present: there is no clock
-here. ISO 8601 spellings are read too, for they are unambiguous and some senders use them; `01/02/2025` is not, and is
-refused.
+here. ISO 8601 spellings are read too, for they are unambiguous and some senders use them; so are seventeen digits,
+milliseconds without their point, which no other form has. `01/02/2025` is ambiguous, and is refused.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _PATTERN = re.compile(
     r"(?P<offset>Z|[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
+_POINTLESS = re.compile(r"(\d{14})(\d{3}(?:Z|[+-]\d\d:?\d\d)?)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE_MILLI = timedelta(milliseconds=1)
 
@@ -77,7 +78,7 @@ class Clock:
         return self._read_any(text)
 
     def _read_any(self, text: str) -> Instant | None:
-        match = _PATTERN.fullmatch(text.strip())
+        match = _matched(text)
         if match is None:
             return None
         part = match.groupdict()
@@ -118,6 +119,12 @@ class Clock:
         if first < second:
             return Instant((local - _EPOCH) // _ONE_MILLI, "local_time_nonexistent")
         return Instant((local.replace(fold=self._fold) - _EPOCH) // _ONE_MILLI, "local_time_ambiguous")
+
+
+def _matched(text: str) -> re.Match[str] | None:
+    plain = text.strip()
+    pointless = _POINTLESS.fullmatch(plain)
+    return _PATTERN.fullmatch(plain if pointless is None else f"{pointless[1]}.{pointless[2]}")
 
 
 def _offset(text: str | None) -> int | None:
@@ -163,7 +170,7 @@ def birth_date(text: str) -> str | None:
     >>> birth_date("19420902000000"), birth_date("1970"), birth_date("19700230")
     ('1942-09-02', '1970', None)
     """
-    match = _PATTERN.fullmatch(text.strip())
+    match = _matched(text)
     if match is None:
         return None
     year, month, day = match["year"], match["month"], match["day"]

@@ -22,7 +22,7 @@ from connectors.sources.unpacking import BREAKS_OFF, Guarded, Unpacking
 from events import Millis
 
 UNTIMED_MAX = 1_000
-"""So many messages at a file's head may wait for the first one that names a time; those before them count as time 0."""
+"""So many messages at a file's head may wait for the first one that names when it was sent; no more of them do."""
 CHUNK_BYTES = 1024 * 1024
 """Read at once where a too long line is passed over."""
 
@@ -33,7 +33,8 @@ def read_messages(name: str, kind: Kind, stream: IO[bytes], settings: SourceSett
     """Yield the messages of one file, numbered from 1: `name#1`. Each has a received time.
 
     A message without one has that of the message before it in its file; at the head of a file that of the first one
-    that names it; in a file where none does, 0.
+    that names it. Where none does (monitors leave MSH-7 empty), it is when what the message itself tells was so: at the
+    earliest it came then, and nothing in it lies ahead of it. One that tells no time has that of the one before, or 0.
 
     >>> import io
     >>> [a.position for a in read_messages("a.json", "json", io.BytesIO(b"{}"), SourceSettings())]
@@ -50,14 +51,22 @@ def read_messages(name: str, kind: Kind, stream: IO[bytes], settings: SourceSett
         if time is None:
             untimed.append(arrival)
             if len(untimed) >= UNTIMED_MAX:
-                yield from (msgspec.structs.replace(waiting, received_time=0) for waiting in untimed)
+                yield from _by_what_they_tell(untimed)
                 untimed = []
             continue
         if untimed:
             yield from (msgspec.structs.replace(waiting, received_time=time) for waiting in untimed)
             untimed = []
         yield arrival
-    yield from (msgspec.structs.replace(waiting, received_time=0) for waiting in untimed)
+    yield from _by_what_they_tell(untimed)
+
+
+def _by_what_they_tell(untimed: list[Arrival]) -> Iterator[Arrival]:
+    time: Millis = 0
+    for arrival in untimed:
+        if isinstance(arrival.decoded, Decoded) and arrival.decoded.event_time is not None:
+            time = arrival.decoded.event_time
+        yield msgspec.structs.replace(arrival, received_time=time)
 
 
 def _told(read: Iterable[_Read], stream: IO[bytes]) -> Iterator[_Read]:

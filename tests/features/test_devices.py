@@ -45,6 +45,7 @@ def test_mdc_units_are_those_of_the_standard(name: str, term: int, ucum: str) ->
     assert ucum in MEASURES
     assert SPELLINGS[name] == ucum
     assert SPELLINGS[str(PARTITION + term)] == ucum
+    assert SPELLINGS[f"0004-{term:04x}"] == ucum
 
 
 def test_no_other_mdc_number_is_understood() -> None:
@@ -60,6 +61,7 @@ def test_no_other_mdc_number_is_understood() -> None:
         ("149530", "heart_rate"),
         ("151562", "respiration_rate"),
         ("151594", "respiration_rate"),
+        ("151578", "respiration_rate"),
         ("150456", "spo2"),
         ("150021", "systolic_bp"),
         ("150301", "systolic_bp"),

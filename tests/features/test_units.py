@@ -75,6 +75,17 @@ def test_conversions_known_by_hand_come_out(name, code, value, unit, expected, t
     assert value * found.factor + found.offset == pytest.approx(expected, abs=tolerance)
 
 
+def test_millimetres_of_mercury_may_stand_in_two_words():
+    """A spelling with a blank in it is one, as laboratories and charts write it."""
+    assert to_canonical(120.0, "mm Hg", CATALOGUE.by_name("systolic_bp")) == 120.0
+
+
+@pytest.mark.parametrize("spelling", ["/nL", "/nl", "X10E3/UL", "THOU/uL"])
+def test_counts_as_laboratories_spell_them(spelling):
+    """A nanolitre's cells are a litre's thousand millions, as German and American laboratories write them."""
+    assert to_canonical(7.2, spelling, CATALOGUE.by_name("white_cells")) == 7.2
+
+
 def test_a_spelling_that_is_in_no_table_is_unknown():
     """Nothing is guessed from a spelling, however close."""
     temperature = CATALOGUE.by_name("temperature")

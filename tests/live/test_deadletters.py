@@ -27,7 +27,9 @@ def test_letters_of_the_topic_are_worked_on(
 ) -> None:
     """Listed by cause, shown with the fault, refused again without one more letter, and taken once it is mended."""
     asyncio.run(declare(kafka))
-    refused = [chart(number).replace(b"42^^^MRN", b"") for number in (1, 2, 2)] + [chart(3).replace(b"|2.5.1", b"|2.9")]
+    refused = [chart(number).replace(b"42^^^MRN", b"") for number in (1, 2, 2)] + [
+        chart(3).replace(b"|2.5.1", b"|2.10")
+    ]
     gateway = GatewayProcess(tmp_path / "g", kafka, redis_settings)
     asyncio.run(send(gateway.mllp, refused))
     listed = cli(gateway, "list").stdout
@@ -43,7 +45,7 @@ def test_letters_of_the_topic_are_worked_on(
         assert again.stdout == "3 refused again, 1 the same message as another letter\n"
     assert len(asyncio.run(read(kafka, LETTERS))) == 4
     assert gateway.stop() == 0
-    versions = '[hl7]\naccepted_versions = ["2.5.1", "2.9"]\n'
+    versions = '[hl7]\naccepted_versions = ["2.5.1", "2.10"]\n'
     restarted = GatewayProcess(tmp_path / "g2", kafka, redis_settings, people=versions)
     taken = cli(restarted, "redrive", name, "--to", restarted.url)
     assert (taken.returncode, taken.stdout) == (0, "1 taken\n")

@@ -396,7 +396,7 @@ def test_received_times_are_the_services_own(service: Service, tmp_path: Path) -
 def test_what_could_not_be_used_is_listed_and_tried_again(service: Service, tmp_path: Path) -> None:
     """A message of a version that is not read is a dead letter; once it is configured, redriving it is accepted."""
     data = tmp_path / "data"
-    assert service.send(chart(pulse=135, control_id="C1").replace(b"|2.5.1|", b"|2.9|"))[0].code == "AR"
+    assert service.send(chart(pulse=135, control_id="C1").replace(b"|2.5.1|", b"|2.10|"))[0].code == "AR"
     listed = cli("deadletters", "list", "--data-dir", str(data))
     assert "unsupported_version" in listed.stdout
     assert "1 dead letters: 1 unsupported_version" in listed.stdout
@@ -408,7 +408,7 @@ def test_what_could_not_be_used_is_listed_and_tried_again(service: Service, tmp_
     assert listed.stdout.endswith("1 dead letters: 1 unsupported_version\n")
     assert service.stop() == 0
     config = tmp_path / "w.toml"
-    config.write_text('[hl7]\naccepted_versions = ["2.5.1", "2.9"]\n')
+    config.write_text('[hl7]\naccepted_versions = ["2.5.1", "2.10"]\n')
     again = Service(data, "--config", str(config))
     for outcome in ("1 taken\n", "1 taken before\n"):
         taken = cli("deadletters", "redrive", "1", "--data-dir", str(data), "--to", again.url, "--config", str(config))

@@ -55,6 +55,15 @@ def test_ucum_code_is_the_unit() -> None:
     assert (event.value, event.unit, event.codings) == (72.0, "/min", (("loinc", "8867-4"),))
 
 
+@pytest.mark.parametrize(("oid", "name"), [("1", "loinc"), ("24", "mdc"), ("96", "snomed")])
+def test_a_system_by_its_oid(oid: str, name: str) -> None:
+    """Converters of documents name code systems by OID: the codes are the same, and UCUM's code is the unit."""
+    root = "urn:oid:2.16.840.1.113883.6"
+    quantity = {"value": 37.5, "unit": "degrees", "system": f"{root}.8", "code": "Cel"}
+    event = only(read(code={"coding": [{"system": f"{root}.{oid}", "code": "8310-5"}]}, valueQuantity=quantity))
+    assert (event.codings, event.value, event.unit) == (((name, "8310-5"),), 37.5, "Cel")
+
+
 def test_unit_text_without_ucum() -> None:
     """A code of another unit system is not taken for UCUM; the text is carried as sent."""
     event = only(read(valueQuantity={"value": 1.10, "unit": "mm[Hg]", "system": "http://other", "code": "X"}))

@@ -136,7 +136,7 @@ def test_merge_carries_the_retired_identifiers() -> None:
         (adt("A01", pid=""), RefusalReason.MISSING_SEGMENT, "PID"),
         (adt("A01", pid="PID|1||^^^HOSP"), RefusalReason.MISSING_IDENTIFIER, "PID-3"),
         (adt("A01", more="PID|2||43^^^HOSP^MR"), RefusalReason.INVALID_VALUE, "PID[2]-3"),
-        (adt("A60"), RefusalReason.UNSUPPORTED_TYPE, "MSH-9"),
+        (adt("A24"), RefusalReason.UNSUPPORTED_TYPE, "MSH-9"),
         (adt("A01") + b"\r" + adt("A01"), RefusalReason.GARBAGE, "MSH[2]"),
         (adt("A01") + b"\x1c\x0b" + adt("A01"), RefusalReason.GARBAGE, "MSH[2]"),
     ],

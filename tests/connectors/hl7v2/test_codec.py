@@ -6,7 +6,8 @@ import pytest
 
 from connectors.decoded import Decoded, Refusal, RefusalReason
 from connectors.hl7v2.codec import decode
-from connectors.hl7v2.settings import VERSIONS, Hl7Settings
+from connectors.hl7v2.routes import Route
+from connectors.hl7v2.settings import ALIKE_VERSIONS, VERSIONS, Hl7Settings
 from events import Observation, from_iso
 
 SETTINGS = Hl7Settings()
@@ -128,13 +129,37 @@ def test_wrong_encoding(data: bytes, position: str) -> None:
     assert refusal.position == position
 
 
-@pytest.mark.parametrize("version", sorted(VERSIONS))
+@pytest.mark.parametrize("version", sorted(VERSIONS | ALIKE_VERSIONS))
 def test_versions(version: str) -> None:
-    """Versions 2.3 to 2.8.2 are read, with or without the components that follow."""
+    """Versions 2.1 to 2.9 are read, with or without the components that follow."""
     assert read(PLAIN.replace("|2.5", f"|{version}^USA").encode()).kind == "ORU^R01"
 
 
-@pytest.mark.parametrize("version", ["2.1", "2.2", "2.9", "3.0", "x"])
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("ACK", RefusalReason.UNSUPPORTED_TYPE), ("ACK^^ACK", RefusalReason.UNSUPPORTED_TYPE),
+        ("ORU", RefusalReason.MISSING_FIELD), ("ADT^^ADT_A01", RefusalReason.MISSING_FIELD),
+        ("ORM", RefusalReason.MISSING_FIELD), ("", RefusalReason.MISSING_FIELD), ("^R01", RefusalReason.MISSING_FIELD),
+    ],
+)  # fmt: skip
+def test_a_type_without_a_trigger_event(kind: str, reason: RefusalReason) -> None:
+    """An acknowledgement needs no trigger event to be none of ours; what is ours has one, and lacks it else."""
+    refusal = refused(PLAIN.replace("ORU^R01", kind).encode())
+    assert (refusal.reason, refusal.position) == (reason, "MSH-9")
+
+
+def test_who_names_versions_reads_no_others() -> None:
+    """A site's own list, or a route's, is all that it reads, whatever is laid out alike."""
+    own = Hl7Settings(accepted_versions=frozenset({"2.5", "2.6"}))
+    by_route = Hl7Settings(routes=(Route("r", sender="LAB|*", accepted_versions=frozenset({"2.5"})),))
+    for settings in (own, by_route):
+        refusal = decode(PLAIN.replace("|2.5", "|2.2").encode(), settings)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason is RefusalReason.UNSUPPORTED_VERSION
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.99", "3.0", "x"])
 def test_other_versions(version: str) -> None:
     """Other versions are refused; an absent one is read as if it were ours, and noted."""
     assert refused(PLAIN.replace("|2.5", f"|{version}").encode()).reason is RefusalReason.UNSUPPORTED_VERSION

@@ -44,6 +44,31 @@ def test_a_pre_admission_places_nobody() -> None:
         assert read(adt("A05", PV1.format(patient_class))).events == (SHE,)
 
 
+@pytest.mark.parametrize("trigger", ["A14", "A15", "A16", "A25", "A26", "A27", "A38"])
+def test_what_somebody_means_to_do_moves_nobody(trigger: str) -> None:
+    """A pending admission, transfer or discharge, and its cancellation, are read for who he is; nobody is told of as
+    elsewhere, whatever PV1-3 and PV1-45 say.
+    """
+    pv1 = PV1.format("I") + "|" * 26 + "20260420100000"
+    told = read(adt(trigger, pv1))
+    assert (told.events, told.encounter) == ((SHE,), "")
+    assert read(adt(trigger, pv1, pid="PID|1||42^^^HOSP^MR||Doe^J")).events == ()
+
+
+@pytest.mark.parametrize("trigger", ["A54", "A55", "A60", "A61", "A62"])
+def test_a_doctor_or_an_allergy_moves_nobody(trigger: str) -> None:
+    """Who treats him, and what he does not tolerate, say nothing of where he is."""
+    assert read(adt(trigger, PV1.format("I"), "IAM|1|DA|70618^Penicillin")).events == (SHE,)
+
+
+@pytest.mark.parametrize("trigger", ["A09", "A10", "A20", "A21", "A22", "A24", "A29", "A42", "A43", "A50", "Z99"])
+def test_what_may_move_somebody_and_is_not_read_is_seen(trigger: str) -> None:
+    """Any other event is refused by name: leave, tracking, links, a deleted person, an event of the site's own."""
+    refusal = decode(adt(trigger, PV1.format("I")), SETTINGS)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.position) == (RefusalReason.UNSUPPORTED_TYPE, "MSH-9")
+
+
 @pytest.mark.parametrize(("trigger", "patient_class"), [("A06", "I"), ("A07", "O")])
 def test_a_change_of_class_goes_on_with_the_stay(trigger: str, patient_class: str) -> None:
     """A06 and A07 tell the new class and place; whoever is still seen as an outpatient is still here."""

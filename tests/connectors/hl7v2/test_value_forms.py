@@ -47,6 +47,20 @@ def value(kind: str, field: str, unit: str = "/min") -> Observation:
 
 
 @pytest.mark.parametrize(
+    ("field", "unit"),
+    [
+        ("kPa", "kPa"), ("kPa^kilopascal^UCUM", "kPa"), ("^^^kPa^^L", "kPa"), ("^kilopascal^^kPa^^L", "kPa"),
+        ("^kPa", "kPa"), ("^^^^kPa^L", "kPa"), ("266016^MDC_DIM_MMHG^MDC^mm[Hg]^mm[Hg]^UCUM", "266016"),
+        ('""^kPa', "kPa"), ("^^UCUM", ""), ("^^^^^L", ""), ("kPa~mm[Hg]", "kPa"),
+    ],
+)  # fmt: skip
+def test_a_unit_that_is_there_is_never_none(field: str, unit: str) -> None:
+    """OBX-6 by its code, else the alternate one, else its words: 16 of them are no 16 of the catalogue's own unit."""
+    assert value("NM", "16", field).unit == unit
+    assert value("SN", "^16", field).unit == unit
+
+
+@pytest.mark.parametrize(
     ("kind", "field"),
     [
         ("DT", "20260419"), ("DT", "2026"), ("TM", "1230"), ("TM", "123000.25+0100"), ("TS", "20260419120000"),

@@ -42,6 +42,24 @@ def test_what_names_no_time_keeps_its_place() -> None:
     assert read("hl7", b"garbage") == [("f#1", 0, Refusal)]
 
 
+def test_a_file_that_names_no_time_of_sending_is_read_by_what_it_tells() -> None:
+    """Monitors that leave MSH-7 empty: each message came when it was measured, and is not of the future."""
+    rows = "PID|||42\rOBR|||||||1970010100000{}+0000\rOBX||NM|8867-4^^LN||7{}|/min|||||F\r"
+    first, last = (f"MSH|^~\\&|||||||ORU^R01|{n}|P|2.2\r" + rows.format(n, n) for n in (2, 5))
+    assert [time for _, time, _ in read("hl7", f"{first}{last}".encode())] == [2_000, 5_000]
+    observation = {
+        "resourceType": "Observation",
+        "id": "o",
+        "status": "final",
+        "subject": {"reference": "Patient/p"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
+        "effectiveDateTime": "1970-01-01T00:00:07Z",
+        "valueQuantity": {"value": 70, "unit": "/min"},
+    }
+    lines = f"[]\n{json.dumps(observation)}\n[]\n".encode()
+    assert [time for _, time, _ in read("ndjson", lines)] == [0, 7_000, 7_000]
+
+
 def test_an_endless_head_of_garbage_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the limit, messages before the first time are let go with time 0, in their order."""
     monkeypatch.setattr(reading, "UNTIMED_MAX", 2)
