@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any, NamedTuple
 
@@ -282,16 +283,21 @@ def _nodes(document: Any) -> list[tuple[Any, Any]]:
     return found
 
 
+def _junk(random: Random) -> Any:
+    """Give a piece of its own: what is damaged next may be that very piece, and no other message must have it."""
+    return deepcopy(random.choice(JUNK))
+
+
 def _damaged(random: Random, document: Any) -> Any:
     nodes = _nodes(document)
     if not nodes:
-        return random.choice(JUNK)
+        return _junk(random)
     container, key = random.choice(nodes)
     way = random.randrange(7)
     if way == 0:
         del container[key]
     elif way == 1:
-        container[key] = random.choice(JUNK)
+        container[key] = _junk(random)
     elif way == 2:
         container[key] = [container[key]] if random.random() < 0.5 else {"value": container[key]}
     elif way == 3:
@@ -299,7 +305,7 @@ def _damaged(random: Random, document: Any) -> Any:
         container[key] = json.loads(json.dumps(other[place])) if place in other or isinstance(place, int) else None
     elif way == 4 and isinstance(container, dict):
         container[random.choice(("resourceType", "id", "status", "value", "reference", "valueString", "x", ""))] = (
-            random.choice(JUNK)
+            _junk(random)
         )
     elif way == 5 and isinstance(document, dict):
         document["resourceType"] = random.choice(_RESOURCES)

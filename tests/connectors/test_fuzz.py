@@ -49,6 +49,16 @@ def test_a_mutant_is_a_function_of_seed_and_number() -> None:
     assert mutant(3, 1) != mutant(4, 1)
 
 
+def test_what_is_put_in_is_no_other_messages() -> None:
+    """A list that was put into one message and filled there was filled in all, at last with itself."""
+    from fuzz_mutants import JUNK, mutant
+
+    before = repr(JUNK)
+    for number in range(3_000):
+        mutant(2, number)
+    assert repr(JUNK) == before
+
+
 def test_a_breach_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The laws can fail: an exception, a quoted patient and a slow reader are each told."""
     import fuzz_checks
