@@ -13,7 +13,7 @@ import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from connectors.decoded import Identifier
 from connectors.hl7v2.framing import frame
 from connectors.hl7v2.render import Result, render_oru
+from connectors.mllp.client import control_id_of
 from events import Location
 
 AT_ONCE = 5_000
@@ -250,6 +251,12 @@ def accounted(journal_ids: Iterator[str], numbers: int) -> bytearray:
             number = int(control_id[1:])
             counts[number] = min(255, counts[number] + 1)
     return counts
+
+
+def lettered(letters: Iterable[bytes]) -> set[int]:
+    """Give the numbers of dead letters; of what was cut before its control id there is none."""
+    ids = (control_id_of(data) for data in letters)
+    return {int(found[1:]) for found in ids if found[:1] == b"S" and found[1:].isdigit()}
 
 
 def untrue(answers: dict[int, Answer], counts: bytearray, kept: Container[int]) -> dict[str, list[Any]]:

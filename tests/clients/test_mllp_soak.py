@@ -14,9 +14,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from connectors.mllp.client import control_id_of
 from connectors.sqlite.journal import SqliteJournal
-from tests.clients.soaking import BAD_EVERY, NACKS, Answer, Cutter, Sender, accounted, summary, untrue
+from tests.clients.soaking import (
+    BAD_EVERY,
+    NACKS,
+    Answer,
+    Cutter,
+    Sender,
+    accounted,
+    lettered,
+    message,
+    summary,
+    untrue,
+)
 
 MESSAGES = int(os.environ.get("WARDSTREAM_MLLP_SOAK", "400"))
 CLIENTS = ("hapi", "medplum", "node_hl7_client", "python_hl7")
@@ -69,7 +79,7 @@ def test_what_is_acknowledged_is_there_once_however_often_the_line_is_cut(
     assert sum(cutter.cuts for cutter in cutters.values()) >= CUTS_MIN
     journal = SqliteJournal(data, read_only=True)
     counts = accounted((envelope.message_id for _offset, envelope in journal.read()), len(answers))
-    letters = {int(control_id_of(data)[1:]) for _cause, data in journal.dead_letters() if data}
+    letters = lettered(data for _cause, data in journal.dead_letters() if data)
     journal.close()
     assert {what: numbers for what, numbers in untrue(answers, counts, letters).items() if numbers} == {}
 
@@ -81,4 +91,5 @@ def test_the_accounting_finds_what_is_wrong() -> None:
         4: Answer("AE", False), 5: Answer("CE", True),
     }  # fmt: skip
     counts = accounted(iter(["S1", "S1", "S2", "S3"]), 6)
-    assert list(untrue(answers, counts, {2, 5}).values()) == [[0], [1], [2], [4]]
+    letters = [message(number, 0) for number in (2, 5)] + [message(4, 0)[:20], b"MSH|^~\\&|", b""]
+    assert list(untrue(answers, counts, lettered(letters)).values()) == [[0], [1], [2], [4]]
