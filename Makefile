@@ -73,7 +73,7 @@ MESSAGES ?= 3600000
 mllp-soak: clients ## MESSAGES=3600000 (an hour at 1,000 a second) by HAPI, python-hl7 and two of node, lines cut at random
 	WARDSTREAM_MLLP_SOAK=$(MESSAGES) $(BIN)/python -m pytest -s tests/clients/test_mllp_soak.py
 
-laws: setup ## a day's messages in any order: 3,000 days a law (some 20 minutes)
+laws: setup ## a day's messages in any order: 3,000 days a law (some two minutes)
 	WARDSTREAM_LAW_EXAMPLES=3000 $(BIN)/python -m pytest tests/stream/test_any_order.py
 
 bench: clients ## speed against named peers in the same run, latency, recovery, memory a patient, replay of ICU data
