@@ -62,11 +62,16 @@ class Row(msgspec.Struct, frozen=True):
     """
 
     patient: str
-    location: Location
+    record: PatientRecord
     score: Score | None
     alert: AlertEvent | None
     retracted: tuple[AlertEvent, ...] = ()
     also: tuple[AlertEvent, ...] = ()
+
+    @property
+    def location(self) -> Location:
+        """Where the patient lies."""
+        return self.record.state.location
 
 
 class Board:
@@ -92,6 +97,7 @@ class Board:
             self._now = max(self._now, effect.received_time)
             if type(effect) is Score:
                 self._scores[effect.patient] = effect
+                self._unscored.discard(effect.patient)
             elif type(effect) is Signal:
                 self.signals.take(effect)
             elif type(effect) is Suppression:
@@ -156,14 +162,17 @@ class Board:
         for patient in [patient for patient in self._scores if self._shelf.find(patient) is None]:
             del self._scores[patient]
         self._note_unscored()
+        self._unscored = {patient for patient in self._unscored if self._shelf.find(patient) is not None}
         return len(self._scores)
 
     def _note_unscored(self) -> None:
         """Look at those whose records have changed: who is in hospital is shown before anything is measured of him."""
         while self._touched:  # One after another: with a store that is read beside us, more may come meanwhile.
-            self._unscored.add(self._touched.pop())
-        self._unscored -= self._scores.keys()
-        self._unscored = {patient for patient in self._unscored if self._is_expected(self._shelf.find(patient))}
+            patient = self._touched.pop()
+            if patient not in self._scores and self._is_expected(self._shelf.find(patient)):
+                self._unscored.add(patient)
+            else:
+                self._unscored.discard(patient)
 
     @staticmethod
     def _is_expected(record: PatientRecord | None) -> bool:
@@ -186,7 +195,7 @@ class Board:
             taken_back = tuple(retracted.get(patient, ()))
             known = standing.get(patient) or taken_back[:1]
             alert, also = (known[0], tuple(known[1:])) if known else (None, ())
-            rows.append(Row(patient, record.state.location, score, alert, taken_back, also))
+            rows.append(Row(patient, record, score, alert, taken_back, also))
         return sorted(rows, key=_sickest_first)
 
     def clock(self) -> Millis:

@@ -182,14 +182,15 @@ class RecordShelf:
         if record is None:
             record = PatientRecord(PatientState(self._catalogue), AlertBook())
             self._keep(patient, record)
-        self._dirty.add(patient)
-        if self._watched is not None:
-            self._watched.add(patient)
+        self._touch(patient)
         return record
 
     def put(self, patient: str, record: PatientRecord) -> None:
         """Take over a whole record in the place of what is known of a patient."""
         self._keep(patient, record)
+        self._touch(patient)
+
+    def _touch(self, patient: str) -> None:
         self._dirty.add(patient)
         if self._watched is not None:
             self._watched.add(patient)

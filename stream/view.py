@@ -106,7 +106,5 @@ class WardView:
         return _encoder.encode({"as_of": to_iso(now), "alerts": alerts})
 
     def _row(self, row: Row, now: Millis) -> dict[str, Any]:
-        record = self._service.host.shelf.find(row.patient)
-        assert record is not None, "the board drops those who have no record"
-        scale = self._service.host.pipeline.control.scale(row.patient, merged=record.scale_2)
-        return render_row(row.patient, record, row.score, row.alert, row.retracted, scale, now, row.also)
+        scale = self._service.host.pipeline.control.scale(row.patient, merged=row.record.scale_2)
+        return render_row(row.patient, row.record, row.score, row.alert, row.retracted, scale, now, row.also)

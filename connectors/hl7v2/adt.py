@@ -19,7 +19,7 @@ TRIGGERS = {
     "A02": "transfer",
     "A03": "discharge",
     "A04": "admission",
-    "A05": "preadmission",
+    "A05": "planned",
     "A06": "class_change",
     "A07": "class_change",
     "A08": "demographics",
@@ -60,7 +60,7 @@ says that two persons are not one; A44 and A45 that an account or a visit was an
 (`connectors.hl7v2.moves`); A47 that one patient has another number now."""
 PARTING = frozenset({"unmerge", "visit_moved"})
 """What names two people in one message."""
-UNPLACED = frozenset({"preadmission", "planned", "person", "renumbered"})
+UNPLACED = frozenset({"planned", "person", "renumbered"})
 """Of these no PV1 is read: that of A05 and A14 has a planned bed, that of A15 may, and A28 and A31 must have one that
 is no visit."""
 

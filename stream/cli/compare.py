@@ -16,13 +16,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
+from stream.cli.progress import output_console
 from stream.printable import in_a_cell
 
 if TYPE_CHECKING:
     from stream.comparing.report import Comparison, Difference, Told
 
 ROWS_SHORT = 40
-PIPED_WIDTH = 200
 PATIENT_SHOWN = 8
 COLOURS = {"appeared": "yellow", "vanished": "red", "moved": "cyan", "changed": "cyan"}
 
@@ -68,7 +68,7 @@ def command(first: Path, second: Path, json_path: Path | None, *, everything: bo
     else:
         if json_path is not None:
             json_path.write_bytes(text + b"\n")
-        _show(found, Console(width=None if sys.stdout.isatty() else PIPED_WIDTH), everything=everything)
+        _show(found, output_console(), everything=everything)
     return EXIT_REFUSED_IN_PART if strict and found.differences else EXIT_DONE
 
 

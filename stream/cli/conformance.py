@@ -6,22 +6,19 @@ Owns the command: its options, its progress, what it writes where and its exit c
 from __future__ import annotations
 
 import heapq
-import sys
 import time
 from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 
 from stream.cli import EXIT_DONE, EXIT_REFUSED_IN_PART
 from stream.cli.options import config_option, read_site
-from stream.cli.progress import show_progress
+from stream.cli.progress import output_console, show_progress
 from stream.cli.replay import open_sources
 
 PROGRESS_EVERY = 100
 """Messages between two movements of the bar."""
-PIPED_WIDTH = 200
 
 HELP = """Check a feed before go-live, by a sample of it: SOURCE… as `wardstream replay` takes it.
 
@@ -91,7 +88,6 @@ def command(
     if html_path is not None:
         html_path.write_text(page_of(report), encoding="utf-8")
     if not quiet and not to_output:
-        # To a file or a pipe no width is known; at eighty columns nine of a table's would be letters one above another.
-        show(report, Console(width=None if sys.stdout.isatty() else PIPED_WIDTH), whole=everything)
+        show(report, output_console(), whole=everything)
     failing = ("not_ready", "ready_with_findings") if strict else ("not_ready",)
     return EXIT_REFUSED_IN_PART if report.verdict in failing else EXIT_DONE

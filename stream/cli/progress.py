@@ -1,16 +1,20 @@
-"""Progress of long work: messages done, and how much of the sources has been read.
+"""Progress of long work: messages done, and how much of the sources has been read; and where wide tables go after it.
 
-Owns the bar. Must not know what is done with a message. Shown on standard error, and only on a terminal.
+Owns the bar, and the tables' width. Must not know what is done with a message. The bar is shown on standard error, and
+only on a terminal.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+PIPED_WIDTH = 200
 
 
 class Measured(Protocol):
@@ -25,6 +29,13 @@ class Measured(Protocol):
     def bytes_read(self) -> int:
         """How much of that has been read."""
         ...
+
+
+def output_console() -> Console:
+    """Give where tables go. To a file or a pipe no width is known: at eighty columns a table's nine are letters one
+    above another.
+    """
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 @contextmanager

@@ -13,13 +13,11 @@ import msgspec
 
 from events import Millis, from_iso
 from guardrails.verdict import Verdict
+from stream.board import GRAVITY
 
 ALERTS, SCORES, LETTERS, SUMMARY = "alerts.ndjson", "scores.ndjson", "dead_letters.ndjson", "summary.json"
 LINE_BYTES_MAX = 1 << 20
 """Many times the longest that we write."""
-SILENT = frozenset({"shadow", "held", "waiting", "board"})
-"""Dispositions by which no ward was paged."""
-RANK = {"board": 0, "notify": 1, "interrupt": 2}
 
 Line = TypeVar("Line")
 
@@ -123,14 +121,14 @@ def _summary(folder: Path) -> _Summary:
 
 
 def _lived(before: Life | None, event: _Event) -> Life:
-    at, told = from_iso(event.received_time), event.disposition not in SILENT
+    at, told = from_iso(event.received_time), event.disposition == "told"
     if before is None:
         return Life(
             event.alert_id, event.patient, event.trigger, event.ward, event.bed, at, at if told else None,
             "" if told else event.disposition, event.priority, event.state,
         )  # fmt: skip
     priority = before.priority
-    if told and (before.told is None or RANK[event.priority] > RANK[priority]):
+    if told and (before.told is None or GRAVITY[event.priority] > GRAVITY[priority]):
         priority = event.priority
     return msgspec.structs.replace(
         before,

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from events import to_iso
 from guardrails.verdict import Verdict
+from models.news2 import SOURCES
 from stream.comparing.matching import Pair
 from stream.comparing.runs import LETTERS, SCORES, LetterLine, Life, Run, ScoreLine, read_lines
 
-PARAMETERS = ("respiration_rate", "spo2", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature")
 SILENCES = {
     "shadow": "the version is in shadow",
     "held": "the kill switch holds it",
@@ -104,7 +104,7 @@ def _by_news2(own: ScoreLine, other: ScoreLine, this: str, that: str) -> str:
     totals = own.news2.get("total"), other.news2.get("total")
     parts = [
         f"{name.replace('_', ' ')} {_points(own, name)} / {_points(other, name)}"
-        for name in PARAMETERS
+        for name in SOURCES
         if own.news2.get(name) != other.news2.get(name)
     ]
     if parts or totals[0] != totals[1]:

@@ -132,11 +132,11 @@ class LiveBoard:
             "as_of": to_iso(now),
             "clock": to_iso(self._board.clock()),
             "behind_records": self.behind_records,
-            "wards": sorted({row.location.ward for row, _ in here}),
+            "wards": sorted({row.location.ward for row in here}),
             "withheld": dict(self._board.withheld.most_common()),
             "signals": self._board.signals.shown(*(() if ward is None else (ward,))),
         }
-        shown = [(row, record) for row, record in here if ward is None or row.location.ward == ward]
+        shown = [row for row in here if ward is None or row.location.ward == ward]
         # Beside the event loop: of a large hospital it takes longer than a sender should wait for his answer.
         return await asyncio.to_thread(self._render, head, shown, now)
 
@@ -146,7 +146,7 @@ class LiveBoard:
         if record is None:
             return None
         row = next((row for row in self._board.rows() if row.patient == key), None)
-        document = {} if row is None else self._row(row, record, now)
+        document = {} if row is None else self._row(msgspec.structs.replace(row, record=record), now)
         return _encode(document | render_patient(key, record, self._board.open_alerts(), now))
 
     def open_alerts(self, now: Millis) -> bytes:
@@ -165,15 +165,14 @@ class LiveBoard:
             if self._reads % PRUNE_EVERY == 0:
                 self._board.prune()
 
-    def _here(self) -> list[tuple[Row, PatientRecord]]:
-        """Give who is here with his record, from what is known at this moment; the canary is nobody."""
-        rows = [(row, self._records.find(row.patient)) for row in self._board.rows()]
-        return [(row, record) for row, record in rows if record is not None and row.location.ward != CANARY]
+    def _here(self) -> list[Row]:
+        """Give who is here, from what is known at this moment; the canary is nobody."""
+        return [row for row in self._board.rows() if row.location.ward != CANARY]
 
-    def _render(self, head: dict[str, Any], here: Sequence[tuple[Row, PatientRecord]], now: Millis) -> bytes:
-        rows = in_order(self._row(row, record, now) for row, record in here)
+    def _render(self, head: dict[str, Any], here: Sequence[Row], now: Millis) -> bytes:
+        rows = in_order(self._row(row, now) for row in here)
         return _encode(head | {"reviews": review_queue(rows), "patients": rows})
 
-    def _row(self, row: Row, record: PatientRecord, now: Millis) -> dict[str, Any]:
-        scale = self._records.scale(row.patient, record)
-        return render_row(row.patient, record, row.score, row.alert, row.retracted, scale, now, row.also)
+    def _row(self, row: Row, now: Millis) -> dict[str, Any]:
+        scale = self._records.scale(row.patient, row.record)
+        return render_row(row.patient, row.record, row.score, row.alert, row.retracted, scale, now, row.also)
